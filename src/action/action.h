@@ -1,0 +1,21 @@
+/* Carries out a decision: which bytes change. Nothing here writes; it makes splices. */
+#ifndef GATEHOUSE_ACTION_ACTION_H
+#define GATEHOUSE_ACTION_ACTION_H
+
+#include "mime/splice.h"
+#include "verdict/verdict.h"
+
+/* The edits of one group for output by SMTP, LMTP or Maildir: the trace header (Received), removal
+ * of forged copies of our own headers (X-Spam-*, X-Virus-Status, X-Gatehouse-Id, and
+ * Authentication-Results with our id), our own headers, the subject tag. */
+void action_edits(const struct settings *set, const struct message *m, const struct decision *d,
+                  struct arena *a, struct splices *out);
+
+/* The SMTP reply for a group: "250 2.0.0 Ok: queued as ID", "550 5.7.1 ... (ID)", "451 4.7.1 ...". */
+struct span action_reply(const struct message *m, const struct decision *d, struct arena *a);
+
+/* The verdict receipt: one JSON object with everything that led to the decision, in the arena. */
+struct span action_receipt(const struct settings *set, const struct message *m,
+                           const struct verdict *v, uint64_t micros, struct arena *a);
+
+#endif

@@ -1,0 +1,135 @@
+#include "base/span.h"
+
+size_t span_find(struct span s, char c)
+{
+    const char *at = s.n ? memchr(s.p, c, s.n) : NULL;
+    return at ? (size_t)(at - s.p) : SIZE_MAX;
+}
+
+size_t span_rfind(struct span s, char c)
+{
+    const char *at = s.n ? memrchr(s.p, c, s.n) : NULL;
+    return at ? (size_t)(at - s.p) : SIZE_MAX;
+}
+
+size_t span_search(struct span s, struct span needle)
+{
+    if (needle.n == 0)
+        return 0;
+    const char *at = s.n ? memmem(s.p, s.n, needle.p, needle.n) : NULL;
+    return at ? (size_t)(at - s.p) : SIZE_MAX;
+}
+
+size_t span_isearch(struct span s, struct span needle)
+{
+    if (needle.n == 0)
+        return 0;
+    for (size_t i = 0; i + needle.n <= s.n; i++)
+        if (span_ieq(span_sub(s, i, i + needle.n), needle))
+            return i;
+    return SIZE_MAX;
+}
+
+bool span_ieq(struct span a, struct span b)
+{
+    if (a.n != b.n)
+        return false;
+    for (size_t i = 0; i < a.n; i++)
+        if (ascii_lower(a.p[i]) != ascii_lower(b.p[i]))
+            return false;
+    return true;
+}
+
+int span_cmp(struct span a, struct span b)
+{
+    size_t n = a.n < b.n ? a.n : b.n;
+    int c = n ? memcmp(a.p, b.p, n) : 0;
+    return c ? c : (a.n > b.n) - (a.n < b.n);
+}
+
+int span_icmp(struct span a, struct span b)
+{
+    size_t n = a.n < b.n ? a.n : b.n;
+    for (size_t i = 0; i < n; i++) {
+        unsigned char x = (unsigned char)ascii_lower(a.p[i]);
+        unsigned char y = (unsigned char)ascii_lower(b.p[i]);
+        if (x != y)
+            return x < y ? -1 : 1;
+    }
+    return (a.n > b.n) - (a.n < b.n);
+}
+
+bool span_starts(struct span s, struct span prefix)
+{
+    return s.n >= prefix.n && span_eq(span_sub(s, 0, prefix.n), prefix);
+}
+
+bool span_istarts(struct span s, struct span prefix)
+{
+    return s.n >= prefix.n && span_ieq(span_sub(s, 0, prefix.n), prefix);
+}
+
+bool span_ends(struct span s, struct span suffix)
+{
+    return s.n >= suffix.n && span_eq(span_from(s, s.n - suffix.n), suffix);
+}
+
+bool span_iends(struct span s, struct span suffix)
+{
+    return s.n >= suffix.n && span_ieq(span_from(s, s.n - suffix.n), suffix);
+}
+
+struct span span_trim(struct span s)
+{
+    while (s.n && ascii_isspace(s.p[0]))
+        s.p++, s.n--;
+    while (s.n && ascii_isspace(s.p[s.n - 1]))
+        s.n--;
+    return s;
+}
+
+struct span span_word(struct span *rest, const char *sep)
+{
+    size_t i = 0;
+    while (i < rest->n && rest->p[i] && strchr(sep, rest->p[i]))
+        i++;
+    if (i == rest->n) {
+        *rest = span_from(*rest, rest->n);
+        return SPAN_NONE;
+    }
+    size_t j = i;
+    while (j < rest->n && !(rest->p[j] && strchr(sep, rest->p[j])))
+        j++;
+    struct span word = span_sub(*rest, i, j);
+    *rest = span_from(*rest, j);
+    return word;
+}
+
+bool span_line(struct span *rest, struct span *line)
+{
+    if (rest->n == 0)
+        return false;
+    size_t lf = span_find(*rest, '\n');
+    size_t end = lf == SIZE_MAX ? rest->n : lf;
+    *line = span_sub(*rest, 0, end);
+    if (lf != SIZE_MAX && line->n && line->p[line->n - 1] == '\r')
+        line->n--;
+    *rest = span_from(*rest, lf == SIZE_MAX ? rest->n : lf + 1);
+    return true;
+}
+
+bool span_u64(struct span s, uint64_t *out)
+{
+    uint64_t v = 0;
+    if (s.n == 0)
+        return false;
+    for (size_t i = 0; i < s.n; i++) {
+        if (!ascii_isdigit(s.p[i]))
+            return false;
+        if (__builtin_mul_overflow(v, 10, &v) ||
+            __builtin_add_overflow(v, (uint64_t)(s.p[i] - '0'), &v))
+            return false;
+    }
+    *out = v;
+    return true;
+}

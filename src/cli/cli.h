@@ -1,0 +1,37 @@
+/* The commands. One file per command, one row in cli/table.c; main.c picks by name. */
+#ifndef GATEHOUSE_CLI_CLI_H
+#define GATEHOUSE_CLI_CLI_H
+
+#include "config/settings.h"
+
+struct command {
+    const char *name;
+    const char *summary; /* one line of `gatehouse --help` */
+    const char *help;    /* all of `gatehouse NAME --help`, with an example */
+    int (*run)(int argc, char **argv); /* argv[0] is the name; returns an exit code */
+};
+
+extern const struct command commands[]; /* ends with a NULL name */
+
+/* Common helpers. */
+/* -c FILE given, else /etc/gatehouse/gatehouse.yaml when it exists, else built-in defaults. On error
+ * prints it and returns NULL (exit EXIT_CONFIG). */
+struct settings *cli_settings(const char *file);
+/* "gatehouse NAME: text" and a hint to --help on stderr; returns EXIT_USAGE. */
+int cli_usage(const struct command *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* One request to the running spool process over its control socket (JSON a line each way; the reply is
+ * a stream of JSON lines, the last one {"done":true} or {"error":"..."}). Returns 0, -1 with e (e->sys
+ * == ENOENT/ECONNREFUSED when no gateway runs). line: called for each reply line before the last. */
+int cli_control(const struct settings *set, const char *request_json,
+                void (*line)(void *ctx, const char *json), void *ctx, struct err *e);
+
+int cmd_serve(int argc, char **argv);
+int cmd_scan(int argc, char **argv);
+int cmd_check(int argc, char **argv);
+int cmd_rules(int argc, char **argv);
+int cmd_queue(int argc, char **argv);
+int cmd_quarantine(int argc, char **argv);
+int cmd_log(int argc, char **argv);
+
+#endif

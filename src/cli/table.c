@@ -1,0 +1,5 @@
+#include "cli/cli.h"
+
+const struct command commands[] = {
+    {0},
+};

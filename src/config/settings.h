@@ -1,0 +1,213 @@
+/* All settings, typed, with their defaults filled in. One struct, read-only after settings_load.
+ *
+ * The YAML names are the field names; config/table.c holds one row per setting (name, type, unit,
+ * range, default, sentence), from which the reader, `gatehouse check --print-defaults` and the manual
+ * are made. Strings and lists live in `arena` and stay until settings_free. Sizes are bytes, times
+ * are microseconds (usec), addresses are checked at load.
+ */
+#ifndef GATEHOUSE_CONFIG_SETTINGS_H
+#define GATEHOUSE_CONFIG_SETTINGS_H
+
+#include "base/arena.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/ip.h"
+
+struct strings {
+    const char **v;
+    size_t n;
+};
+
+struct cidrs {
+    struct cidr *v;
+    size_t n;
+};
+
+enum profile { PROFILE_MX, PROFILE_SUBMISSION, PROFILE_RELAY };
+enum tls_mode { TLS_MODE_NONE, TLS_MODE_STARTTLS, TLS_MODE_IMPLICIT };
+enum line_endings { LINES_REFUSE, LINES_NORMALISE }; /* bare CR or LF in message data */
+
+struct listener {
+    const char *name;
+    const char *address; /* "127.0.0.1:25", "[::]:25" */
+    enum profile profile;
+    enum tls_mode tls;
+    bool require_tls;
+    bool require_auth;         /* submission: true by default */
+    struct cidrs proxy_from;   /* peers that must send a PROXY header */
+    struct cidrs xclient_from; /* peers that may say XCLIENT */
+    const char *certificate, *key; /* override tls.certificate, tls.key */
+};
+
+struct tls_settings {
+    const char *certificate, *key; /* PEM; NULL: no TLS offered */
+    const char *min_version;       /* "1.2" */
+    const char *ciphers;           /* OpenSSL list for TLS 1.2; NULL: OpenSSL's */
+};
+
+struct limits {
+    uint64_t message_size, header_bytes;
+    uint64_t recipients, errors, commands, transactions;
+    uint64_t sessions, sessions_per_address;
+    usec command_timeout, data_timeout, session_time;
+    uint64_t line_length;   /* a command line, bytes */
+    uint64_t bdat_chunks;   /* in one message */
+    uint64_t received_hops; /* Received headers before the message counts as looping */
+    uint64_t message_memory; /* arena of one message in a scanner */
+    usec scan_time;          /* a scanner that takes longer is killed; the message gets a 4xx */
+    uint64_t mime_parts, mime_depth, mime_headers; /* headers: in one header block */
+    uint64_t poison_crashes; /* a message that kills this many scanners is held */
+};
+
+struct relay_settings {
+    struct strings domains;   /* recipients in these domains are ours */
+    const char *domains_file; /* one domain a line; reloaded when it changes */
+    struct cidrs networks;    /* clients that may send anywhere */
+};
+
+enum recipient_check { RCPT_ANY, RCPT_LIST, RCPT_CALLOUT };
+struct recipient_settings {
+    enum recipient_check check;
+    const char *file; /* one address (or @domain) a line, optional second word OK or ERROR:... */
+    usec callout_positive, callout_negative, callout_timeout;
+    uint64_t callout_cache; /* entries */
+};
+
+struct auth_settings {
+    const char *users_file;     /* user:hash a line (crypt(3): yescrypt, bcrypt, SHA-512; or $argon2id$) */
+    const char *dovecot_socket; /* Dovecot's auth-client socket */
+    bool plaintext;             /* allow AUTH without TLS (loopback tests) */
+};
+
+struct rules_settings {
+    struct strings dirs;  /* empty: where SpamAssassin looks (semantics 2.1) */
+    const char *site_dir; /* /etc/spamassassin */
+    bool enabled;
+    double required_score, reject_score;
+    uint64_t match_limit, depth_limit; /* PCRE2, for one match */
+    uint64_t message_size;             /* larger messages are judged by their first bytes */
+    struct strings trusted_networks, internal_networks, msa_networks; /* SpamAssassin's syntax */
+};
+
+/* What happens when a check can't give its answer. */
+enum on_fail { FAIL_DEFER, FAIL_HOLD, FAIL_PASS }; /* pass: delivered, marked as unscanned */
+
+struct virus_settings {
+    bool enabled;
+    struct strings clamd; /* "unix:/run/clamav/clamd.ctl", "127.0.0.1:3310"; tried in order */
+    bool embedded;        /* libclamav in a process of its own when no clamd answers */
+    const char *database; /* signatures of the embedded engine; its absence means no engine */
+    usec connect_timeout, scan_timeout, probe_interval;
+    uint64_t max_size;    /* larger messages count as too_large */
+    enum on_fail on_error;     /* engine configured, but none answers */
+    enum on_fail on_no_engine; /* none configured and no database */
+    enum on_fail on_too_large;
+    enum on_fail on_encrypted; /* encrypted archives, when the engine reports them */
+};
+
+enum outcome { OUT_ACCEPT, OUT_TAG, OUT_CLEAN, OUT_HOLD, OUT_REJECT, OUT_DEFER, OUT_DISCARD };
+enum header_style { HEADERS_SPAMASSASSIN, HEADERS_MIMEDEFANG, HEADERS_NONE };
+
+/* One policy: first match wins, per recipient. Empty conditions match everything. */
+struct policy {
+    const char *name;
+    struct strings recipients, senders; /* address, @domain, .domain (and below), glob with * ? */
+    struct cidrs clients;
+    struct strings listeners;
+    /* Consequences; unset ones are taken from the built-in default policy at load. */
+    bool scan; /* false: neither rules nor virus engines */
+    double required_score, reject_score;
+    enum outcome on_spam;       /* score >= required_score; default tag */
+    enum outcome on_high_spam;  /* score >= reject_score; default reject */
+    enum outcome on_virus;      /* default reject */
+    enum header_style headers;
+    const char *subject_tag;    /* "[SPAM] "; NULL: none. May hold _SCORE_ and _REQD_ */
+    bool report_header;         /* X-Spam-Report */
+};
+
+struct policies {
+    struct policy *v; /* the last one is the default policy and matches everything */
+    size_t n;
+};
+
+struct route_settings {
+    const char *file;     /* mailertable form */
+    const char *fallback; /* "smtp:[127.0.0.1]:2526", "lmtp:/run/dovecot/lmtp", "maildir:PATH", "mx" */
+};
+
+enum deliver_tls { DTLS_NONE, DTLS_MAY, DTLS_REQUIRED };
+struct queue_settings {
+    bool after_queue; /* scan after the queue instead of before */
+    struct { usec *v; size_t n; } retry; /* waits before each try; the last one repeats */
+    usec lifetime, delay_warning;
+    uint64_t concurrency_total, concurrency_destination, recipients_per_delivery;
+    usec connect_timeout, command_timeout, data_timeout, idle_timeout;
+    uint64_t reuse;            /* messages on one connection */
+    enum deliver_tls tls;
+    uint64_t segment_size;     /* bytes of one journal segment */
+    uint64_t minimum_free;     /* spool bytes below which new mail gets 452 */
+    usec commit_delay;         /* how long a commit waits for company */
+    const char *helo;          /* NULL: hostname */
+    const char *bounce_from;   /* postmaster@hostname */
+    bool bounce;               /* false: failures are held instead of reported to the sender */
+};
+
+struct quarantine_settings {
+    usec keep;
+};
+
+struct record_settings {
+    usec keep;
+    usec batch; /* how long records are gathered into one transaction */
+};
+
+struct process_settings {
+    uint64_t scanners; /* 0: one a core */
+    const char *user;  /* dropped to when started as root */
+    const char *group;
+};
+
+struct log_settings {
+    const char *target; /* stderr, syslog, journald, or a file */
+    bool json;
+    const char *level; /* error, warn, info, debug */
+};
+
+struct path_settings {
+    const char *state, *spool, *cache, *run;
+};
+
+struct settings {
+    struct arena *arena;
+    const char *file; /* where it was read; NULL: built-in defaults */
+    const char *hostname;
+    const char *banner; /* text after the host name in the 220 line */
+    enum line_endings line_endings;
+    struct path_settings paths;
+    struct process_settings processes;
+    struct log_settings log;
+    struct {
+        struct listener *v;
+        size_t n;
+    } listeners;
+    struct tls_settings tls;
+    struct limits limits;
+    struct relay_settings relay;
+    struct recipient_settings recipients;
+    const char *access_file; /* Sendmail's access map, text form */
+    struct auth_settings auth;
+    struct rules_settings rules;
+    struct virus_settings virus;
+    struct policies policies;
+    struct route_settings routes;
+    struct queue_settings queue;
+    struct quarantine_settings quarantine;
+    struct record_settings record;
+};
+
+/* Reads a YAML file; NULL means built-in defaults alone. Unknown keys, wrong types and bad values are
+ * errors with file:line:column and the nearest valid name. Returns NULL and fills e on failure. */
+struct settings *settings_load(const char *file, struct err *e);
+void settings_free(struct settings *s);
+
+#endif

@@ -1,0 +1,31 @@
+/* Runs a message through the stages: analysers (virus engine asked first, rules while it works), then
+ * verdict, then edits and receipt. Knows the order; the rooms below do not.
+ *
+ * One flow per scanner process; several messages may be in flight on its loop. */
+#ifndef GATEHOUSE_FLOW_FLOW_H
+#define GATEHOUSE_FLOW_FLOW_H
+
+#include "flow/frames.h"
+#include "rules/ruleset.h"
+#include "verdict/verdict.h"
+#include "virus/virus.h"
+
+#include <uv.h>
+
+struct flow;
+
+/* rs and virus may be NULL (then these checks are skipped, and say so). */
+struct flow *flow_new(uv_loop_t *loop, const struct settings *set, const struct ruleset *rs,
+                      struct virus_pool *virus);
+void flow_free(struct flow *f);
+
+/* Analyses m (fd: its bytes, for engines that take a descriptor; -1: none). done is called once, now
+ * or later, with the facts in place and the verdict decided. m stays the caller's. */
+typedef void flow_done(void *ctx, struct message *m, const struct verdict *v, uint64_t micros);
+void flow_run(struct flow *f, struct message *m, int fd, flow_done *done, void *ctx);
+
+/* The scan result frame of a finished message. */
+void flow_result(const struct flow *f, struct message *m, const struct verdict *v, uint64_t micros,
+                 struct scan_result *out);
+
+#endif

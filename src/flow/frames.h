@@ -1,0 +1,81 @@
+/* Payloads of the frames between door, scan and spool. Encoding and decoding in one place; decoding
+ * checks every length (the other end may have been taken over). Strings are copied into the arena. */
+#ifndef GATEHOUSE_FLOW_FRAMES_H
+#define GATEHOUSE_FLOW_FRAMES_H
+
+#include "config/settings.h"
+#include "message/message.h"
+#include "mime/splice.h"
+
+/* Scan request: the message comes as descriptor. */
+struct scan_request {
+    char id[ID_SIZE];
+    usec received;
+    struct peer peer;
+    struct envelope env;
+    uint32_t crashes; /* scanners that died on it so far */
+};
+void scan_request_encode(struct buf *b, const struct scan_request *r);
+bool scan_request_decode(struct span payload, struct arena *a, struct scan_request *r);
+
+/* What is to be done for one group of recipients. */
+struct group {
+    enum outcome outcome;
+    struct span policy, reason, detail;
+    bool unscanned;
+    uint32_t *rcpts; /* indexes into the envelope */
+    size_t nrcpts;
+    struct span reply;     /* SMTP reply text, complete ("550 5.7.1 ...") */
+    struct splices edits;
+};
+
+struct scan_result {
+    char id[ID_SIZE];
+    double score, required;
+    struct span virus; /* name, absent when none */
+    struct span receipt; /* JSON */
+    struct span subject; /* decoded, for record and quarantine; at most 500 bytes */
+    struct span header_from, message_id;
+    uint64_t micros;
+    struct group *groups;
+    size_t ngroups;
+};
+void scan_result_encode(struct buf *b, const struct scan_result *r);
+bool scan_result_decode(struct span payload, struct arena *a, struct scan_result *r);
+
+/* Door -> spool: store what was decided: groups accept|tag|clean go to the queue, hold to the
+ * quarantine, everything (also reject, defer, discard) to the record. With scanned == false
+ * (after-queue mode) the message is queued for scanning and result is empty. `reply` is what the
+ * sender will be told, for the record. */
+struct store_request {
+    struct scan_request req;
+    bool scanned;
+    struct scan_result result;
+};
+void store_request_encode(struct buf *b, const struct store_request *r);
+bool store_request_decode(struct span payload, struct arena *a, struct store_request *r);
+
+/* Spool -> door, when it is on stable storage, or why not. */
+enum store_code { STORE_OK, STORE_FULL, STORE_FAILED };
+struct store_result {
+    enum store_code code;
+    struct span text;
+};
+void store_result_encode(struct buf *b, const struct store_result *r);
+bool store_result_decode(struct span payload, struct arena *a, struct store_result *r);
+
+/* Recipient callout. */
+struct rcpt_request {
+    struct span addr;
+};
+enum rcpt_code { RCPT_OK, RCPT_UNKNOWN, RCPT_TEMPFAIL };
+struct rcpt_result {
+    enum rcpt_code code;
+    struct span text; /* what the next hop said */
+};
+void rcpt_request_encode(struct buf *b, const struct rcpt_request *r);
+bool rcpt_request_decode(struct span payload, struct arena *a, struct rcpt_request *r);
+void rcpt_result_encode(struct buf *b, const struct rcpt_result *r);
+bool rcpt_result_decode(struct span payload, struct arena *a, struct rcpt_result *r);
+
+#endif

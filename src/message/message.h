@@ -1,0 +1,34 @@
+/* The one context of a message on its way: peer, envelope, bytes, facts, arena.
+ *
+ * raw: the message as received after dot-unstuffing, CRLF line ends from SMTP (a file scanned by
+ * `gatehouse scan` keeps its own), mapped read-only and valid as long as the message. The trace
+ * header (Received) that the gateway adds is not part of raw; it is an edit.
+ * Owner: whoever called message_new; message_free unmaps and frees the arena. */
+#ifndef GATEHOUSE_MESSAGE_MESSAGE_H
+#define GATEHOUSE_MESSAGE_MESSAGE_H
+
+#include "base/clock.h"
+#include "base/id.h"
+#include "message/envelope.h"
+#include "message/facts.h"
+
+struct message {
+    char id[ID_SIZE];
+    struct arena *arena;
+    struct span raw;
+    bool mapped;    /* raw is an mmap of ours */
+    usec received;  /* wall time of the end of data */
+    struct peer peer;
+    struct envelope env;
+    bool has_envelope; /* false for plain files */
+    struct facts facts;
+};
+
+struct message *message_new(size_t memory_limit);
+/* Maps fd (kept by the caller) as raw. 0, or -1 with errno. */
+int message_map(struct message *m, int fd);
+void message_free(struct message *m);
+/* For the next message: unmaps, resets the arena, keeps its first block. */
+void message_reset(struct message *m);
+
+#endif

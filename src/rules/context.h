@@ -1,0 +1,53 @@
+/* One message under judgement: what rules and eval functions see. Room-private.
+ *
+ * mime, text and relays are made before the first rule runs; nothing else is shared between rules but
+ * the hits and the tags. */
+#ifndef GATEHOUSE_RULES_CONTEXT_H
+#define GATEHOUSE_RULES_CONTEXT_H
+
+#include "message/message.h"
+#include "mime/mime.h"
+#include "relays/relays.h"
+#include "rules/conf.h"
+#include "text/text.h"
+
+struct rules_ctx {
+    const struct ruleset *set;
+    const struct conf *conf; /* everything the rule files said: lists, tables, networks */
+    struct rules_scratch *scratch;
+    struct message *m;
+    struct arena *a;
+    struct mime *mime;
+    struct text *text;
+    struct relays *relays;
+    bool fetched_all; /* some rule has asked for ALL (semantics 8.2, truncated_header) */
+    void *eval_state; /* of rules/eval.h: what evals computed once, e.g. the MIME scan */
+};
+
+/* --- header access (semantics 6.1 to 6.3), in rules/header.c --- */
+
+/* A header request, parsed once at load: NAME plus modifiers. */
+struct header_req {
+    struct span name;
+    bool raw, addr, display_name, host, domain, ip, revip, first, last;
+    uint8_t kind; /* of enum header_kind in header.c: plain, ALL, EnvelopeFrom, ToCc, ... */
+};
+/* "From:addr", "Subject:raw", "ALL-EXTERNAL". false when a modifier is unknown. */
+bool header_req_parse(struct arena *a, struct span text, struct header_req *out);
+
+/* The string a header rule matches: all values together; false when the header is absent. */
+bool header_get(struct rules_ctx *c, const struct header_req *r, struct span *out);
+/* All values, one per instance or address. */
+struct span *header_values(struct rules_ctx *c, const struct header_req *r, size_t *n);
+/* What evals use: the first value only for :addr :name :host :domain :ip and EnvelopeFrom, otherwise
+ * the whole string. Empty when absent. request is "From:addr" and is parsed on the fly. */
+struct span header_scalar(struct rules_ctx *c, const char *request);
+
+/* The all-from set and the all-to list (semantics 6.3); computed once. */
+struct span *header_all_from(struct rules_ctx *c, size_t *n);
+struct span *header_all_to(struct rules_ctx *c, size_t *n);
+
+/* Registered domain by the tables of the rule files. */
+struct span ctx_registered_domain(struct rules_ctx *c, struct span host);
+
+#endif

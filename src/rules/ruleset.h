@@ -1,0 +1,52 @@
+/* The rules people trust: SpamAssassin's files read, compiled, matched, scored.
+ *
+ * A ruleset is immutable after loading and shared by all scanners (fork after load, or map the same
+ * cache file). Everything that changes while a message is judged is in a rules_scratch: one per
+ * thread of work. */
+#ifndef GATEHOUSE_RULES_RULESET_H
+#define GATEHOUSE_RULES_RULESET_H
+
+#include "base/err.h"
+#include "config/settings.h"
+#include "message/message.h"
+
+#include <stdio.h>
+
+struct ruleset;
+struct rules_scratch;
+
+struct ruleset_options {
+    const struct rules_settings *settings;
+    const char *cache_dir; /* compiled patterns by content hash; NULL: no cache */
+    bool local_only;       /* no network rules (score sets 0 and 2) */
+    unsigned threads;      /* for cold compilation; 0: one a core */
+};
+
+/* Reads and compiles. A line that can't be used is a problem with file:line (ruleset_problems), not a
+ * failure; NULL only when no rule directory can be read at all. */
+struct ruleset *ruleset_load(const struct ruleset_options *o, struct err *e);
+void ruleset_free(struct ruleset *rs);
+
+struct rules_scratch *rules_scratch_new(const struct ruleset *rs);
+void rules_scratch_free(struct rules_scratch *s);
+
+/* Judges m and fills m->facts.rules (and skipped, for rules cut off by their limits). */
+void rules_run(const struct ruleset *rs, struct rules_scratch *s, struct message *m);
+
+struct rule_problem {
+    const char *file;
+    unsigned line;
+    const char *text; /* what is wrong and what it costs */
+};
+const struct rule_problem *ruleset_problems(const struct ruleset *rs, size_t *n);
+
+/* `gatehouse rules list|explain|coverage`: plain text or JSON. explain returns -1 for an unknown name. */
+void ruleset_list(const struct ruleset *rs, FILE *out, bool json);
+int ruleset_explain(const struct ruleset *rs, const char *name, FILE *out, bool json);
+void ruleset_coverage(const struct ruleset *rs, FILE *out, bool json);
+
+/* Name of the content hash under which the set is cached, and how many rules are in force. */
+const char *ruleset_hash(const struct ruleset *rs);
+size_t ruleset_count(const struct ruleset *rs);
+
+#endif

@@ -1,0 +1,11 @@
+/* The spool process: owns the queue, the quarantine and the record; stores what the door hands over,
+ * runs deliveries, answers `gatehouse queue|quarantine` on the control socket. */
+#ifndef GATEHOUSE_SPOOL_SPOOL_H
+#define GATEHOUSE_SPOOL_SPOOL_H
+
+#include "config/settings.h"
+
+/* control_socket: bound and listening Unix socket for operators' commands (see cli_control). */
+int spool_main(const struct settings *set, int control_fd, int control_socket);
+
+#endif
