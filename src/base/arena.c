@@ -5,7 +5,8 @@
 
 #include "base/xalloc.h"
 
-/* Blocks double from 64 KiB to 1 MiB, so that a small message costs one block and a large one few. */
+/* Blocks double from 64 KiB to 1 MiB, so that a small message costs one block and a large one few.
+ */
 enum { FIRST_BLOCK = 64 * 1024, LARGEST_BLOCK = 1024 * 1024, ALIGN = 16 };
 
 struct block {

@@ -15,13 +15,15 @@ struct buf {
 void buf_free(struct buf *b);
 /* Forgets the bytes, keeps the memory. */
 void buf_clear(struct buf *b);
-/* Makes room for `extra` more bytes and returns where they go; then add to b->n what was written. */
+/* Makes room for `extra` more bytes and returns where they go; then add to b->n what was written.
+ */
 char *buf_room(struct buf *b, size_t extra);
 void buf_add(struct buf *b, struct span s);
 void buf_str(struct buf *b, const char *s);
 void buf_char(struct buf *b, char c);
 void buf_printf(struct buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-void buf_vprintf(struct buf *b, const char *fmt, va_list ap);
+void buf_vprintf(struct buf *b, const char *fmt, va_list ap)
+    __attribute__((format(printf, 2, 0), nonnull(1, 2)));
 /* Drops n bytes at the front. */
 void buf_drop(struct buf *b, size_t n);
 

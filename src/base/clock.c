@@ -53,12 +53,23 @@ static bool parse_age(struct span text, usec now, usec *out)
         return false;
     usec unit;
     switch (text.p[text.n - 1]) {
-    case 's': unit = 1; break;
-    case 'm': unit = 60; break;
-    case 'h': unit = 3600; break;
-    case 'd': unit = 86400; break;
-    case 'w': unit = 604800; break;
-    default: return false;
+    case 's':
+        unit = 1;
+        break;
+    case 'm':
+        unit = 60;
+        break;
+    case 'h':
+        unit = 3600;
+        break;
+    case 'd':
+        unit = 86400;
+        break;
+    case 'w':
+        unit = 604800;
+        break;
+    default:
+        return false;
     }
     *out = now - (usec)count * unit * USEC_PER_SEC;
     return true;

@@ -1,6 +1,7 @@
-/* Identifiers of messages and sessions: 16 characters of Crockford's base32 (no I, L, O, U), sortable
- * by time, unique across processes and restarts: 50 bits of microseconds, 12 bits of sequence, 18
- * bits drawn at random for each. They name files and rows and stand in SMTP replies. */
+/* Identifiers of messages and sessions: 16 characters of Crockford's base32 (no I, L, O, U),
+ * sortable by time, unique across processes and restarts: 50 bits of microseconds, 12 bits of
+ * sequence, 18 bits drawn at random for each. They name files and rows and stand in SMTP replies.
+ */
 #ifndef GATEHOUSE_BASE_ID_H
 #define GATEHOUSE_BASE_ID_H
 

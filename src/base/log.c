@@ -107,8 +107,7 @@ static void value_text(struct buf *b, const struct log_field *f)
         quoted(b, f->str);
 }
 
-static void render_text(struct buf *b, const char *id, const char *event,
-                        const struct log_field *f)
+static void render_text(struct buf *b, const char *id, const char *event, const struct log_field *f)
 {
     buf_printf(b, "%s %s %s", out.role, id ? id : "-", event);
     for (; f->key; f++) {
@@ -121,7 +120,8 @@ static void render_json(struct buf *b, enum log_level level, const char *id, con
                         const struct log_field *f)
 {
     char when[CLOCK_ISO_SIZE];
-    buf_printf(b, "{\"time\":\"%s\",\"level\":\"%s\",\"role\":\"%s\",\"id\":\"%s\",\"event\":\"%s\"",
+    buf_printf(b,
+               "{\"time\":\"%s\",\"level\":\"%s\",\"role\":\"%s\",\"id\":\"%s\",\"event\":\"%s\"",
                clock_iso(clock_wall(), when), level_names[level], out.role, id ? id : "", event);
     for (; f->key; f++) {
         buf_printf(b, ",\"%s\":", f->key);

@@ -36,8 +36,7 @@ void log_reopen(void);
 /* log_event(LOG_NOTE, id, "delivered", F_STR("to", rcpt), F_INT("size", n));
  * id: the message or session id, or NULL. event: one word. */
 #define log_event(level, id, event, ...)                                                           \
-    log_record((level), (id), (event),                                                             \
-               (const struct log_field[]){__VA_ARGS__, {.key = NULL}})
+    log_record((level), (id), (event), (const struct log_field[]){__VA_ARGS__, {.key = NULL}})
 void log_record(enum log_level level, const char *id, const char *event,
                 const struct log_field *fields);
 

@@ -1,8 +1,9 @@
 /* A hash map from byte strings to pointers, in an arena.
  *
- * Keys are compared byte by byte (fold them with arena_lower() first where case does not matter) and
- * must outlive the map. The hash is keyed with a per-process secret, so that a stranger who chooses
- * the keys can't make them collide. Entries are never removed; iteration is in order of insertion. */
+ * Keys are compared byte by byte (fold them with arena_lower() first where case does not matter)
+ * and must outlive the map. The hash is keyed with a per-process secret, so that a stranger who
+ * chooses the keys can't make them collide. Entries are never removed; iteration is in order of
+ * insertion. */
 #ifndef GATEHOUSE_BASE_MAP_H
 #define GATEHOUSE_BASE_MAP_H
 

@@ -1,5 +1,5 @@
-/* Runs a message through the stages: analysers (virus engine asked first, rules while it works), then
- * verdict, then edits and receipt. Knows the order; the rooms below do not.
+/* Runs a message through the stages: analysers (virus engine asked first, rules while it works),
+ * then verdict, then edits and receipt. Knows the order; the rooms below do not.
  *
  * One flow per scanner process; several messages may be in flight on its loop. */
 #ifndef GATEHOUSE_FLOW_FLOW_H
@@ -19,8 +19,8 @@ struct flow *flow_new(uv_loop_t *loop, const struct settings *set, const struct 
                       struct virus_pool *virus);
 void flow_free(struct flow *f);
 
-/* Analyses m (fd: its bytes, for engines that take a descriptor; -1: none). done is called once, now
- * or later, with the facts in place and the verdict decided. m stays the caller's. */
+/* Analyses m (fd: its bytes, for engines that take a descriptor; -1: none). done is called once,
+ * now or later, with the facts in place and the verdict decided. m stays the caller's. */
 typedef void flow_done(void *ctx, struct message *m, const struct verdict *v, uint64_t micros);
 void flow_run(struct flow *f, struct message *m, int fd, flow_done *done, void *ctx);
 

@@ -1,5 +1,6 @@
 /* Payloads of the frames between door, scan and spool. Encoding and decoding in one place; decoding
- * checks every length (the other end may have been taken over). Strings are copied into the arena. */
+ * checks every length (the other end may have been taken over). Strings are copied into the arena.
+ */
 #ifndef GATEHOUSE_FLOW_FRAMES_H
 #define GATEHOUSE_FLOW_FRAMES_H
 
@@ -25,14 +26,14 @@ struct group {
     bool unscanned;
     uint32_t *rcpts; /* indexes into the envelope */
     size_t nrcpts;
-    struct span reply;     /* SMTP reply text, complete ("550 5.7.1 ...") */
+    struct span reply; /* SMTP reply text, complete ("550 5.7.1 ...") */
     struct splices edits;
 };
 
 struct scan_result {
     char id[ID_SIZE];
     double score, required;
-    struct span virus; /* name, absent when none */
+    struct span virus;   /* name, absent when none */
     struct span receipt; /* JSON */
     struct span subject; /* decoded, for record and quarantine; at most 500 bytes */
     struct span header_from, message_id;

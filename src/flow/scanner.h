@@ -1,4 +1,5 @@
-/* The scanner process: takes scan requests from door and spool over links, runs the flow, replies. */
+/* The scanner process: takes scan requests from door and spool over links, runs the flow, replies.
+ */
 #ifndef GATEHOUSE_FLOW_SCANNER_H
 #define GATEHOUSE_FLOW_SCANNER_H
 

@@ -16,11 +16,11 @@ enum role {
 
 enum frame_type {
     /* supervisor -> any */
-    FRAME_LINK = 1,   /* payload: u8 role of the peer; fd: our end of a new link */
-    FRAME_DRAIN,      /* take nothing new, finish, exit */
+    FRAME_LINK = 1, /* payload: u8 role of the peer; fd: our end of a new link */
+    FRAME_DRAIN,    /* take nothing new, finish, exit */
     FRAME_REOPEN_LOG,
     /* any -> supervisor */
-    FRAME_READY,      /* serving */
+    FRAME_READY, /* serving */
     /* door, spool -> scan; fd: the message */
     FRAME_SCAN_REQUEST,
     FRAME_SCAN_RESULT,

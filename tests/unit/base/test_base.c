@@ -100,7 +100,8 @@ static void cursor_is_bounded(void **state)
     assert_true(cursor_ok(&c));
     assert_int_equal(cursor_u64(&c), 0);
     assert_false(cursor_ok(&c));
-    c = cursor_over(SPAN("\xff\xff\xff\x7f" "abc"));
+    c = cursor_over(SPAN("\xff\xff\xff\x7f"
+                         "abc"));
     assert_null(cursor_lstr(&c).p);
     assert_true(c.failed);
     buf_free(&b);
