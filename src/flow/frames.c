@@ -1,0 +1,216 @@
+#include "flow/frames.h"
+
+/* The smallest encodings, so that a count can be checked against the bytes that are left. */
+enum { GROUP_MIN = 1 + 4 * 3 + 1 + 4 + 4 + 4, RCPT_INDEX = 4 };
+
+static void id_encode(struct buf *b, const char id[ID_SIZE])
+{
+    buf_add(b, span_of(id, ID_LEN));
+}
+
+/* An id becomes a file name and a log field: only the real form passes. */
+static void id_decode(struct cursor *c, char id[ID_SIZE])
+{
+    struct span s = cursor_bytes(c, ID_LEN);
+    memset(id, 0, ID_SIZE);
+    if (!id_valid(s))
+        c->failed = true;
+    else
+        memcpy(id, s.p, ID_LEN);
+}
+
+static struct span str_decode(struct cursor *c, struct arena *a)
+{
+    struct span s = cursor_lstr(c);
+    return s.p ? arena_dup(a, s) : s;
+}
+
+static void request_encode(struct buf *b, const struct scan_request *r)
+{
+    id_encode(b, r->id);
+    buf_u64(b, (uint64_t)r->received);
+    peer_encode(b, &r->peer);
+    envelope_encode(b, &r->env);
+    buf_u32(b, r->crashes);
+}
+
+static void request_decode(struct cursor *c, struct arena *a, struct scan_request *r)
+{
+    memset(r, 0, sizeof *r);
+    id_decode(c, r->id);
+    r->received = (usec)cursor_u64(c);
+    peer_decode(c, a, &r->peer);
+    envelope_decode(c, a, &r->env);
+    r->crashes = cursor_u32(c);
+}
+
+void scan_request_encode(struct buf *b, const struct scan_request *r)
+{
+    request_encode(b, r);
+}
+
+bool scan_request_decode(struct span payload, struct arena *a, struct scan_request *r)
+{
+    struct cursor c = cursor_over(payload);
+    request_decode(&c, a, r);
+    return cursor_ok(&c);
+}
+
+static void group_encode(struct buf *b, const struct group *g)
+{
+    buf_u8(b, (uint8_t)g->outcome);
+    buf_lstr(b, g->policy);
+    buf_lstr(b, g->reason);
+    buf_lstr(b, g->detail);
+    buf_u8(b, g->unscanned);
+    buf_u32(b, (uint32_t)g->nrcpts);
+    for (size_t i = 0; i < g->nrcpts; i++)
+        buf_u32(b, g->rcpts[i]);
+    buf_lstr(b, g->reply);
+    splices_encode(b, &g->edits);
+}
+
+static void group_decode(struct cursor *c, struct arena *a, struct group *g)
+{
+    uint8_t outcome = cursor_u8(c);
+    if (outcome > OUT_DISCARD)
+        c->failed = true;
+    g->outcome = c->failed ? OUT_DEFER : (enum outcome)outcome;
+    g->policy = str_decode(c, a);
+    g->reason = str_decode(c, a);
+    g->detail = str_decode(c, a);
+    g->unscanned = cursor_u8(c) != 0;
+    g->nrcpts = cursor_u32(c);
+    if (g->nrcpts > c->rest.n / RCPT_INDEX) {
+        c->failed = true;
+        g->nrcpts = 0;
+    }
+    g->rcpts = arena_array(a, g->nrcpts, sizeof *g->rcpts);
+    for (size_t i = 0; i < g->nrcpts; i++)
+        g->rcpts[i] = cursor_u32(c);
+    g->reply = str_decode(c, a);
+    splices_decode(c, a, &g->edits);
+}
+
+static void result_encode(struct buf *b, const struct scan_result *r)
+{
+    id_encode(b, r->id);
+    buf_f64(b, r->score);
+    buf_f64(b, r->required);
+    buf_lstr(b, r->virus);
+    buf_lstr(b, r->receipt);
+    buf_lstr(b, r->subject);
+    buf_lstr(b, r->header_from);
+    buf_lstr(b, r->message_id);
+    buf_u64(b, r->micros);
+    buf_u32(b, (uint32_t)r->ngroups);
+    for (size_t i = 0; i < r->ngroups; i++)
+        group_encode(b, &r->groups[i]);
+}
+
+static void result_decode(struct cursor *c, struct arena *a, struct scan_result *r)
+{
+    memset(r, 0, sizeof *r);
+    id_decode(c, r->id);
+    r->score = cursor_f64(c);
+    r->required = cursor_f64(c);
+    r->virus = str_decode(c, a);
+    r->receipt = str_decode(c, a);
+    r->subject = str_decode(c, a);
+    r->header_from = str_decode(c, a);
+    r->message_id = str_decode(c, a);
+    r->micros = cursor_u64(c);
+    r->ngroups = cursor_u32(c);
+    if (r->ngroups > c->rest.n / GROUP_MIN) {
+        c->failed = true;
+        r->ngroups = 0;
+    }
+    r->groups = arena_array(a, r->ngroups, sizeof *r->groups);
+    for (size_t i = 0; i < r->ngroups; i++)
+        group_decode(c, a, &r->groups[i]);
+}
+
+void scan_result_encode(struct buf *b, const struct scan_result *r)
+{
+    result_encode(b, r);
+}
+
+bool scan_result_decode(struct span payload, struct arena *a, struct scan_result *r)
+{
+    struct cursor c = cursor_over(payload);
+    result_decode(&c, a, r);
+    return cursor_ok(&c);
+}
+
+bool scan_result_fits(const struct scan_result *r, const struct envelope *env)
+{
+    size_t seen = 0;
+    for (size_t i = 0; i < r->ngroups; i++) {
+        seen += r->groups[i].nrcpts;
+        for (size_t j = 0; j < r->groups[i].nrcpts; j++)
+            if (r->groups[i].rcpts[j] >= env->nrcpts)
+                return false;
+    }
+    return seen == env->nrcpts;
+}
+
+void store_request_encode(struct buf *b, const struct store_request *r)
+{
+    request_encode(b, &r->req);
+    buf_u8(b, r->scanned);
+    if (r->scanned)
+        result_encode(b, &r->result);
+}
+
+bool store_request_decode(struct span payload, struct arena *a, struct store_request *r)
+{
+    struct cursor c = cursor_over(payload);
+    memset(r, 0, sizeof *r);
+    request_decode(&c, a, &r->req);
+    r->scanned = cursor_u8(&c) != 0;
+    if (r->scanned)
+        result_decode(&c, a, &r->result);
+    return cursor_ok(&c) && (!r->scanned || scan_result_fits(&r->result, &r->req.env));
+}
+
+void store_result_encode(struct buf *b, const struct store_result *r)
+{
+    buf_u8(b, (uint8_t)r->code);
+    buf_lstr(b, r->text);
+}
+
+bool store_result_decode(struct span payload, struct arena *a, struct store_result *r)
+{
+    struct cursor c = cursor_over(payload);
+    uint8_t code = cursor_u8(&c);
+    r->code = code <= STORE_FAILED ? (enum store_code)code : STORE_FAILED;
+    r->text = str_decode(&c, a);
+    return cursor_ok(&c) && code <= STORE_FAILED;
+}
+
+void rcpt_request_encode(struct buf *b, const struct rcpt_request *r)
+{
+    buf_lstr(b, r->addr);
+}
+
+bool rcpt_request_decode(struct span payload, struct arena *a, struct rcpt_request *r)
+{
+    struct cursor c = cursor_over(payload);
+    r->addr = str_decode(&c, a);
+    return cursor_ok(&c) && r->addr.n > 0;
+}
+
+void rcpt_result_encode(struct buf *b, const struct rcpt_result *r)
+{
+    buf_u8(b, (uint8_t)r->code);
+    buf_lstr(b, r->text);
+}
+
+bool rcpt_result_decode(struct span payload, struct arena *a, struct rcpt_result *r)
+{
+    struct cursor c = cursor_over(payload);
+    uint8_t code = cursor_u8(&c);
+    r->code = code <= RCPT_TEMPFAIL ? (enum rcpt_code)code : RCPT_TEMPFAIL;
+    r->text = str_decode(&c, a);
+    return cursor_ok(&c) && code <= RCPT_TEMPFAIL;
+}
