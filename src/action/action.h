@@ -5,6 +5,12 @@
 #include "mime/splice.h"
 #include "verdict/verdict.h"
 
+/* The trace header field (Received, RFC 5321 section 4.4) with its line end (CRLF or LF as the message
+ * has), in the arena. The flow puts it in front of the bytes that rules see (they expect the gateway's
+ * own Received on top, as behind any MTA); action_edits inserts the same text. Empty for a message
+ * without envelope (a file). No `for` clause. */
+struct span action_trace(const struct settings *set, const struct message *m, struct arena *a);
+
 /* The edits of one group for output by SMTP, LMTP or Maildir: the trace header (Received), removal
  * of forged copies of our own headers (X-Spam-*, X-Virus-Status, X-Gatehouse-Id, and
  * Authentication-Results with our id), our own headers, the subject tag. */

@@ -40,6 +40,11 @@ struct arena *arena_new(size_t limit)
     return a;
 }
 
+void arena_limit(struct arena *a, size_t limit)
+{
+    a->limit = limit;
+}
+
 void arena_on_exhausted(struct arena *a, arena_exhausted_fn *fn, void *ctx)
 {
     a->exhausted = fn;
@@ -81,7 +86,7 @@ static void *take_new_block(struct arena *a, size_t n)
     size_t size = a->top->size * 2;
     if (size > LARGEST_BLOCK)
         size = LARGEST_BLOCK;
-    size_t left = a->limit ? a->limit - a->total : SIZE_MAX;
+    size_t left = !a->limit ? SIZE_MAX : a->limit > a->total ? a->limit - a->total : 0;
     if (n > left)
         exhausted(a, n);
     if (size < n || size > left)

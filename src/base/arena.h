@@ -25,6 +25,8 @@ void arena_free(struct arena *a);
 void arena_reset(struct arena *a);
 
 typedef void arena_exhausted_fn(void *ctx);
+/* A new limit; 0: none. For the one who caught exhaustion and still has to say so. */
+void arena_limit(struct arena *a, size_t limit);
 void arena_on_exhausted(struct arena *a, arena_exhausted_fn *fn, void *ctx);
 
 /* Zeroed memory. */

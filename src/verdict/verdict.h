@@ -28,6 +28,9 @@ struct verdict {
 void verdict_decide(const struct policies *p, const struct virus_settings *virus,
                     const struct message *m, struct arena *a, struct verdict *out);
 
+/* Whether any recipient's policy wants the message scanned. */
+bool verdict_wants_scan(const struct policies *p, const struct message *m);
+
 /* "accept", "tag", ... */
 const char *outcome_name(enum outcome o);
 
