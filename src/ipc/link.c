@@ -36,7 +36,7 @@ struct link {
     struct link_events ev;
     void *ctx;
     struct packet *first, **last; /* not yet accepted by the socket */
-    bool closing;
+    bool closing, draining, drained;
     char *inbox;
 };
 
@@ -44,7 +44,8 @@ static void on_ready(uv_poll_t *poll, int status, int events);
 
 static void watch(struct link *l)
 {
-    uv_poll_start(&l->poll, UV_READABLE | (l->first ? UV_WRITABLE : 0), on_ready);
+    int events = (l->drained ? UV_DISCONNECT : UV_READABLE) | (l->first ? UV_WRITABLE : 0);
+    uv_poll_start(&l->poll, events, on_ready);
 }
 
 static void packet_free(struct packet *p)
@@ -246,6 +247,14 @@ static int take_fds(struct msghdr *msg, int fds[FDS_MAX])
     return n;
 }
 
+void link_drain(struct link *l)
+{
+    if (l->closing || l->draining)
+        return;
+    l->draining = true;
+    shutdown(l->fd, SHUT_RD);
+}
+
 static bool permitted(const struct link *l, const struct head *h, size_t inline_n, int nfds)
 {
     const struct frame_rule *rule = frame_rule(h->type);
@@ -302,6 +311,12 @@ static bool receive(struct link *l)
     ssize_t n = recvmsg(l->fd, &msg, MSG_CMSG_CLOEXEC);
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return false;
+    if (n == 0 && l->draining && !l->drained) {
+        l->drained = true;
+        watch(l);
+        l->ev.on_drained(l->ctx, l);
+        return false;
+    }
     if (n <= 0) {
         lost(l);
         return false;
@@ -324,11 +339,44 @@ static void on_ready(uv_poll_t *poll, int status, int events)
         lost(l);
         return;
     }
+    if (events & UV_DISCONNECT && l->drained) {
+        lost(l);
+        return;
+    }
     if (events & UV_WRITABLE)
         flush(l);
     /* A burst, so that one busy link can't starve the others. on_frame may close the link: it is
      * freed by the loop only after this callback, so that `closing` can still be read. */
     if (events & UV_READABLE)
-        for (int i = 0; i < READ_BURST && !l->closing && receive(l); i++)
+        for (int i = 0; i < READ_BURST && !l->closing && !l->drained && receive(l); i++)
             ;
+}
+
+/* --- without a loop --- */
+
+int link_post(int at, enum role self, enum role peer, enum frame_type type, struct span payload,
+              int fd)
+{
+    struct link l = {.fd = at, .self = self, .peer = peer};
+    const struct frame_rule *rule = frame_rule(type);
+    if (!rule || !(rule->from & self) || !(rule->to & peer) || payload.n > rule->max)
+        return -1;
+    struct packet *p = packet_new(type, 0, payload, fd);
+    if (!p)
+        return -1;
+    int sent = transmit(&l, p);
+    packet_free(p);
+    return sent == 1 ? 0 : -1;
+}
+
+int link_fetch(int at, enum role self, enum role peer)
+{
+    struct link l = {.fd = at, .self = self, .peer = peer};
+    struct head h;
+    ssize_t n = recv(at, &h, sizeof h, MSG_DONTWAIT);
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return 0;
+    if (n != sizeof h || !permitted(&l, &h, 0, 0))
+        return -1;
+    return (int)h.type;
 }

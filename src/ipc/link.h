@@ -25,6 +25,7 @@ struct link_events {
     void (*on_frame)(void *ctx, struct link *l, enum frame_type type, uint64_t tag,
                      struct span payload, int fd);
     void (*on_closed)(void *ctx, struct link *l);
+    void (*on_drained)(void *ctx, struct link *l); /* may be NULL where link_drain is not used */
 };
 
 /* fd belongs to the link. self: our role; peer: the role of the process at the other end. */
@@ -36,6 +37,19 @@ int link_pair(int fds[2]);
  * one that we may send (a bug: logged). */
 int link_send(struct link *l, enum frame_type type, uint64_t tag, struct span payload, int fd);
 enum role link_peer(const struct link *l);
+/* Takes no more requests: the other end can't send from now on (its link_send returns -1), what it
+ * had sent still arrives, and answers can be sent. on_drained tells when the last frame was taken.
+ */
+void link_drain(struct link *l);
 void link_close(struct link *l);
+
+/* For a process without a loop (the supervisor): sends one small frame at once, or takes one.
+ * link_post: 0, or -1 when the other end is gone or does not read. link_fetch: the type, 0 when
+ * nothing waits, -1 when the other end is gone or sent something it may not. No descriptors are
+ * taken.
+ */
+int link_post(int at, enum role self, enum role peer, enum frame_type type, struct span payload,
+              int fd);
+int link_fetch(int at, enum role self, enum role peer);
 
 #endif

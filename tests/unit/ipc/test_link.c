@@ -19,7 +19,7 @@ struct end {
     size_t frames, bytes, with_fd;
     uint64_t last_tag;
     struct span expect;
-    int closed;
+    int closed, drained;
 };
 
 struct bed {
@@ -53,7 +53,14 @@ static void on_closed(void *ctx, struct link *l)
     e->link = NULL;
 }
 
-static const struct link_events events = {on_frame, on_closed};
+static void on_drained(void *ctx, struct link *l)
+{
+    struct end *e = ctx;
+    (void)l;
+    e->drained++;
+}
+
+static const struct link_events events = {on_frame, on_closed, on_drained};
 
 static int bed_open(void **state)
 {
@@ -162,13 +169,55 @@ static void death_of_the_peer_is_told_once(void **state)
     assert_int_equal(b->door.closed, 1);
 }
 
+static void draining_loses_no_request(void **state)
+{
+    struct bed *b = *state;
+    int null = open("/dev/null", O_RDONLY);
+    for (uint64_t tag = 1; tag <= 5; tag++)
+        assert_int_equal(link_send(b->door.link, FRAME_SCAN_REQUEST, tag, SPAN("x"), null), 0);
+    link_drain(b->scan.link);
+    assert_int_equal(link_send(b->door.link, FRAME_SCAN_REQUEST, 6, SPAN("x"), null), -1);
+    for (int i = 0; i < 100 && !b->scan.drained; i++)
+        uv_run(&b->loop, UV_RUN_ONCE);
+    assert_int_equal(b->scan.drained, 1);
+    assert_int_equal(b->scan.frames, 5);
+    assert_int_equal(b->door.closed, 0);
+    assert_int_equal(link_send(b->scan.link, FRAME_SCAN_RESULT, 5, SPAN("late answer"), -1), 0);
+    run_until(b, &b->door.frames, 1);
+    close(null);
+}
+
+static void a_process_without_loop_can_post_and_fetch(void **state)
+{
+    struct bed *b = *state;
+    int fds[2], null = open("/dev/null", O_RDONLY);
+    struct end child = {0};
+    assert_int_equal(link_pair(fds), 0);
+    child.link = link_open(&b->loop, fds[1], ROLE_DOOR, ROLE_SUPERVISOR, &events, &child);
+    assert_int_equal(link_post(fds[0], ROLE_SUPERVISOR, ROLE_DOOR, FRAME_LINK, SPAN("\x04"), null),
+                     0);
+    run_until(b, &child.frames, 1);
+    assert_int_equal(child.with_fd, 1);
+    assert_int_equal(link_fetch(fds[0], ROLE_SUPERVISOR, ROLE_DOOR), 0);
+    assert_int_equal(link_send(child.link, FRAME_READY, 0, SPAN(""), -1), 0);
+    assert_int_equal(link_fetch(fds[0], ROLE_SUPERVISOR, ROLE_DOOR), FRAME_READY);
+    link_close(child.link);
+    assert_int_equal(link_fetch(fds[0], ROLE_SUPERVISOR, ROLE_DOOR), -1);
+    close(fds[0]);
+    close(null);
+}
+
 int main(void)
 {
 #define CASE(f) cmocka_unit_test_setup_teardown(f, bed_open, bed_close)
     const struct CMUnitTest tests[] = {
-        CASE(small_and_large_frames_arrive_whole),   CASE(a_full_socket_queues_and_keeps_order),
-        CASE(frames_against_the_table_are_not_sent), CASE(a_forbidden_frame_closes_the_link),
+        CASE(small_and_large_frames_arrive_whole),
+        CASE(a_full_socket_queues_and_keeps_order),
+        CASE(frames_against_the_table_are_not_sent),
+        CASE(a_forbidden_frame_closes_the_link),
         CASE(death_of_the_peer_is_told_once),
+        CASE(draining_loses_no_request),
+        CASE(a_process_without_loop_can_post_and_fetch),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,218 @@
+#include "flow/flow.h"
+
+#include <setjmp.h>
+#include <stdlib.h>
+#include <sys/time.h>
+
+#include "action/action.h"
+#include "base/xalloc.h"
+#include "mime/mime.h"
+
+enum { RECORDED_HEADER_MAX = 500 }; /* bytes of Subject, From and Message-ID kept in the record */
+
+struct flow {
+    uv_loop_t *loop;
+    const struct settings *set;
+    const struct ruleset *rs;
+    struct rules_scratch *scratch;
+    struct virus_pool *virus;
+};
+
+/* One message in work: done when both the engine and the rules have given their facts. */
+struct job {
+    struct flow *flow;
+    struct message *m;
+    flow_done *done;
+    void *ctx;
+    usec started;
+    int waiting;
+};
+
+struct flow *flow_new(uv_loop_t *loop, const struct settings *set, const struct ruleset *rs,
+                      struct virus_pool *virus)
+{
+    struct flow *f = xcalloc(1, sizeof *f);
+    *f = (struct flow){loop, set, rs, NULL, virus};
+    if (rs)
+        f->scratch = rules_scratch_new(rs);
+    return f;
+}
+
+void flow_free(struct flow *f)
+{
+    if (!f)
+        return;
+    if (f->scratch)
+        rules_scratch_free(f->scratch);
+    free(f);
+}
+
+static void decide(struct job *j)
+{
+    struct message *m = j->m;
+    struct verdict *v = ARENA_NEW(m->arena, struct verdict);
+    verdict_decide(&j->flow->set->policies, &j->flow->set->virus, m, m->arena, v);
+    uint64_t micros = (uint64_t)(clock_mono() - j->started);
+    flow_done *done = j->done;
+    void *ctx = j->ctx;
+    free(j);
+    done(ctx, m, v, micros);
+}
+
+static void step_done(struct job *j)
+{
+    if (--j->waiting == 0)
+        decide(j);
+}
+
+static void virus_answered(void *ctx, struct message *m)
+{
+    (void)m;
+    step_done(ctx);
+}
+
+static void start_virus(struct job *j, int fd)
+{
+    struct flow *f = j->flow;
+    if (f->virus && f->set->virus.enabled) {
+        virus_scan(f->virus, j->m, fd, virus_answered, j);
+        return;
+    }
+    j->m->facts.virus.state = VIRUS_NOT_RUN;
+    step_done(j);
+}
+
+/* The bytes that rules see: the gateway's own trace field on top, as behind any MTA. */
+static struct span with_trace(const struct settings *set, struct message *m)
+{
+    struct span trace = action_trace(set, m, m->arena);
+    if (trace.n == 0)
+        return m->raw;
+    char *p = arena_raw(m->arena, trace.n + m->raw.n);
+    memcpy(p, trace.p, trace.n);
+    if (m->raw.n)
+        memcpy(p + trace.n, m->raw.p, m->raw.n);
+    return span_of(p, trace.n + m->raw.n);
+}
+
+static void give_up(void *ctx)
+{
+    longjmp(*(jmp_buf *)ctx, 1);
+}
+
+/* A hang in here is an accident of our own: the alarm's default action ends the process, which
+ * costs the message a temporary failure and is counted against it. */
+static void set_alarm(usec in)
+{
+    struct itimerval t = {.it_value = {in / USEC_PER_SEC, in % USEC_PER_SEC}};
+    setitimer(ITIMER_REAL, &t, NULL);
+}
+
+/* false when the message asked for more memory than it may have. */
+static bool rules_within_memory(struct flow *f, struct message *m)
+{
+    jmp_buf out;
+    arena_on_exhausted(m->arena, give_up, &out);
+    if (setjmp(out) != 0)
+        return false;
+    m->raw = with_trace(f->set, m);
+    rules_run(f->rs, f->scratch, m);
+    return true;
+}
+
+static void run_rules(struct job *j)
+{
+    struct flow *f = j->flow;
+    struct message *m = j->m;
+    struct span original = m->raw;
+
+    set_alarm(f->set->limits.scan_time);
+    bool finished = rules_within_memory(f, m);
+    set_alarm(0);
+    arena_on_exhausted(m->arena, NULL, NULL);
+    m->raw = original;
+    if (finished)
+        return;
+    /* What the jump left half done is not used again: the scratch is replaced, not freed. */
+    f->scratch = rules_scratch_new(f->rs);
+    memset(&m->facts.rules, 0, sizeof m->facts.rules);
+    arena_limit(m->arena, 0);
+    facts_skip(&m->facts, m->arena, "rules",
+               SPAN("the message needs more memory than limits.message_memory"));
+}
+
+static void start_rules(struct job *j)
+{
+    if (!j->flow->set->rules.enabled)
+        ; /* off by configuration: the receipt shows that they did not run */
+    else if (!j->flow->rs)
+        facts_skip(&j->m->facts, j->m->arena, "rules", SPAN("no rules could be loaded"));
+    else
+        run_rules(j);
+    step_done(j);
+}
+
+void flow_run(struct flow *f, struct message *m, int fd, flow_done *done, void *ctx)
+{
+    struct job *j = xcalloc(1, sizeof *j);
+    *j = (struct job){f, m, done, ctx, clock_mono(), 1};
+    if (verdict_wants_scan(&f->set->policies, m)) {
+        j->waiting += 2;
+        start_virus(j, fd);
+        start_rules(j);
+    }
+    step_done(j);
+}
+
+/* --- the scan result --- */
+
+static struct span recorded(struct mime *mime, struct span name)
+{
+    struct mime_field *field = mime_last(&mime->root->fields, name);
+    if (!field)
+        return SPAN_NONE;
+    struct span s = mime_decoded(mime, field);
+    return span_sub(s, 0, RECORDED_HEADER_MAX);
+}
+
+static void group_of(const struct flow *f, struct message *m, const struct decision *d,
+                     struct group *g)
+{
+    *g = (struct group){
+        .outcome = d->outcome,
+        .policy = span_str(d->policy->name),
+        .reason = span_str(d->reason),
+        .detail = d->detail,
+        .unscanned = d->unscanned,
+        .rcpts = d->rcpts,
+        .nrcpts = d->nrcpts,
+        .reply = action_reply(m, d, m->arena),
+    };
+    action_edits(f->set, m, d, m->arena, &g->edits);
+}
+
+void flow_result(const struct flow *f, struct message *m, const struct verdict *v, uint64_t micros,
+                 struct scan_result *out)
+{
+    struct span header = span_sub(m->raw, 0, f->set->limits.header_bytes);
+    size_t end = span_search(header, SPAN("\r\n\r\n"));
+    if (end != SIZE_MAX)
+        header = span_sub(header, 0, end + 4);
+    const struct mime_limits limits = MIME_LIMITS_DEFAULT;
+    struct mime *mime = mime_parse(m->arena, header, &limits);
+    *out = (struct scan_result){
+        .score = m->facts.rules.score,
+        .required = m->facts.rules.required,
+        .virus = m->facts.virus.state == VIRUS_FOUND ? m->facts.virus.name : SPAN_NONE,
+        .subject = recorded(mime, SPAN("Subject")),
+        .header_from = recorded(mime, SPAN("From")),
+        .message_id = recorded(mime, SPAN("Message-ID")),
+        .micros = micros,
+        .ngroups = v->n,
+        .groups = arena_array(m->arena, v->n, sizeof *out->groups),
+    };
+    memcpy(out->id, m->id, sizeof out->id);
+    for (size_t i = 0; i < v->n; i++)
+        group_of(f, m, &v->v[i], &out->groups[i]);
+    out->receipt = action_receipt(f->set, m, v, micros, m->arena);
+}

@@ -1,0 +1,244 @@
+#include "flow/scanner.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/xalloc.h"
+#include "flow/flow.h"
+#include "ipc/link.h"
+
+enum { PEERS_MAX = 16, IDLE_MESSAGES = 8 };
+
+struct scanner {
+    uv_loop_t loop;
+    const struct settings *set;
+    struct flow *flow;
+    struct virus_pool *virus;
+    struct link *control;
+    struct {
+        struct link *link; /* a door or the spool; NULL: free */
+        uint64_t serial;   /* of the link, so that an answer never goes to a successor */
+        bool undrained;    /* requests may still wait in it */
+    } peers[PEERS_MAX];
+    uint64_t serial;
+    struct message *idle[IDLE_MESSAGES];
+    size_t nidle, working;
+    bool draining;
+};
+
+/* One request in work. The peer may die meanwhile: then the answer is dropped. */
+struct work {
+    struct scanner *sc;
+    uint64_t from; /* serial of the link */
+    uint64_t tag;
+    int fd;
+    struct message *m;
+};
+
+static void maybe_finish(struct scanner *sc);
+
+static struct message *take_message(struct scanner *sc)
+{
+    return sc->nidle ? sc->idle[--sc->nidle] : message_new(sc->set->limits.message_memory);
+}
+
+static void give_message(struct scanner *sc, struct message *m)
+{
+    if (sc->nidle == IDLE_MESSAGES) {
+        message_free(m);
+        return;
+    }
+    message_reset(m);
+    arena_limit(m->arena, sc->set->limits.message_memory);
+    sc->idle[sc->nidle++] = m;
+}
+
+static struct link *peer_by_serial(const struct scanner *sc, uint64_t serial)
+{
+    for (size_t i = 0; i < PEERS_MAX; i++)
+        if (sc->peers[i].link && sc->peers[i].serial == serial)
+            return sc->peers[i].link;
+    return NULL;
+}
+
+static uint64_t serial_of(const struct scanner *sc, const struct link *l)
+{
+    for (size_t i = 0; i < PEERS_MAX; i++)
+        if (sc->peers[i].link == l)
+            return sc->peers[i].serial;
+    return 0;
+}
+
+static void on_judged(void *ctx, struct message *m, const struct verdict *v, uint64_t micros)
+{
+    struct work *w = ctx;
+    struct scanner *sc = w->sc;
+    struct link *to = peer_by_serial(sc, w->from);
+    if (to) {
+        struct scan_result result;
+        struct buf b = {0};
+        flow_result(sc->flow, m, v, micros, &result);
+        scan_result_encode(&b, &result);
+        link_send(to, FRAME_SCAN_RESULT, w->tag, buf_span(&b), -1);
+        buf_free(&b);
+    }
+    close(w->fd);
+    give_message(sc, m);
+    free(w);
+    sc->working--;
+    maybe_finish(sc);
+}
+
+static bool load(struct message *m, struct span payload, int fd)
+{
+    struct scan_request req;
+    if (!scan_request_decode(payload, m->arena, &req))
+        return false;
+    memcpy(m->id, req.id, sizeof m->id);
+    m->received = req.received;
+    m->peer = req.peer;
+    m->env = req.env;
+    m->has_envelope = true;
+    return message_map(m, fd) == 0;
+}
+
+static void on_request(struct scanner *sc, struct link *from, uint64_t tag, struct span payload,
+                       int fd)
+{
+    struct message *m = take_message(sc);
+    if (!load(m, payload, fd)) {
+        log_event(LOG_FAULT, NULL, "scan-request-unreadable",
+                  F_STR("from", role_name(link_peer(from))));
+        close(fd);
+        give_message(sc, m);
+        return; /* without an answer the sender's deadline passes: a temporary failure */
+    }
+    struct work *w = xcalloc(1, sizeof *w);
+    *w = (struct work){.sc = sc, .from = serial_of(sc, from), .tag = tag, .fd = fd, .m = m};
+    sc->working++;
+    flow_run(sc->flow, m, fd, on_judged, w);
+}
+
+/* --- links --- */
+
+static void on_peer_frame(void *ctx, struct link *l, enum frame_type type, uint64_t tag,
+                          struct span payload, int fd)
+{
+    if (type == FRAME_SCAN_REQUEST)
+        on_request(ctx, l, tag, payload, fd);
+}
+
+static void on_peer_drained(void *ctx, struct link *l)
+{
+    struct scanner *sc = ctx;
+    for (size_t i = 0; i < PEERS_MAX; i++)
+        if (sc->peers[i].link == l)
+            sc->peers[i].undrained = false;
+    maybe_finish(sc);
+}
+
+static void on_peer_closed(void *ctx, struct link *l)
+{
+    struct scanner *sc = ctx;
+    for (size_t i = 0; i < PEERS_MAX; i++)
+        if (sc->peers[i].link == l)
+            memset(&sc->peers[i], 0, sizeof sc->peers[i]);
+    maybe_finish(sc);
+}
+
+static const struct link_events peer_events = {on_peer_frame, on_peer_closed, on_peer_drained};
+
+static void add_peer(struct scanner *sc, struct span payload, int fd)
+{
+    for (size_t i = 0; i < PEERS_MAX; i++) {
+        if (sc->peers[i].link)
+            continue;
+        sc->peers[i].serial = ++sc->serial;
+        sc->peers[i].link = link_open(&sc->loop, fd, ROLE_SCAN,
+                                      (enum role)(unsigned char)payload.p[0], &peer_events, sc);
+        return;
+    }
+    close(fd);
+}
+
+/* Draining: what is in work is finished and answered, then every handle closes and the loop ends.
+ */
+static void maybe_finish(struct scanner *sc)
+{
+    if (!sc->draining || sc->working)
+        return;
+    for (size_t i = 0; i < PEERS_MAX; i++)
+        if (sc->peers[i].undrained)
+            return;
+    for (size_t i = 0; i < PEERS_MAX; i++)
+        if (sc->peers[i].link)
+            link_close(sc->peers[i].link);
+    memset(sc->peers, 0, sizeof sc->peers);
+    if (sc->control)
+        link_close(sc->control);
+    sc->control = NULL;
+    uv_stop(&sc->loop);
+}
+
+static void drain(struct scanner *sc)
+{
+    if (sc->draining)
+        return;
+    sc->draining = true;
+    for (size_t i = 0; i < PEERS_MAX; i++) {
+        if (!sc->peers[i].link)
+            continue;
+        sc->peers[i].undrained = true;
+        link_drain(sc->peers[i].link);
+    }
+    maybe_finish(sc);
+}
+
+static void on_control_frame(void *ctx, struct link *l, enum frame_type type, uint64_t tag,
+                             struct span payload, int fd)
+{
+    struct scanner *sc = ctx;
+    (void)l, (void)tag;
+    if (type == FRAME_LINK && payload.n == 1)
+        add_peer(sc, payload, fd);
+    else if (type == FRAME_REOPEN_LOG)
+        log_reopen();
+    else if (type == FRAME_DRAIN)
+        drain(sc);
+}
+
+/* The supervisor is gone: so are we. */
+static void on_control_closed(void *ctx, struct link *l)
+{
+    struct scanner *sc = ctx;
+    (void)l;
+    sc->control = NULL;
+    uv_stop(&sc->loop);
+}
+
+static const struct link_events control_events = {on_control_frame, on_control_closed, NULL};
+
+int scan_main(const struct settings *set, int control_fd, const struct ruleset *rs,
+              const char *embedded_virus_socket)
+{
+    struct scanner *sc = xcalloc(1, sizeof *sc);
+    sc->set = set;
+    uv_loop_init(&sc->loop);
+    if (set->virus.enabled)
+        sc->virus = virus_pool_new(&sc->loop, &set->virus, embedded_virus_socket);
+    sc->flow = flow_new(&sc->loop, set, rs, sc->virus);
+    sc->control = link_open(&sc->loop, control_fd, ROLE_SCAN, ROLE_SUPERVISOR, &control_events, sc);
+    link_send(sc->control, FRAME_READY, 0, SPAN(""), -1);
+    uv_run(&sc->loop, UV_RUN_DEFAULT);
+    while (sc->nidle)
+        message_free(sc->idle[--sc->nidle]);
+    flow_free(sc->flow);
+    virus_pool_free(sc->virus);
+    uv_run(&sc->loop, UV_RUN_NOWAIT);
+    uv_loop_close(&sc->loop);
+    free(sc);
+    return EXIT_OK;
+}
