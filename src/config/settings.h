@@ -1,9 +1,9 @@
 /* All settings, typed, with their defaults filled in. One struct, read-only after settings_load.
  *
  * The YAML names are the field names; config/table.c holds one row per setting (name, type, unit,
- * range, default, sentence), from which the reader, `gatehouse check --print-defaults` and the manual
- * are made. Strings and lists live in `arena` and stay until settings_free. Sizes are bytes, times
- * are microseconds (usec), addresses are checked at load.
+ * range, default, sentence), from which the reader, `gatehouse check --print-defaults` and the
+ * manual are made. Strings and lists live in `arena` and stay until settings_free. Sizes are bytes,
+ * times are microseconds (usec), addresses are checked at load.
  */
 #ifndef GATEHOUSE_CONFIG_SETTINGS_H
 #define GATEHOUSE_CONFIG_SETTINGS_H
@@ -23,6 +23,11 @@ struct cidrs {
     size_t n;
 };
 
+struct usecs {
+    usec *v;
+    size_t n;
+};
+
 enum profile { PROFILE_MX, PROFILE_SUBMISSION, PROFILE_RELAY };
 enum tls_mode { TLS_MODE_NONE, TLS_MODE_STARTTLS, TLS_MODE_IMPLICIT };
 enum line_endings { LINES_REFUSE, LINES_NORMALISE }; /* bare CR or LF in message data */
@@ -33,9 +38,9 @@ struct listener {
     enum profile profile;
     enum tls_mode tls;
     bool require_tls;
-    bool require_auth;         /* submission: true by default */
-    struct cidrs proxy_from;   /* peers that must send a PROXY header */
-    struct cidrs xclient_from; /* peers that may say XCLIENT */
+    bool require_auth;             /* submission: true by default */
+    struct cidrs proxy_from;       /* peers that must send a PROXY header */
+    struct cidrs xclient_from;     /* peers that may say XCLIENT */
     const char *certificate, *key; /* override tls.certificate, tls.key */
 };
 
@@ -50,9 +55,9 @@ struct limits {
     uint64_t recipients, errors, commands, transactions;
     uint64_t sessions, sessions_per_address;
     usec command_timeout, data_timeout, session_time;
-    uint64_t line_length;   /* a command line, bytes */
-    uint64_t bdat_chunks;   /* in one message */
-    uint64_t received_hops; /* Received headers before the message counts as looping */
+    uint64_t line_length;    /* a command line, bytes */
+    uint64_t bdat_chunks;    /* in one message */
+    uint64_t received_hops;  /* Received headers before the message counts as looping */
     uint64_t message_memory; /* arena of one message in a scanner */
     usec scan_time;          /* a scanner that takes longer is killed; the message gets a 4xx */
     uint64_t mime_parts, mime_depth, mime_headers; /* headers: in one header block */
@@ -74,14 +79,15 @@ struct recipient_settings {
 };
 
 struct auth_settings {
-    const char *users_file;     /* user:hash a line (crypt(3): yescrypt, bcrypt, SHA-512; or $argon2id$) */
+    const char
+        *users_file; /* user:hash a line (crypt(3): yescrypt, bcrypt, SHA-512; or $argon2id$) */
     const char *dovecot_socket; /* Dovecot's auth-client socket */
     bool plaintext;             /* allow AUTH without TLS (loopback tests) */
 };
 
 struct rules_settings {
     struct strings dirs;  /* empty: where SpamAssassin looks (semantics 2.1) */
-    const char *site_dir; /* /etc/spamassassin */
+    const char *site_dir; /* /etc/spamassassin; NULL: none */
     bool enabled;
     double required_score, reject_score;
     uint64_t match_limit, depth_limit; /* PCRE2, for one match */
@@ -98,7 +104,7 @@ struct virus_settings {
     bool embedded;        /* libclamav in a process of its own when no clamd answers */
     const char *database; /* signatures of the embedded engine; its absence means no engine */
     usec connect_timeout, scan_timeout, probe_interval;
-    uint64_t max_size;    /* larger messages count as too_large */
+    uint64_t max_size;         /* larger messages count as too_large */
     enum on_fail on_error;     /* engine configured, but none answers */
     enum on_fail on_no_engine; /* none configured and no database */
     enum on_fail on_too_large;
@@ -117,12 +123,12 @@ struct policy {
     /* Consequences; unset ones are taken from the built-in default policy at load. */
     bool scan; /* false: neither rules nor virus engines */
     double required_score, reject_score;
-    enum outcome on_spam;       /* score >= required_score; default tag */
-    enum outcome on_high_spam;  /* score >= reject_score; default reject */
-    enum outcome on_virus;      /* default reject */
+    enum outcome on_spam;      /* score >= required_score; default tag */
+    enum outcome on_high_spam; /* score >= reject_score; default reject */
+    enum outcome on_virus;     /* default reject */
     enum header_style headers;
-    const char *subject_tag;    /* "[SPAM] "; NULL: none. May hold _SCORE_ and _REQD_ */
-    bool report_header;         /* X-Spam-Report */
+    const char *subject_tag; /* "[SPAM] "; NULL: none. May hold _SCORE_ and _REQD_ */
+    bool report_header;      /* X-Spam-Report */
 };
 
 struct policies {
@@ -131,25 +137,26 @@ struct policies {
 };
 
 struct route_settings {
-    const char *file;     /* mailertable form */
-    const char *fallback; /* "smtp:[127.0.0.1]:2526", "lmtp:/run/dovecot/lmtp", "maildir:PATH", "mx" */
+    const char *file; /* mailertable form */
+    const char
+        *fallback; /* "smtp:[127.0.0.1]:2526", "lmtp:/run/dovecot/lmtp", "maildir:PATH", "mx" */
 };
 
 enum deliver_tls { DTLS_NONE, DTLS_MAY, DTLS_REQUIRED };
 struct queue_settings {
-    bool after_queue; /* scan after the queue instead of before */
-    struct { usec *v; size_t n; } retry; /* waits before each try; the last one repeats */
+    bool after_queue;   /* scan after the queue instead of before */
+    struct usecs retry; /* waits before each try; the last one repeats; never empty */
     usec lifetime, delay_warning;
     uint64_t concurrency_total, concurrency_destination, recipients_per_delivery;
     usec connect_timeout, command_timeout, data_timeout, idle_timeout;
-    uint64_t reuse;            /* messages on one connection */
+    uint64_t reuse; /* messages on one connection */
     enum deliver_tls tls;
-    uint64_t segment_size;     /* bytes of one journal segment */
-    uint64_t minimum_free;     /* spool bytes below which new mail gets 452 */
-    usec commit_delay;         /* how long a commit waits for company */
-    const char *helo;          /* NULL: hostname */
-    const char *bounce_from;   /* postmaster@hostname */
-    bool bounce;               /* false: failures are held instead of reported to the sender */
+    uint64_t segment_size;   /* bytes of one journal segment */
+    uint64_t minimum_free;   /* spool bytes below which new mail gets 452 */
+    usec commit_delay;       /* how long a commit waits for company */
+    const char *helo;        /* NULL: hostname */
+    const char *bounce_from; /* postmaster@hostname */
+    bool bounce;             /* false: failures are held instead of reported to the sender */
 };
 
 struct quarantine_settings {
@@ -163,8 +170,8 @@ struct record_settings {
 
 struct process_settings {
     uint64_t scanners; /* 0: one a core */
-    const char *user;  /* dropped to when started as root */
-    const char *group;
+    const char *user;  /* become this user when started as root; NULL: stay */
+    const char *group; /* NULL: the user's */
 };
 
 struct log_settings {
@@ -177,9 +184,12 @@ struct path_settings {
     const char *state, *spool, *cache, *run;
 };
 
+struct marks;
+
 struct settings {
     struct arena *arena;
-    const char *file; /* where it was read; NULL: built-in defaults */
+    const struct marks *marks; /* where in the file each setting stands */
+    const char *file;          /* where it was read; NULL: built-in defaults */
     const char *hostname;
     const char *banner; /* text after the host name in the 220 line */
     enum line_endings line_endings;
@@ -205,9 +215,31 @@ struct settings {
     struct record_settings record;
 };
 
-/* Reads a YAML file; NULL means built-in defaults alone. Unknown keys, wrong types and bad values are
- * errors with file:line:column and the nearest valid name. Returns NULL and fills e on failure. */
+/* Reads a YAML file; NULL means built-in defaults alone. Unknown keys, wrong types and bad values
+ * are errors with file:line:column and the nearest valid name. Returns NULL and fills e on failure.
+ */
 struct settings *settings_load(const char *file, struct err *e);
 void settings_free(struct settings *s);
+
+/* Everything that is wrong, in order of lines. A zeroed struct is empty; free with
+ * settings_problems_free. */
+struct settings_problem {
+    unsigned line, column; /* 0: the file as a whole */
+    const char *text;      /* "FILE:LINE:COLUMN: what, and the remedy" */
+};
+struct settings_problems {
+    struct arena *arena;
+    struct settings_problem *v;
+    size_t n, cap;
+};
+void settings_problems_free(struct settings_problems *p);
+
+/* As settings_load, with all problems instead of the first. NULL when there is any. */
+struct settings *settings_load_all(const char *file, struct settings_problems *out);
+
+/* Looks at the files that settings name (certificates, maps, users, rule directories) and at the
+ * user to become: what is missing or unreadable is added to out. For serve and check; commands that
+ * only read settings need no access to keys. Returns how many were added. */
+size_t settings_check_files(const struct settings *s, struct settings_problems *out);
 
 #endif

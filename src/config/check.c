@@ -1,0 +1,397 @@
+#include "config/load_private.h"
+#include "config/value.h"
+
+#include <ctype.h>
+#include <stdio.h>
+
+/* What must fit together, beyond the form of each value. */
+
+struct checker {
+    const struct settings *s;
+    struct settings_problems *out;
+};
+
+/* A problem of the setting `name`. */
+#define AT(c, text, ...)                                                                           \
+    problem_at((c)->out, (c)->s->file, mark_of((c)->s, __VA_ARGS__), "%s", (text))
+
+static const char *say(struct checker *c, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+static const char *say(struct checker *c, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    struct span text = arena_vprintf(c->s->arena, fmt, ap);
+    va_end(ap);
+    return text.p;
+}
+
+/* Labels of letters, digits, '-' and '_' (RFC 5321 section 4.1.2, and what is seen in practice). */
+static bool domain_ok(struct span s)
+{
+    size_t label = 0;
+    if (s.n == 0 || s.n > 253)
+        return false;
+    for (size_t i = 0; i < s.n; i++) {
+        unsigned char ch = (unsigned char)s.p[i];
+        if (ch == '.' ? label == 0 : !(isalnum(ch) || ch == '-' || ch == '_' || ch >= 0x80))
+            return false;
+        label = ch == '.' ? 0 : label + 1;
+        if (label > 63)
+            return false;
+    }
+    return label > 0;
+}
+
+static bool port_ok(struct span s)
+{
+    uint64_t port;
+    return span_u64(s, &port) && port > 0 && port < 65536;
+}
+
+/* HOST:PORT where HOST is a name, an address, or "[address]". */
+static bool host_port_ok(struct span s, bool port_needed, bool names)
+{
+    struct ip ip;
+    size_t close = s.n && s.p[0] == '[' ? span_find(s, ']') : SIZE_MAX;
+    size_t colon = span_rfind(s, ':');
+    if (s.n && s.p[0] == '[') {
+        if (close == SIZE_MAX)
+            return false;
+        struct span inside = span_sub(s, 1, close), rest = span_from(s, close + 1);
+        if (!ip_parse(inside, &ip) && !(names && domain_ok(inside)))
+            return false;
+        if (rest.n == 0)
+            return !port_needed;
+        return rest.p[0] == ':' && port_ok(span_from(rest, 1));
+    }
+    if (colon == SIZE_MAX)
+        return !port_needed && names && domain_ok(s);
+    struct span host = span_sub(s, 0, colon);
+    bool v4 = ip_parse(host, &ip) && ip_is4(&ip);
+    return (v4 || (names && domain_ok(host))) && port_ok(span_from(s, colon + 1));
+}
+
+static const char *route_problem(struct span r)
+{
+    if (span_eq(r, SPAN("mx")))
+        return NULL;
+    if (span_starts(r, SPAN("smtp:")))
+        return host_port_ok(span_from(r, 5), false, true) ? NULL
+                                                          : "expected smtp:HOST, smtp:[HOST] or "
+                                                            "smtp:[HOST]:PORT";
+    if (span_starts(r, SPAN("lmtp:/")))
+        return NULL;
+    if (span_starts(r, SPAN("lmtp:")))
+        return host_port_ok(span_from(r, 5), true, true) ? NULL
+                                                         : "expected lmtp:/PATH or lmtp:HOST:PORT";
+    if (span_starts(r, SPAN("maildir:")))
+        return r.n > 8 ? NULL : "expected maildir:PATH";
+    return "expected mx, smtp:[HOST]:PORT, lmtp:/PATH, lmtp:HOST:PORT or maildir:PATH";
+}
+
+static void check_listener_tls(struct checker *c, size_t i)
+{
+    const struct listener *l = &c->s->listeners.v[i];
+    if (l->tls != TLS_MODE_NONE && !l->certificate)
+        AT(c,
+           say(c, "listener '%s': TLS needs a certificate; set tls.certificate and tls.key",
+               l->name),
+           "listeners[%zu].tls", i);
+    if (l->tls == TLS_MODE_NONE && l->require_tls)
+        AT(c, say(c, "listener '%s': require_tls without TLS; set tls: starttls", l->name),
+           "listeners[%zu].require_tls", i);
+    if (setting_given(c->s, "listeners[%zu].key", i) &&
+        !setting_given(c->s, "listeners[%zu].certificate", i))
+        AT(c, say(c, "listener '%s': a key without a certificate", l->name), "listeners[%zu].key",
+           i);
+}
+
+static void check_listener_auth(struct checker *c, size_t i)
+{
+    const struct listener *l = &c->s->listeners.v[i];
+    const struct auth_settings *auth = &c->s->auth;
+    if (!l->require_auth)
+        return;
+    if (!auth->users_file && !auth->dovecot_socket)
+        AT(c,
+           say(c,
+               "listener '%s' wants a password, but nothing can check one; set auth.users_file or "
+               "auth.dovecot_socket",
+               l->name),
+           "listeners[%zu].%s", i,
+           setting_given(c->s, "listeners[%zu].require_auth", i) ? "require_auth" : "profile");
+    else if (l->tls == TLS_MODE_NONE && !auth->plaintext)
+        AT(c,
+           say(c,
+               "listener '%s' wants a password, but takes none without TLS; set tls.certificate, "
+               "or "
+               "auth.plaintext for tests",
+               l->name),
+           "listeners[%zu]", i);
+}
+
+static bool word_ok(const char *s)
+{
+    size_t n = strlen(s);
+    for (size_t i = 0; i < n; i++)
+        if (!isalnum((unsigned char)s[i]) && !strchr("-_.", s[i]))
+            return false;
+    return n > 0 && n <= 64;
+}
+
+static void check_listeners(struct checker *c)
+{
+    const struct settings *s = c->s;
+    for (size_t i = 0; i < s->listeners.n; i++) {
+        const struct listener *l = &s->listeners.v[i];
+        if (s->file && s->marks && setting_given(s, "listeners[%zu]", i) &&
+            !setting_given(s, "listeners[%zu].address", i))
+            AT(c, "a listener needs an address, such as '192.0.2.1:25'", "listeners[%zu]", i);
+        if (!host_port_ok(span_str(l->address), true, false))
+            AT(c,
+               say(c,
+                   "'address': expected an address and a port such as 192.0.2.1:25 or [::]:25, "
+                   "not '%s'",
+                   l->address),
+               "listeners[%zu].address", i);
+        if (!word_ok(l->name))
+            AT(c, say(c, "'name': expected letters, digits, '-', '_' and '.', not '%s'", l->name),
+               "listeners[%zu].name", i);
+        for (size_t j = 0; j < i; j++) {
+            if (strcmp(s->listeners.v[j].name, l->name) == 0)
+                AT(c, say(c, "a second listener named '%s'", l->name), "listeners[%zu].name", i);
+            if (strcmp(s->listeners.v[j].address, l->address) == 0)
+                AT(c, say(c, "a second listener on %s", l->address), "listeners[%zu].address", i);
+        }
+        check_listener_tls(c, i);
+        check_listener_auth(c, i);
+    }
+}
+
+/* address, @domain, .domain or a glob. */
+static void check_patterns(struct checker *c, size_t i, const char *what, struct strings list)
+{
+    for (size_t j = 0; j < list.n; j++) {
+        const char *v = list.v[j];
+        if (!strpbrk(v, "@*?") && v[0] != '.')
+            AT(c,
+               say(c,
+                   "'%s': expected an address, @domain, .domain or a glob, not '%s' (for all of a "
+                   "domain: '@%s')",
+                   what, v, v),
+               "policies[%zu].%s[%zu]", i, what, j);
+    }
+}
+
+static void check_policy_listeners(struct checker *c, size_t i)
+{
+    const struct settings *s = c->s;
+    const struct policy *p = &s->policies.v[i];
+    const char **names = arena_array(s->arena, s->listeners.n, sizeof *names);
+    for (size_t k = 0; k < s->listeners.n; k++)
+        names[k] = s->listeners.v[k].name;
+    for (size_t j = 0; j < p->listeners.n; j++) {
+        bool known = false;
+        for (size_t k = 0; k < s->listeners.n; k++)
+            known |= strcmp(names[k], p->listeners.v[j]) == 0;
+        const char *near = nearest(span_str(p->listeners.v[j]), names, s->listeners.n);
+        if (!known)
+            AT(c,
+               say(c, "no listener is named '%s'%s%s%s", p->listeners.v[j],
+                   near ? " (did you mean '" : "", near ? near : "", near ? "'?)" : ""),
+               "policies[%zu].listeners[%zu]", i, j);
+    }
+}
+
+static void check_policy_outcomes(struct checker *c, size_t i)
+{
+    const struct policy *p = &c->s->policies.v[i];
+    const struct {
+        const char *name;
+        enum outcome o;
+    } on[] = {
+        {"on_spam", p->on_spam}, {"on_high_spam", p->on_high_spam}, {"on_virus", p->on_virus}};
+    for (size_t k = 0; k < sizeof on / sizeof on[0]; k++)
+        if (on[k].o == OUT_CLEAN && setting_given(c->s, "policies[%zu].%s", i, on[k].name))
+            AT(c,
+               say(c, "'%s': 'clean' is not available yet; use reject, hold or discard",
+                   on[k].name),
+               "policies[%zu].%s", i, on[k].name);
+    if (p->reject_score < p->required_score &&
+        (setting_given(c->s, "policies[%zu].reject_score", i) ||
+         setting_given(c->s, "policies[%zu].required_score", i)))
+        AT(c,
+           say(c, "reject_score (%g) is below required_score (%g)", p->reject_score,
+               p->required_score),
+           "policies[%zu].%s", i,
+           setting_given(c->s, "policies[%zu].reject_score", i) ? "reject_score"
+                                                                : "required_score");
+}
+
+static void check_policies(struct checker *c)
+{
+    const struct settings *s = c->s;
+    for (size_t i = 0; i < s->policies.n; i++) {
+        const struct policy *p = &s->policies.v[i];
+        bool open = !p->recipients.n && !p->senders.n && !p->clients.n && !p->listeners.n;
+        bool last = i + 1 == s->policies.n, is_default = p->name && !strcmp(p->name, "default");
+        if (!setting_given(s, "policies[%zu]", i))
+            continue; /* the built-in one */
+        if (!p->name || !word_ok(p->name))
+            AT(c, "a policy needs a name of letters, digits, '-', '_' and '.'",
+               "policies[%zu].name", i);
+        for (size_t j = 0; j < i && p->name; j++)
+            if (s->policies.v[j].name && strcmp(s->policies.v[j].name, p->name) == 0)
+                AT(c, say(c, "a second policy named '%s'", p->name), "policies[%zu].name", i);
+        if (is_default && !last)
+            AT(c, "the policy 'default' must be the last one", "policies[%zu].name", i);
+        else if (is_default && !open)
+            AT(c, "the policy 'default' matches everything; it takes no condition",
+               "policies[%zu].name", i);
+        else if (!is_default && open)
+            AT(c,
+               "a policy without condition would hide those after it; give it recipients, senders, "
+               "clients or listeners, or name it 'default'",
+               "policies[%zu]", i);
+        check_patterns(c, i, "recipients", p->recipients);
+        check_patterns(c, i, "senders", p->senders);
+        check_policy_listeners(c, i);
+        check_policy_outcomes(c, i);
+    }
+}
+
+/* "[!]ADDRESS[/BITS]", "10." (SpamAssassin's trusted_networks). */
+static bool network_ok(struct span s)
+{
+    struct cidr net;
+    if (s.n && s.p[0] == '!')
+        s = span_from(s, 1);
+    if (s.n && s.p[s.n - 1] == '.')
+        s = span_sub(s, 0, s.n - 1);
+    if (s.n && s.p[0] == '[') {
+        size_t close = span_find(s, ']');
+        if (close == SIZE_MAX)
+            return false;
+        struct span bits = span_from(s, close + 1);
+        char text[80];
+        int n = snprintf(text, sizeof text, "%.*s%.*s", (int)close - 1, s.p + 1, SPAN_ARG(bits));
+        return n > 0 && (size_t)n < sizeof text && cidr_parse(span_of(text, (size_t)n), &net);
+    }
+    return cidr_parse(s, &net);
+}
+
+static void check_rules(struct checker *c)
+{
+    const struct rules_settings *r = &c->s->rules;
+    const struct {
+        const char *name;
+        struct strings list;
+    } nets[] = {{"trusted_networks", r->trusted_networks},
+                {"internal_networks", r->internal_networks},
+                {"msa_networks", r->msa_networks}};
+    for (size_t k = 0; k < sizeof nets / sizeof nets[0]; k++)
+        for (size_t i = 0; i < nets[k].list.n; i++)
+            if (!network_ok(span_str(nets[k].list.v[i])))
+                AT(c,
+                   say(c,
+                       "'rules.%s': expected a network such as 192.0.2.0/24, 10. or "
+                       "!192.0.2.7, not '%s'",
+                       nets[k].name, nets[k].list.v[i]),
+                   "rules.%s[%zu]", nets[k].name, i);
+    if (r->reject_score < r->required_score)
+        AT(c,
+           say(c, "rules.reject_score (%g) is below rules.required_score (%g)", r->reject_score,
+               r->required_score),
+           "rules.%s",
+           setting_given(c->s, "rules.reject_score") ? "reject_score" : "required_score");
+}
+
+bool address_ok(struct span s)
+{
+    if (span_starts(s, SPAN("unix:")))
+        return s.n > 5;
+    return host_port_ok(s, true, true);
+}
+
+static void check_virus(struct checker *c)
+{
+    const struct virus_settings *v = &c->s->virus;
+    for (size_t i = 0; i < v->clamd.n; i++)
+        if (!address_ok(span_str(v->clamd.v[i])))
+            AT(c, say(c, "'virus.clamd': expected unix:PATH or HOST:PORT, not '%s'", v->clamd.v[i]),
+               "virus.clamd[%zu]", i);
+    if (v->enabled && v->scan_timeout >= c->s->limits.scan_time)
+        AT(c,
+           "virus.scan_timeout must be below limits.scan_time, or scanners are ended in the wait",
+           "%s",
+           setting_given(c->s, "virus.scan_timeout") ? "virus.scan_timeout" : "limits.scan_time");
+}
+
+static void check_mail(struct checker *c)
+{
+    const struct settings *s = c->s;
+    const char *why = route_problem(span_str(s->routes.fallback));
+    if (why)
+        AT(c, say(c, "'routes.fallback': %s, not '%s'", why, s->routes.fallback),
+           "routes.fallback");
+    for (size_t i = 0; i < s->relay.domains.n; i++) {
+        struct span d = span_str(s->relay.domains.v[i]);
+        if (!domain_ok(span_from(d, d.n && d.p[0] == '.')))
+            AT(c, say(c, "'relay.domains': expected a domain, not '%s'", d.p), "relay.domains[%zu]",
+               i);
+    }
+    if (s->recipients.check == RCPT_LIST && !s->recipients.file)
+        AT(c, "recipients.check: list needs recipients.file", "recipients.check");
+    if (s->queue.retry.n == 0)
+        AT(c, "'queue.retry': expected at least one wait", "queue.retry");
+    if (s->queue.delay_warning >= s->queue.lifetime)
+        AT(c, "queue.delay_warning must be below queue.lifetime (0 for none)", "%s",
+           setting_given(s, "queue.delay_warning") ? "queue.delay_warning" : "queue.lifetime");
+    if (span_find(span_str(s->queue.bounce_from), '@') == SIZE_MAX)
+        AT(c, say(c, "'queue.bounce_from': expected an address, not '%s'", s->queue.bounce_from),
+           "queue.bounce_from");
+}
+
+static void check_names(struct checker *c)
+{
+    static const char *const targets[] = {"stderr", "syslog", "journald"};
+    const struct settings *s = c->s;
+    bool known = strchr(s->log.target, '/') != NULL;
+    for (size_t i = 0; i < 3; i++)
+        known |= strcmp(s->log.target, targets[i]) == 0;
+    const char *near = nearest(span_str(s->log.target), targets, 3);
+    if (!known)
+        AT(c,
+           say(c,
+               "'log.target': expected stderr, syslog, journald or a path with a '/', not "
+               "'%s'%s%s%s",
+               s->log.target, near ? " (did you mean '" : "", near ? near : "", near ? "'?)" : ""),
+           "log.target");
+    if (!domain_ok(span_str(s->hostname)))
+        AT(c,
+           say(c, "'hostname': expected a host name such as mail.example.org, not '%s'",
+               s->hostname),
+           "hostname");
+    if (s->queue.helo != s->hostname && !domain_ok(span_str(s->queue.helo)))
+        AT(c, say(c, "'queue.helo': expected a host name, not '%s'", s->queue.helo), "queue.helo");
+    for (const char *p = s->banner; *p; p++) {
+        if ((unsigned char)*p < ' ' || (unsigned char)*p > '~' || p - s->banner > 200) {
+            AT(c, "'banner': expected at most 200 printable ASCII characters", "banner");
+            break;
+        }
+    }
+    if (s->tls.key && !s->tls.certificate)
+        AT(c, "tls.key without tls.certificate", "tls.key");
+}
+
+void settings_cross_check(const struct settings *s, struct settings_problems *out)
+{
+    struct checker c = {s, out};
+    check_names(&c);
+    check_listeners(&c);
+    check_rules(&c);
+    check_virus(&c);
+    check_mail(&c);
+    check_policies(&c);
+}

@@ -1,0 +1,357 @@
+#include "config/table.h"
+
+/* The name of a row is the name of its field; a field of the wrong C type does not compile. */
+#define CHECKED(base, field, ctype)                                                                \
+    (offsetof(base, field) +                                                                       \
+     0 * sizeof(char[1 - 2 * !__builtin_types_compatible_p(__typeof__(((const base *)0)->field),   \
+                                                           ctype)]))
+#define ROW(base, kind, ctype, field, ...)                                                         \
+    {                                                                                              \
+        .name = #field, .type = kind, .offset = CHECKED(base, field, ctype), __VA_ARGS__           \
+    }
+#define BOOL_(b, f, ...)    ROW(b, SET_BOOL, bool, f, __VA_ARGS__)
+#define INT_(b, f, ...)     ROW(b, SET_INT, uint64_t, f, __VA_ARGS__)
+#define SIZE_(b, f, ...)    ROW(b, SET_SIZE, uint64_t, f, __VA_ARGS__)
+#define TIME_(b, f, ...)    ROW(b, SET_DURATION, usec, f, __VA_ARGS__)
+#define NUM_(b, f, ...)     ROW(b, SET_NUMBER, double, f, __VA_ARGS__)
+#define STR_(b, f, ...)     ROW(b, SET_STRING, const char *, f, __VA_ARGS__)
+#define PATH_(b, f, ...)    ROW(b, SET_PATH, const char *, f, __VA_ARGS__)
+#define ENUM_(b, t, f, ...) ROW(b, SET_ENUM, enum t, f, __VA_ARGS__)
+#define STRS_(b, f, ...)    ROW(b, SET_STRINGS, struct strings, f, __VA_ARGS__)
+#define PATHS_(b, f, ...)   ROW(b, SET_PATHS, struct strings, f, __VA_ARGS__)
+#define CIDRS_(b, f, ...)   ROW(b, SET_CIDRS, struct cidrs, f, __VA_ARGS__)
+#define TIMES_(b, f, ...)   ROW(b, SET_DURATIONS, struct usecs, f, __VA_ARGS__)
+
+static const char *const line_ending_names[] = {"refuse", "normalise", NULL};
+static const char *const profile_names[] = {"mx", "submission", "relay", NULL};
+static const char *const tls_mode_names[] = {"none", "starttls", "implicit", NULL};
+static const char *const recipient_names[] = {"any", "list", "callout", NULL};
+static const char *const fail_names[] = {"defer", "hold", "pass", NULL};
+static const char *const outcome_names[] = {"accept", "tag",   "clean",   "hold",
+                                            "reject", "defer", "discard", NULL};
+static const char *const header_names[] = {"spamassassin", "mimedefang", "none", NULL};
+static const char *const deliver_tls_names[] = {"none", "may", "require", NULL};
+static const char *const tls_versions[] = {"1.2", "1.3", NULL};
+static const char *const levels[] = {"error", "warn", "info", "debug", NULL};
+
+const struct setting_section setting_sections[] = {
+    {"paths", "Directories. They are made at start when they are missing."},
+    {"processes", "How the gateway runs."},
+    {"log", "Where events are told."},
+    {"tls", "Encryption offered to clients."},
+    {"limits", "What a stranger may ask for, each limit by name."},
+    {"relay", "Whose mail this gateway takes."},
+    {"recipients", "Which recipients in our domains exist."},
+    {"auth", "Who may submit mail with a password."},
+    {"rules", "Spam rules: SpamAssassin's files, read as they are."},
+    {"virus", "Virus engines, and what happens when they can't answer."},
+    {"routes", "Where accepted mail goes."},
+    {"queue", "Mail that was promised and is on its way."},
+    {"quarantine", "Mail that is held."},
+    {"record", "One record per message: what happened to it, and why."},
+    {NULL, NULL},
+};
+
+#define S    struct settings
+#define DAY  86400e6
+#define HOUR 3600e6
+static const struct setting rows[] = {
+    STR_(S, hostname, .def_note = "the name of the host",
+         .help = "Name of this gateway in its greeting, in Received headers and in bounces."),
+    STR_(S, banner, .def = "ESMTP",
+         .help = "Text after the host name in the greeting; it tells neither program nor version."),
+    ENUM_(S, line_endings, line_endings, .choices = line_ending_names, .def = "refuse",
+          .help = "What to do about a bare CR or LF in message data: refuse it (the safe way "
+                  "against smuggled mail) or turn it into a proper line end."),
+    PATH_(S, access_file, .def_note = "no such map",
+          .help =
+              "Access map in Sendmail's text form (Connect:, From:, To: with OK, RELAY, REJECT, "
+              "DISCARD, ERROR; CIDR too); reloaded when it changes."),
+
+    PATH_(S, paths.state, .def = "/var/lib/gatehouse", .help = "Records, quarantine and state."),
+    PATH_(S, paths.spool, .def = "/var/spool/gatehouse", .help = "The queue."),
+    PATH_(S, paths.cache, .def = "/var/cache/gatehouse",
+          .help = "Compiled rules; may be emptied at any time."),
+    PATH_(S, paths.run, .def = "/run/gatehouse", .help = "Sockets of the running gateway."),
+
+    INT_(S, processes.scanners, .max = 1024, .def = "0",
+         .help = "Scanner processes; 0 means one for each core."),
+    STR_(S, processes.user, .def = "gatehouse", .def_note = "stay who started it",
+         .help = "User that all processes but the supervisor become when started as root."),
+    STR_(S, processes.group, .def = "gatehouse", .def_note = "the user's group",
+         .help = "Group that goes with processes.user."),
+
+    STR_(S, log.target, .def = "stderr",
+         .help = "stderr, syslog, journald, or the path of a file."),
+    BOOL_(S, log.json, .def = "false", .help = "One JSON object per event instead of key=value."),
+    STR_(S, log.level, .choices = levels, .def = "info", .help = "The least serious event told."),
+
+    PATH_(S, tls.certificate, .def_note = "no TLS",
+          .help = "Certificate chain in PEM; read again on SIGHUP."),
+    PATH_(S, tls.key, .def_note = "the key stands in tls.certificate",
+          .help = "Private key in PEM."),
+    STR_(S, tls.min_version, .choices = tls_versions, .def = "1.2",
+         .help = "Oldest version of TLS that is spoken."),
+    STR_(S, tls.ciphers, .def_note = "OpenSSL's own choice",
+         .help = "Ciphers for TLS 1.2, as OpenSSL lists them."),
+
+    SIZE_(S, limits.message_size, .min = 1024, .max = 4e9, .def = "50MiB",
+          .help = "Largest message taken (SIZE)."),
+    SIZE_(S, limits.header_bytes, .min = 1024, .max = 64e6, .def = "512KiB",
+          .help = "Largest header of a message."),
+    INT_(S, limits.recipients, .min = 1, .max = 100000, .def = "1000",
+         .help = "Recipients of one message; RFC 5321 wants at least 100."),
+    INT_(S, limits.errors, .min = 1, .max = 10000, .def = "10",
+         .help = "Refused commands before the session is closed."),
+    INT_(S, limits.commands, .min = 10, .max = 1e6, .def = "1000",
+         .help = "Commands in a row that bring no mail forward (NOOP, RSET, ...)."),
+    INT_(S, limits.transactions, .min = 1, .max = 1e6, .def = "200",
+         .help = "Messages in one session."),
+    INT_(S, limits.sessions, .min = 1, .max = 1e6, .def = "20000",
+         .help = "Sessions open at the same time."),
+    INT_(S, limits.sessions_per_address, .min = 1, .max = 1e6, .def = "100",
+         .help = "Sessions open at the same time from one client address (IPv6: one /64)."),
+    TIME_(S, limits.command_timeout, .min = 1e6, .max = HOUR, .def = "2m",
+          .help = "Wait for the next command."),
+    TIME_(S, limits.data_timeout, .min = 1e6, .max = HOUR, .def = "5m",
+          .help = "Wait for the next piece of a message."),
+    TIME_(S, limits.session_time, .min = 1e6, .max = DAY, .def = "1h",
+          .help = "Longest session, whatever it does."),
+    SIZE_(S, limits.line_length, .min = 512, .max = 65536, .def = "2048",
+          .help = "Longest command line."),
+    INT_(S, limits.bdat_chunks, .min = 1, .max = 1e7, .def = "100000",
+         .help = "BDAT chunks in one message."),
+    INT_(S, limits.received_hops, .min = 5, .max = 1000, .def = "50",
+         .help = "Received headers from which on a message counts as looping."),
+    SIZE_(S, limits.message_memory, .min = 16e6, .max = 64e9, .def = "512MiB",
+          .help = "Memory a scanner may spend on one message."),
+    TIME_(S, limits.scan_time, .min = 1e6, .max = HOUR, .def = "60s",
+          .help = "A scanner that takes longer is ended, and the sender asked to try again."),
+    INT_(S, limits.mime_parts, .min = 1, .max = 1e6, .def = "1000",
+         .help = "Parts of a message that are looked at."),
+    INT_(S, limits.mime_depth, .min = 1, .max = 200, .def = "20",
+         .help = "Depth of parts within parts."),
+    INT_(S, limits.mime_headers, .min = 10, .max = 1e6, .def = "5000",
+         .help = "Header fields of one part."),
+    INT_(S, limits.poison_crashes, .min = 1, .max = 100, .def = "3",
+         .help = "A message that has ended this many scanners is held."),
+
+    STRS_(S, relay.domains, .def = "",
+          .help = "Recipients in these domains are ours (.example.org: all below)."),
+    PATH_(S, relay.domains_file, .def_note = "no file",
+          .help = "The same, one domain a line; reloaded when it changes."),
+    CIDRS_(S, relay.networks, .def = "", .help = "Clients in these networks may send to anywhere."),
+
+    ENUM_(S, recipient_check, recipients.check, .choices = recipient_names, .def = "any",
+          .help = "Which recipients in our domains are taken: any, those in a list, or those that "
+                  "the next hop takes (callout)."),
+    PATH_(S, recipients.file, .def_note = "no list",
+          .help = "One address or @domain a line, then nothing, OK or ERROR:...; reloaded when it "
+                  "changes."),
+    TIME_(S, recipients.callout_positive, .max = 30 * DAY, .def = "1d",
+          .help = "How long a yes of the next hop is remembered."),
+    TIME_(S, recipients.callout_negative, .max = 30 * DAY, .def = "1h",
+          .help = "How long a no is remembered."),
+    TIME_(S, recipients.callout_timeout, .min = 1e6, .max = HOUR, .def = "30s",
+          .help = "How long the next hop may think."),
+    INT_(S, recipients.callout_cache, .min = 1, .max = 1e7, .def = "100000",
+         .help = "Answers remembered."),
+
+    PATH_(S, auth.users_file, .def_note = "no such users",
+          .help =
+              "user:hash a line; hash is crypt(3)'s (yescrypt, bcrypt, SHA-512) or Argon2id's."),
+    PATH_(S, auth.dovecot_socket, .def_note = "Dovecot is not asked",
+          .help = "Dovecot's auth client socket."),
+    BOOL_(S, auth.plaintext, .def = "false",
+          .help = "Offer AUTH without TLS (for tests on loopback)."),
+
+    PATHS_(S, rules.dirs, .def = "",
+           .help = "Directories of rule files; empty: where SpamAssassin looks."),
+    PATH_(S, rules.site_dir, .def = "/etc/spamassassin", .def_note = "no rules of this site",
+          .help = "Rules and settings of this site, read last."),
+    BOOL_(S, rules.enabled, .def = "true", .help = "Judge mail by spam rules."),
+    NUM_(S, rules.required_score, .min = -1000, .max = 10000, .def = "5",
+         .help = "From this score on a message is spam."),
+    NUM_(S, rules.reject_score, .min = -1000, .max = 10000, .def = "15",
+         .help = "From this score on a message is refused."),
+    INT_(S, rules.match_limit, .min = 1000, .max = 1e9, .def = "1000000",
+         .help = "Steps that one match of one pattern may take."),
+    INT_(S, rules.depth_limit, .min = 100, .max = 1e8, .def = "250000",
+         .help = "Depth to which one match may backtrack."),
+    SIZE_(S, rules.message_size, .min = 65536, .max = 1e9, .def = "2MiB",
+          .help = "Larger messages are judged by their first bytes, and marked so."),
+    STRS_(S, rules.trusted_networks, .def = "",
+          .help =
+              "Hosts that do not forge Received headers, in SpamAssassin's syntax; empty: as the "
+              "rule files say."),
+    STRS_(S, rules.internal_networks, .def = "",
+          .help = "Our own mail exchangers, in SpamAssassin's syntax."),
+    STRS_(S, rules.msa_networks, .def = "",
+          .help = "Hosts that take mail from our users, in SpamAssassin's syntax."),
+
+    BOOL_(S, virus.enabled, .def = "true", .help = "Ask virus engines."),
+    STRS_(S, virus.clamd, .def = "",
+          .help = "clamd's sockets, tried in order: unix:/run/clamav/clamd.ctl, 127.0.0.1:3310."),
+    BOOL_(S, virus.embedded, .def = "true",
+          .help =
+              "Run an engine of our own (libclamav) where no clamd answers and the database has "
+              "signatures."),
+    PATH_(S, virus.database, .def = "/var/lib/clamav",
+          .help = "Signatures of the embedded engine."),
+    TIME_(S, virus.connect_timeout, .min = 10e3, .max = 600e6, .def = "5s",
+          .help = "How long an engine may take to accept a connection."),
+    TIME_(S, virus.scan_timeout, .min = 10e3, .max = HOUR, .def = "45s",
+          .help = "How long an engine may take for a message; must be below limits.scan_time."),
+    TIME_(S, virus.probe_interval, .min = 10e3, .max = HOUR, .def = "10s",
+          .help = "How often an engine that failed is tried again."),
+    SIZE_(S, virus.max_size, .min = 1024, .max = 4e9, .def = "100MiB",
+          .help = "Larger messages are not given to engines (see on_too_large)."),
+    ENUM_(S, on_fail, virus.on_error, .choices = fail_names, .def = "defer",
+          .help = "An engine is configured, but none answers."),
+    ENUM_(S, on_fail, virus.on_no_engine, .choices = fail_names, .def = "pass",
+          .help = "No engine is configured and there are no signatures; pass: delivered, marked as "
+                  "unscanned."),
+    ENUM_(S, on_fail, virus.on_too_large, .choices = fail_names, .def = "pass",
+          .help = "The message is too large for the engines."),
+    ENUM_(S, on_fail, virus.on_encrypted, .choices = fail_names, .def = "pass",
+          .help = "The engine found an archive that it can't open."),
+
+    PATH_(S, routes.file, .def_note = "no such map",
+          .help = "Next hops by domain, as in Sendmail's mailertable; reloaded when it changes."),
+    STR_(S, routes.fallback, .def = "mx",
+         .help = "Route of all other mail: mx, smtp:[192.0.2.1]:25, lmtp:/run/dovecot/lmtp or "
+                 "maildir:PATH."),
+
+    BOOL_(S, queue.after_queue, .def = "false",
+          .help = "Scan after the message was taken instead of before; spam can then no longer be "
+                  "refused, only held."),
+    TIMES_(S, queue.retry, .min = 1e6, .max = 7 * DAY, .def = "1m, 5m, 15m, 30m, 1h, 2h, 4h",
+           .help = "Waits between tries; the last one repeats."),
+    TIME_(S, queue.lifetime, .min = 60e6, .max = 60 * DAY, .def = "5d",
+          .help = "Undelivered mail goes back to its sender after this time."),
+    TIME_(S, queue.delay_warning, .max = 60 * DAY, .def = "4h",
+          .help = "The sender is told once that mail waits; 0: never."),
+    INT_(S, queue.concurrency_total, .min = 1, .max = 10000, .def = "200",
+         .help = "Connections to next hops at the same time."),
+    INT_(S, queue.concurrency_destination, .min = 1, .max = 10000, .def = "20",
+         .help = "Connections to one next hop at the same time."),
+    INT_(S, queue.recipients_per_delivery, .min = 1, .max = 10000, .def = "100",
+         .help = "Recipients in one transaction with a next hop."),
+    TIME_(S, queue.connect_timeout, .min = 100e3, .max = HOUR, .def = "30s",
+          .help = "How long a next hop may take to accept a connection."),
+    TIME_(S, queue.command_timeout, .min = 100e3, .max = HOUR, .def = "5m",
+          .help = "How long it may take to answer a command (RFC 5321 section 4.5.3.2)."),
+    TIME_(S, queue.data_timeout, .min = 100e3, .max = HOUR, .def = "10m",
+          .help = "How long it may take to answer the end of a message."),
+    TIME_(S, queue.idle_timeout, .max = HOUR, .def = "5s",
+          .help = "How long an idle connection is kept for the next message."),
+    INT_(S, queue.reuse, .min = 1, .max = 1e6, .def = "100", .help = "Messages on one connection."),
+    ENUM_(S, deliver_tls, queue.tls, .choices = deliver_tls_names, .def = "may",
+          .help = "TLS towards next hops: none, when offered (may), or required with a certificate "
+                  "that verifies."),
+    SIZE_(S, queue.segment_size, .min = 65536, .max = 4e9, .def = "64MiB",
+          .help = "Size of one file of the queue's journal."),
+    SIZE_(S, queue.minimum_free, .def = "100MiB",
+          .help = "With less free space in the spool new mail is put off (452)."),
+    TIME_(S, queue.commit_delay, .max = 1e6, .def = "1ms",
+          .help = "How long a message waits for others to share one write to disk."),
+    STR_(S, queue.helo, .def_note = "hostname", .help = "Name given to next hops."),
+    STR_(S, queue.bounce_from, .def_note = "postmaster at hostname",
+         .help = "Author of delivery reports (the From header; their envelope has none)."),
+    BOOL_(S, queue.bounce, .def = "true",
+          .help = "Report failures to the sender; false: hold the message instead."),
+
+    TIME_(S, quarantine.keep, .min = HOUR, .max = 3660 * DAY, .def = "30d",
+          .help = "How long held mail is kept."),
+
+    TIME_(S, record.keep, .min = HOUR, .max = 3660 * DAY, .def = "90d",
+          .help = "How long records are kept."),
+    TIME_(S, record.batch, .max = 10e6, .def = "100ms",
+          .help = "How long records are gathered into one write."),
+};
+
+#define L struct listener
+static const struct setting listener_rows[] = {
+    STR_(L, name, .def_note = "the profile",
+         .help = "Name in logs, records and policies; each once."),
+    STR_(L, address, .def = "127.0.0.1:25", .help = "Address and port: 192.0.2.1:25, [::]:25."),
+    ENUM_(L, profile, profile, .choices = profile_names, .def = "mx",
+          .help = "mx: mail from anywhere for our domains; submission: our users, with a password; "
+                  "relay: our networks."),
+    ENUM_(L, tls_mode, tls, .choices = tls_mode_names,
+          .def_note = "starttls with a certificate, else none",
+          .help = "How TLS starts: never, on demand, or with the first byte."),
+    BOOL_(L, require_tls, .def = "false", .help = "No mail without TLS."),
+    BOOL_(L, require_auth, .def_note = "true for submission",
+          .help = "No mail without a password."),
+    CIDRS_(L, proxy_from, .def = "",
+           .help = "Load balancers that send a PROXY header first (HAProxy's, v1 or v2)."),
+    CIDRS_(L, xclient_from, .def = "", .help = "Peers that may speak for others by XCLIENT."),
+    PATH_(L, certificate, .def_note = "tls.certificate", .help = "Its own certificate."),
+    PATH_(L, key, .def_note = "tls.key", .help = "Its own key."),
+};
+
+#define P struct policy
+static const struct setting policy_rows[] = {
+    STR_(P, name, .help = "Name in records and reports; each once."),
+    STRS_(P, recipients, .def = "",
+          .help = "Envelope recipients: address, @domain, .domain (and below), or a glob."),
+    STRS_(P, senders, .def = "", .help = "Envelope senders, likewise."),
+    CIDRS_(P, clients, .def = "", .help = "Client networks."),
+    STRS_(P, listeners, .def = "", .help = "Names of listeners."),
+    BOOL_(P, scan, .def = "true", .help = "false: neither rules nor virus engines."),
+    NUM_(P, required_score, .min = -1000, .max = 10000, .def_note = "rules.required_score",
+         .help = "From this score on a message is spam."),
+    NUM_(P, reject_score, .min = -1000, .max = 10000, .def_note = "rules.reject_score",
+         .help = "From this score on on_high_spam is done."),
+    ENUM_(P, outcome, on_spam, .choices = outcome_names, .def = "tag",
+          .help = "What happens to spam."),
+    ENUM_(P, outcome, on_high_spam, .choices = outcome_names, .def = "reject",
+          .help = "What happens to spam without doubt."),
+    ENUM_(P, outcome, on_virus, .choices = outcome_names, .def = "reject",
+          .help = "What happens to infected mail."),
+    ENUM_(P, header_style, headers, .choices = header_names, .def = "spamassassin",
+          .help = "Whose headers are written."),
+    STR_(P, subject_tag, .def_note = "the subject stays",
+         .help = "Put in front of the subject of spam; _SCORE_ and _REQD_ are filled in."),
+    BOOL_(P, report_header, .def = "false", .help = "Write the report into X-Spam-Report."),
+};
+const size_t policy_conditions = 5;
+
+#define COUNT(a) (sizeof(a) / sizeof((a)[0]))
+const struct setting_table settings_table = {"setting", rows, COUNT(rows)};
+const struct setting_table listener_table = {"listener setting", listener_rows,
+                                             COUNT(listener_rows)};
+const struct setting_table policy_table = {"policy setting", policy_rows, COUNT(policy_rows)};
+
+const char *setting_type_text(enum setting_type t)
+{
+    static const char *const text[] = {
+        [SET_BOOL] = "true or false",
+        [SET_INT] = "a whole number",
+        [SET_SIZE] = "a size such as 20MiB",
+        [SET_DURATION] = "a duration such as 5m or 1h30m",
+        [SET_NUMBER] = "a number",
+        [SET_STRING] = "a text",
+        [SET_PATH] = "a path",
+        [SET_ENUM] = "a word",
+        [SET_STRINGS] = "a list of texts",
+        [SET_PATHS] = "a list of paths",
+        [SET_CIDRS] = "a list of networks such as 192.0.2.0/24",
+        [SET_DURATIONS] = "a list of durations such as [5m, 1h]",
+    };
+    return text[t];
+}
+
+bool setting_is_list(enum setting_type t)
+{
+    return t >= SET_STRINGS;
+}
+
+const struct setting *setting_find(const struct setting_table *t, struct span name)
+{
+    for (size_t i = 0; i < t->n; i++)
+        if (span_eq(span_str(t->rows[i].name), name))
+            return &t->rows[i];
+    return NULL;
+}
