@@ -1,26 +1,32 @@
-/* Carries out a decision: which bytes change. Nothing here writes; it makes splices. */
+/* Carries out a decision: which bytes change, what the sender is told, what is written down.
+ * Nothing here writes; it makes splices and texts, in the arena. */
 #ifndef GATEHOUSE_ACTION_ACTION_H
 #define GATEHOUSE_ACTION_ACTION_H
 
 #include "mime/splice.h"
 #include "verdict/verdict.h"
 
-/* The trace header field (Received, RFC 5321 section 4.4) with its line end (CRLF or LF as the message
- * has), in the arena. The flow puts it in front of the bytes that rules see (they expect the gateway's
- * own Received on top, as behind any MTA); action_edits inserts the same text. Empty for a message
- * without envelope (a file). No `for` clause. */
+/* The trace header field (Received, RFC 5321 section 4.4) with its line end (CRLF or LF as the
+ * message has), in the arena. The flow puts it in front of the bytes that rules see (they expect
+ * the gateway's own Received on top, as behind any MTA); action_edits inserts the same text. Empty
+ * for a message without envelope (a file). No `for` clause. */
 struct span action_trace(const struct settings *set, const struct message *m, struct arena *a);
 
 /* The edits of one group for output by SMTP, LMTP or Maildir: the trace header (Received), removal
- * of forged copies of our own headers (X-Spam-*, X-Virus-Status, X-Gatehouse-Id, and
- * Authentication-Results with our id), our own headers, the subject tag. */
+ * of forged copies of our own headers (X-Spam-*, X-Virus-Status, X-Gatehouse-*, and
+ * Authentication-Results with our host name), our own headers, the subject tag. Line ends as the
+ * message has them; every other byte stays as it is. The list is sorted. */
 void action_edits(const struct settings *set, const struct message *m, const struct decision *d,
                   struct arena *a, struct splices *out);
 
-/* The SMTP reply for a group: "250 2.0.0 Ok: queued as ID", "550 5.7.1 ... (ID)", "451 4.7.1 ...". */
+/* The SMTP reply for a group, one line without line end: "250 2.0.0 Ok: queued as ID",
+ * "550 5.7.1 ... (ID)", "451 4.7.1 ... (ID)". What is held or discarded is answered like what is
+ * accepted. Printable ASCII, at most 400 bytes. */
 struct span action_reply(const struct message *m, const struct decision *d, struct arena *a);
 
-/* The verdict receipt: one JSON object with everything that led to the decision, in the arena. */
+/* The verdict receipt: one JSON object with everything that led to the decision, in the arena.
+ * Always valid UTF-8: other bytes of the message are shown as U+FFFD. docs/receipt.md tells its
+ * members. */
 struct span action_receipt(const struct settings *set, const struct message *m,
                            const struct verdict *v, uint64_t micros, struct arena *a);
 

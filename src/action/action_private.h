@@ -1,0 +1,36 @@
+/* What the files of this room share. */
+#ifndef GATEHOUSE_ACTION_ACTION_PRIVATE_H
+#define GATEHOUSE_ACTION_ACTION_PRIVATE_H
+
+#include "action/action.h"
+#include "base/buf.h"
+
+/* One field of the header block, as it stands in the message. */
+struct field {
+    struct span name;  /* without white space before the colon */
+    struct span value; /* after the colon, with its folds, without the last line end */
+    uint64_t at, size; /* the whole field with its line end */
+};
+/* Finds the next field at or after *at and moves *at behind it; lines without colon are passed
+ * over. false at the blank line that ends the header block, or at the end. */
+bool field_next(struct span raw, uint64_t *at, struct field *f);
+
+/* Where new header fields go: 0, or behind an mbox "From " line. */
+uint64_t header_start(struct span raw);
+/* "\r\n" or "\n": how the first line ends. */
+const char *line_end(struct span raw);
+
+/* Text of doubtful origin for a header or a reply: other bytes than printable ASCII become '?', and
+ * it is cut at max. */
+void add_plain(struct buf *b, struct span s, size_t max);
+/* "Name: value", folded with a tab after commas or at spaces so that lines stay within 79 columns
+ * where that is possible (as SpamAssassin folds), then eol. */
+void add_folded(struct buf *b, const char *name, struct span value, const char *eol);
+
+/* The X-Spam-* fields of one group, in the style its policy wants. */
+void add_spam_headers(struct buf *b, const struct settings *set, const struct message *m,
+                      const struct decision *d, const char *eol);
+/* "8.1": the score as shown, never contradicting the decision (semantics 10.1). */
+double shown_score(const struct message *m, const struct decision *d);
+
+#endif
