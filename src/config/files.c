@@ -25,10 +25,10 @@ static void missing(const struct settings *s, struct settings_problems *out, con
 static bool readable(const char *path, bool directory)
 {
     struct stat st;
-    if (stat(path, &st) != 0 || access(path, R_OK | (directory ? X_OK : 0)) != 0)
+    if (stat(path, &st) != 0)
         return false;
     errno = directory ? ENOTDIR : EISDIR;
-    return directory == S_ISDIR(st.st_mode);
+    return directory == S_ISDIR(st.st_mode) && access(path, R_OK | (directory ? X_OK : 0)) == 0;
 }
 
 static void check_files(const struct settings *s, struct settings_problems *out)

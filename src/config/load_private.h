@@ -10,6 +10,7 @@ enum { CONFIG_FILE_MAX = 4 << 20, CONFIG_PROBLEMS_MAX = 200 };
 
 struct mark {
     unsigned line, column; /* from 1; 0: not in the file */
+    bool null;             /* set to null: the default stands */
 };
 
 /* Where each setting of the file stands: "limits.message_size", "listeners[0].tls",
@@ -18,7 +19,7 @@ struct marks {
     struct map map; /* to struct mark */
 };
 
-/* Whether the file sets it. */
+/* Whether the file sets it (to something). */
 bool setting_given(const struct settings *s, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 

@@ -28,13 +28,6 @@ struct level {
     const char *section; /* "limits", or NULL */
 };
 
-static struct mark mark_at(const yaml_node_t *n)
-{
-    return (struct mark){(unsigned)n->start_mark.line + 1, (unsigned)n->start_mark.column + 1};
-}
-
-#define PROBLEM(r, node, ...) problem_at((r)->out, (r)->s->file, mark_at(node), __VA_ARGS__)
-
 static struct span scalar(const yaml_node_t *n)
 {
     return span_of((const char *)n->data.scalar.value, n->data.scalar.length);
@@ -48,6 +41,14 @@ static bool is_null(const yaml_node_t *n)
     return s.n == 0 || span_eq(s, SPAN("~")) || span_ieq(s, SPAN("null"));
 }
 
+static struct mark mark_at(const yaml_node_t *n)
+{
+    return (struct mark){(unsigned)n->start_mark.line + 1, (unsigned)n->start_mark.column + 1,
+                         is_null(n)};
+}
+
+#define PROBLEM(r, node, ...) problem_at((r)->out, (r)->s->file, mark_at(node), __VA_ARGS__)
+
 static const char *kind(const yaml_node_t *n)
 {
     if (n->type == YAML_SEQUENCE_NODE)
@@ -55,15 +56,17 @@ static const char *kind(const yaml_node_t *n)
     return n->type == YAML_MAPPING_NODE ? "a section" : "a single value";
 }
 
-static void remember(struct reader *r, struct span name, const yaml_node_t *n)
+static struct mark *remember(struct reader *r, struct span name, const yaml_node_t *n)
 {
     struct mark *m = ARENA_NEW(r->a, struct mark);
     *m = mark_at(n);
     *map_at(&r->marks->map, name) = m;
+    return m;
 }
 
 /* The key of a pair; absent (and told) when it is not a scalar or was there before. */
-static struct span key_of(struct reader *r, const yaml_node_t *key, const char *mark)
+static struct span key_of(struct reader *r, const yaml_node_t *key, const yaml_node_t *value,
+                          const char *mark)
 {
     if (key->type != YAML_SCALAR_NODE) {
         PROBLEM(r, key, "expected a name, not %s", kind(key));
@@ -75,7 +78,7 @@ static struct span key_of(struct reader *r, const yaml_node_t *key, const char *
         PROBLEM(r, key, "'%.*s' is set twice (first in line %u)", SPAN_ARG(name), first->line);
         return SPAN_NONE;
     }
-    remember(r, full, key);
+    remember(r, full, key)->null = is_null(value);
     return name;
 }
 
@@ -190,7 +193,7 @@ static void read_level(struct reader *r, const struct level *l, const yaml_node_
 static void read_pair(struct reader *r, const struct level *l, const yaml_node_t *key,
                       const yaml_node_t *value)
 {
-    struct span name = key_of(r, key, l->mark);
+    struct span name = key_of(r, key, value, l->mark);
     if (!name.p)
         return;
     struct span full = arena_printf(r->a, "%s%.*s", l->prefix, SPAN_ARG(name));

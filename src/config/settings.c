@@ -16,7 +16,8 @@ bool setting_given(const struct settings *s, const char *fmt, ...)
     va_start(ap, fmt);
     vsnprintf(name, sizeof name, fmt, ap);
     va_end(ap);
-    return map_get(&s->marks->map, span_str(name)) != NULL;
+    const struct mark *m = map_get(&s->marks->map, span_str(name));
+    return m && !m->null;
 }
 
 struct mark mark_of(const struct settings *s, const char *fmt, ...)

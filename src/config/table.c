@@ -55,6 +55,8 @@ const struct setting_section setting_sections[] = {
 #define S    struct settings
 #define DAY  86400e6
 #define HOUR 3600e6
+#define MIB  0x1p20
+#define GIB  0x1p30
 static const struct setting rows[] = {
     STR_(S, hostname, .def_note = "the name of the host",
          .help = "Name of this gateway in its greeting, in Received headers and in bounces."),
@@ -95,9 +97,9 @@ static const struct setting rows[] = {
     STR_(S, tls.ciphers, .def_note = "OpenSSL's own choice",
          .help = "Ciphers for TLS 1.2, as OpenSSL lists them."),
 
-    SIZE_(S, limits.message_size, .min = 1024, .max = 4e9, .def = "50MiB",
+    SIZE_(S, limits.message_size, .min = 1024, .max = 2 * GIB, .def = "50MiB",
           .help = "Largest message taken (SIZE)."),
-    SIZE_(S, limits.header_bytes, .min = 1024, .max = 64e6, .def = "512KiB",
+    SIZE_(S, limits.header_bytes, .min = 1024, .max = 64 * MIB, .def = "512KiB",
           .help = "Largest header of a message."),
     INT_(S, limits.recipients, .min = 1, .max = 100000, .def = "1000",
          .help = "Recipients of one message; RFC 5321 wants at least 100."),
@@ -123,7 +125,7 @@ static const struct setting rows[] = {
          .help = "BDAT chunks in one message."),
     INT_(S, limits.received_hops, .min = 5, .max = 1000, .def = "50",
          .help = "Received headers from which on a message counts as looping."),
-    SIZE_(S, limits.message_memory, .min = 16e6, .max = 64e9, .def = "512MiB",
+    SIZE_(S, limits.message_memory, .min = 16 * MIB, .max = 64 * GIB, .def = "512MiB",
           .help = "Memory a scanner may spend on one message."),
     TIME_(S, limits.scan_time, .min = 1e6, .max = HOUR, .def = "60s",
           .help = "A scanner that takes longer is ended, and the sender asked to try again."),
@@ -178,7 +180,7 @@ static const struct setting rows[] = {
          .help = "Steps that one match of one pattern may take."),
     INT_(S, rules.depth_limit, .min = 100, .max = 1e8, .def = "250000",
          .help = "Depth to which one match may backtrack."),
-    SIZE_(S, rules.message_size, .min = 65536, .max = 1e9, .def = "2MiB",
+    SIZE_(S, rules.message_size, .min = 65536, .max = GIB, .def = "2MiB",
           .help = "Larger messages are judged by their first bytes, and marked so."),
     STRS_(S, rules.trusted_networks, .def = "",
           .help =
@@ -204,7 +206,7 @@ static const struct setting rows[] = {
           .help = "How long an engine may take for a message; must be below limits.scan_time."),
     TIME_(S, virus.probe_interval, .min = 10e3, .max = HOUR, .def = "10s",
           .help = "How often an engine that failed is tried again."),
-    SIZE_(S, virus.max_size, .min = 1024, .max = 4e9, .def = "100MiB",
+    SIZE_(S, virus.max_size, .min = 1024, .max = 2 * GIB, .def = "100MiB",
           .help = "Larger messages are not given to engines (see on_too_large)."),
     ENUM_(S, on_fail, virus.on_error, .choices = fail_names, .def = "defer",
           .help = "An engine is configured, but none answers."),
@@ -249,7 +251,7 @@ static const struct setting rows[] = {
     ENUM_(S, deliver_tls, queue.tls, .choices = deliver_tls_names, .def = "may",
           .help = "TLS towards next hops: none, when offered (may), or required with a certificate "
                   "that verifies."),
-    SIZE_(S, queue.segment_size, .min = 65536, .max = 4e9, .def = "64MiB",
+    SIZE_(S, queue.segment_size, .min = 65536, .max = 2 * GIB, .def = "64MiB",
           .help = "Size of one file of the queue's journal."),
     SIZE_(S, queue.minimum_free, .def = "100MiB",
           .help = "With less free space in the spool new mail is put off (452)."),

@@ -219,27 +219,22 @@ static int not_a_choice(const struct setting *row, struct span text, struct err 
 /* A number in the form of the row's type, for "between A and B". */
 static const char *bound_text(const struct setting *row, double v, char out[40])
 {
-    static const struct {
-        const char *unit;
+    struct unit {
+        const char *name;
         double factor;
-    } sizes[] = {{"GiB", 0x1p30}, {"MiB", 0x1p20}, {"KiB", 0x1p10}, {"GB", 1e9},
-                 {"MB", 1e6},     {"kB", 1e3},     {"", 1}},
-      times[] = {{"d", 86400e6}, {"h", 3600e6}, {"m", 60e6}, {"s", 1e6}, {"ms", 1e3}, {"us", 1}};
-    bool size = row->type == SET_SIZE;
-    if (!size && row->type != SET_DURATION && row->type != SET_DURATIONS) {
-        snprintf(out, 40, "%.15g", v);
-        return out;
-    }
-    size_t n = size ? sizeof sizes / sizeof sizes[0] : sizeof times / sizeof times[0];
-    for (size_t i = 0; i < n; i++) {
-        double factor = size ? sizes[i].factor : times[i].factor;
-        if (v == 0 || (v >= factor && v / factor == floor(v / factor))) {
-            snprintf(out, 40, "%.15g%s", v / factor,
-                     v == 0 ? "" : (size ? sizes[i].unit : times[i].unit));
-            return out;
-        }
-    }
-    snprintf(out, 40, "%.15g", v);
+    };
+    static const struct unit sizes[] = {{"GiB", 0x1p30}, {"MiB", 0x1p20}, {"KiB", 0x1p10}, {0}},
+                             times[] = {{"d", 86400e6}, {"h", 3600e6}, {"m", 60e6}, {"s", 1e6},
+                                        {"ms", 1e3},    {"us", 1},     {0}},
+                             none[] = {{0}};
+    const struct unit *u = none;
+    if (row->type == SET_SIZE)
+        u = sizes;
+    else if (row->type == SET_DURATION || row->type == SET_DURATIONS)
+        u = times;
+    while (u->name && (v < u->factor || v / u->factor != floor(v / u->factor)))
+        u++;
+    snprintf(out, 40, "%.15g%s", u->name ? v / u->factor : v, u->name ? u->name : "");
     return out;
 }
 
