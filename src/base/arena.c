@@ -15,7 +15,14 @@ struct block {
     _Alignas(ALIGN) char data[];
 };
 
+struct deferred {
+    struct deferred *next;
+    void (*fn)(void *ctx);
+    void *ctx;
+};
+
 struct arena {
+    struct deferred *deferred; /* latest first, in the arena itself */
     struct block *top;
     size_t limit, total;
     arena_exhausted_fn *exhausted;
@@ -51,8 +58,20 @@ void arena_on_exhausted(struct arena *a, arena_exhausted_fn *fn, void *ctx)
     a->exhausted_ctx = ctx;
 }
 
+void arena_defer(struct arena *a, void (*fn)(void *ctx), void *ctx)
+{
+    struct deferred *d = arena_raw(a, sizeof *d);
+    *d = (struct deferred){a->deferred, fn, ctx};
+    a->deferred = d;
+}
+
 void arena_reset(struct arena *a)
 {
+    while (a->deferred) {
+        struct deferred *d = a->deferred;
+        a->deferred = d->next;
+        d->fn(d->ctx);
+    }
     struct block *b = a->top;
     while (b->next) {
         struct block *older = b->next;

@@ -24,6 +24,10 @@ void arena_free(struct arena *a);
 /* Forgets everything handed out; keeps the first block for the next message. */
 void arena_reset(struct arena *a);
 
+/* Runs fn(ctx) when the arena is reset or freed, last one first: for things the arena does not own
+ * (compiled code, mappings) but whose life is the arena's. */
+void arena_defer(struct arena *a, void (*fn)(void *ctx), void *ctx);
+
 typedef void arena_exhausted_fn(void *ctx);
 /* A new limit; 0: none. For the one who caught exhaustion and still has to say so. */
 void arena_limit(struct arena *a, size_t limit);

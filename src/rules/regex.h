@@ -1,6 +1,10 @@
 /* A Perl regular expression over bytes, as SpamAssassin compiles them (semantics section 0, 2.5):
- * PCRE2 with Latin-1 case folding and ASCII classes, JIT where it pays, match limits always.
- * Room-private; also used by evals. Compiled lazily: regex_new only checks the form when `check`. */
+ * PCRE2 with Latin-1 case folding and ASCII classes, JIT, match limits always.
+ * Room-private; also used by evals.
+ *
+ * Compiled at first use, once, by whichever thread comes first. Patterns the 8-bit library finds
+ * too large (its link size is 2) go to the 32-bit library on a widened subject. The compiled code
+ * lives as long as the arena. */
 #ifndef GATEHOUSE_RULES_REGEX_H
 #define GATEHOUSE_RULES_REGEX_H
 
@@ -9,13 +13,19 @@
 
 struct regex;
 
-/* text: without delimiters, with its modifiers as "(?i)" prefix or in `mods` ("ims"). NULL on a
- * pattern that can't be compiled, reason in e. Owned by the arena of the ruleset (and freed with it by
- * regex_free_all of that arena's owner). */
+/* text: without delimiters, with its modifiers as "(?i)" prefix or in `mods` ("ims"). Only the form
+ * is checked here; regex_check compiles. NULL on a pattern that is refused, reason in e. */
 struct regex *regex_new(struct arena *a, struct span text, struct span mods, struct err *e);
 
 /* SpamAssassin's notation with delimiters: "/.../i", "m{...}x". */
 struct regex *regex_new_delimited(struct arena *a, struct span text, struct err *e);
+
+/* Compiles now. -1: it can't be compiled, reason in e; such a regex never matches. */
+int regex_check(const struct regex *r, struct err *e);
+
+/* How much one match may cost (PCRE2's match and depth limits); 0 keeps the default. */
+enum { REGEX_MATCH_LIMIT = 1000000, REGEX_DEPTH_LIMIT = 20000 };
+void regex_set_limits(struct regex *r, uint32_t match, uint32_t depth);
 
 enum { REGEX_GROUPS = 10 };
 struct regex_match {
@@ -31,5 +41,11 @@ static inline bool regex_hit(const struct regex *r, struct span subject)
 {
     return regex_exec(r, subject, 0, NULL) == 1;
 }
+
+/* The i-th named group: its number, or 0 when there are no more. */
+unsigned regex_named_group(const struct regex *r, size_t i, struct span *name);
+
+/* How often a limit was reached in this thread so far. */
+unsigned long regex_limit_hits(void);
 
 #endif

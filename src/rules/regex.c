@@ -1,0 +1,314 @@
+#include "rules/regex.h"
+
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <pthread.h>
+
+#define PCRE2_CODE_UNIT_WIDTH 0
+#include <pcre2.h>
+
+#include "base/xalloc.h"
+#include "rules/pattern.h"
+
+enum state { FRESH, READY_8, READY_32, BROKEN };
+
+enum {
+    JIT_STACK_START = 32 * 1024,
+    JIT_STACK_MAX = 1024 * 1024,
+    HEAP_LIMIT_KIB = 20000,
+    /* A giant pattern takes long to translate to machine code: only when it is used a lot. */
+    JIT_AT_ONCE = 32 * 1024,
+    JIT_AFTER_USES = 16
+};
+
+struct regex {
+    struct span pattern;
+    uint32_t match_limit, depth_limit;
+    pthread_mutex_t lock; /* held while compiling */
+    _Atomic enum state state;
+    _Atomic bool jit;
+    _Atomic unsigned uses;
+    pcre2_code_8 *code8;
+    pcre2_code_32 *code32;
+    char why[160]; /* of BROKEN */
+};
+
+/* What a thread needs to match: allocated at first use, freed by the thread's end. */
+struct workspace {
+    pcre2_match_data_8 *data8;
+    pcre2_match_data_32 *data32;
+    pcre2_match_context_8 *context8;
+    pcre2_match_context_32 *context32;
+    pcre2_jit_stack_8 *stack8;
+    uint32_t *wide;
+    size_t wide_cap;
+    unsigned long limit_hits;
+};
+
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static pthread_key_t workspace_key;
+static const uint8_t *tables8, *tables32;
+
+static void workspace_free(void *p)
+{
+    struct workspace *w = p;
+    pcre2_match_data_free_8(w->data8);
+    pcre2_match_data_free_32(w->data32);
+    pcre2_match_context_free_8(w->context8);
+    pcre2_match_context_free_32(w->context32);
+    pcre2_jit_stack_free_8(w->stack8);
+    free(w->wide);
+    free(w);
+}
+
+/* Latin-1 case folding over ASCII classes: 0xE0..0xFE <-> 0xC0..0xDE but for 0xD7 and 0xF7. The
+ * tables begin with 256 bytes that lower and 256 that flip the case. */
+static const uint8_t *latin1(const uint8_t *made)
+{
+    uint8_t *t = (uint8_t *)(uintptr_t)made;
+    for (unsigned c = 0xc0; c <= 0xde; c++) {
+        if (c == 0xd7)
+            continue;
+        t[c] = (uint8_t)(c + 0x20);
+        t[256 + c] = (uint8_t)(c + 0x20);
+        t[256 + c + 0x20] = (uint8_t)c;
+    }
+    return t;
+}
+
+static void init(void)
+{
+    pthread_key_create(&workspace_key, workspace_free);
+    tables8 = latin1(pcre2_maketables_8(NULL));
+    tables32 = latin1(pcre2_maketables_32(NULL));
+}
+
+static struct workspace *workspace(void)
+{
+    pthread_once(&once, init);
+    struct workspace *w = pthread_getspecific(workspace_key);
+    if (w)
+        return w;
+    w = xcalloc(1, sizeof *w);
+    w->data8 = pcre2_match_data_create_8(REGEX_GROUPS, NULL);
+    w->data32 = pcre2_match_data_create_32(REGEX_GROUPS, NULL);
+    w->context8 = pcre2_match_context_create_8(NULL);
+    w->context32 = pcre2_match_context_create_32(NULL);
+    w->stack8 = pcre2_jit_stack_create_8(JIT_STACK_START, JIT_STACK_MAX, NULL);
+    if (!w->data8 || !w->data32 || !w->context8 || !w->context32)
+        abort();
+    if (w->stack8)
+        pcre2_jit_stack_assign_8(w->context8, NULL, w->stack8);
+    pcre2_set_heap_limit_8(w->context8, HEAP_LIMIT_KIB);
+    pcre2_set_heap_limit_32(w->context32, HEAP_LIMIT_KIB);
+    pthread_setspecific(workspace_key, w);
+    return w;
+}
+
+unsigned long regex_limit_hits(void)
+{
+    return workspace()->limit_hits;
+}
+
+static void release(void *p)
+{
+    struct regex *r = p;
+    pcre2_code_free_8(r->code8);
+    pcre2_code_free_32(r->code32);
+    pthread_mutex_destroy(&r->lock);
+}
+
+struct regex *regex_new(struct arena *a, struct span text, struct span mods, struct err *e)
+{
+    if (!text.p) {
+        err_set(e, "no regular expression");
+        return NULL;
+    }
+    struct regex *r = ARENA_NEW(a, struct regex);
+    r->pattern = pattern_pcre(a, text, mods);
+    pthread_mutex_init(&r->lock, NULL);
+    regex_set_limits(r, 0, 0);
+    arena_defer(a, release, r);
+    return r;
+}
+
+struct regex *regex_new_delimited(struct arena *a, struct span text, struct err *e)
+{
+    struct span pattern, mods;
+    if (pattern_split(text, &pattern, &mods, e) != 0)
+        return NULL;
+    return regex_new(a, pattern, mods, e);
+}
+
+void regex_set_limits(struct regex *r, uint32_t match, uint32_t depth)
+{
+    r->match_limit = match ? match : REGEX_MATCH_LIMIT;
+    r->depth_limit = depth ? depth : REGEX_DEPTH_LIMIT;
+}
+
+static enum state compile32(struct regex *r, struct workspace *w)
+{
+    (void)w;
+    uint32_t *wide = xmalloc((r->pattern.n + 1) * sizeof *wide);
+    for (size_t i = 0; i < r->pattern.n; i++)
+        wide[i] = (unsigned char)r->pattern.p[i];
+    pcre2_compile_context_32 *cc = pcre2_compile_context_create_32(NULL);
+    pcre2_set_newline_32(cc, PCRE2_NEWLINE_LF);
+    pcre2_set_character_tables_32(cc, tables32);
+    int code;
+    size_t at;
+    r->code32 =
+        pcre2_compile_32(wide, r->pattern.n, PCRE2_NEVER_UTF | PCRE2_NEVER_UCP, &code, &at, cc);
+    pcre2_compile_context_free_32(cc);
+    free(wide);
+    if (r->code32)
+        return READY_32;
+    uint8_t text[128] = "";
+    pcre2_get_error_message_8(code, text, sizeof text);
+    snprintf(r->why, sizeof r->why, "%s (at byte %zu)", (char *)text, at);
+    return BROKEN;
+}
+
+static enum state compile(struct regex *r)
+{
+    struct workspace *w = workspace();
+    pcre2_compile_context_8 *cc = pcre2_compile_context_create_8(NULL);
+    pcre2_set_newline_8(cc, PCRE2_NEWLINE_LF);
+    pcre2_set_character_tables_8(cc, tables8);
+    int code;
+    size_t at;
+    r->code8 = pcre2_compile_8((const uint8_t *)r->pattern.p, r->pattern.n,
+                               PCRE2_NEVER_UTF | PCRE2_NEVER_UCP, &code, &at, cc);
+    pcre2_compile_context_free_8(cc);
+    if (r->code8)
+        return READY_8;
+    if (code == PCRE2_ERROR_PATTERN_TOO_LARGE || code == PCRE2_ERROR_LOOKBEHIND_TOO_COMPLICATED)
+        return compile32(r, w);
+    uint8_t text[128] = "";
+    pcre2_get_error_message_8(code, text, sizeof text);
+    snprintf(r->why, sizeof r->why, "%s (at byte %zu)", (char *)text, at);
+    return BROKEN;
+}
+
+static enum state ready(const struct regex *cr)
+{
+    struct regex *r = (struct regex *)(uintptr_t)cr;
+    enum state s = atomic_load_explicit(&r->state, memory_order_acquire);
+    if (s != FRESH)
+        return s;
+    pthread_mutex_lock(&r->lock);
+    if ((s = atomic_load_explicit(&r->state, memory_order_relaxed)) == FRESH) {
+        s = compile(r);
+        if (s == READY_8 && r->pattern.n <= JIT_AT_ONCE)
+            r->jit = pcre2_jit_compile_8(r->code8, PCRE2_JIT_COMPLETE) == 0;
+        atomic_store_explicit(&r->state, s, memory_order_release);
+    }
+    pthread_mutex_unlock(&r->lock);
+    return s;
+}
+
+int regex_check(const struct regex *r, struct err *e)
+{
+    return ready(r) == BROKEN ? err_set(e, "%s", r->why) : 0;
+}
+
+static void fill(struct regex_match *m, const size_t *ovector, int count)
+{
+    if (!m)
+        return;
+    m->start = ovector[0];
+    m->end = ovector[1];
+    for (int i = 0; i < REGEX_GROUPS; i++) {
+        bool set = i < count;
+        m->group[i].start = set ? ovector[2 * i] : SIZE_MAX;
+        m->group[i].end = set ? ovector[2 * i + 1] : SIZE_MAX;
+    }
+}
+
+static int outcome(struct workspace *w, int rc)
+{
+    if (rc == PCRE2_ERROR_NOMATCH)
+        return 0;
+    if (rc >= 0)
+        return 1;
+    w->limit_hits++;
+    return -1;
+}
+
+static int exec8(struct regex *r, struct workspace *w, struct span s, size_t from,
+                 struct regex_match *m)
+{
+    pcre2_set_match_limit_8(w->context8, r->match_limit);
+    pcre2_set_depth_limit_8(w->context8, r->depth_limit);
+    const uint8_t *p = (const uint8_t *)(s.p ? s.p : "");
+    int rc = PCRE2_ERROR_JIT_STACKLIMIT;
+    if (r->jit)
+        rc = pcre2_jit_match_8(r->code8, p, s.n, from, 0, w->data8, w->context8);
+    if (rc == PCRE2_ERROR_JIT_STACKLIMIT)
+        rc = pcre2_match_8(r->code8, p, s.n, from, PCRE2_NO_JIT, w->data8, w->context8);
+    if (rc >= 0)
+        fill(m, pcre2_get_ovector_pointer_8(w->data8), rc ? rc : REGEX_GROUPS);
+    return outcome(w, rc);
+}
+
+static int exec32(struct regex *r, struct workspace *w, struct span s, size_t from,
+                  struct regex_match *m)
+{
+    if (s.n + 1 > w->wide_cap) {
+        w->wide_cap = s.n + 4096;
+        w->wide = xrealloc(w->wide, w->wide_cap * sizeof *w->wide);
+    }
+    for (size_t i = 0; i < s.n; i++)
+        w->wide[i] = (unsigned char)s.p[i];
+    pcre2_set_match_limit_32(w->context32, r->match_limit);
+    pcre2_set_depth_limit_32(w->context32, r->depth_limit);
+    int rc = pcre2_match_32(r->code32, w->wide, s.n, from, PCRE2_NO_JIT, w->data32, w->context32);
+    if (rc >= 0)
+        fill(m, pcre2_get_ovector_pointer_32(w->data32), rc ? rc : REGEX_GROUPS);
+    return outcome(w, rc);
+}
+
+/* The giants get machine code only when they turn out to be used. */
+static void maybe_jit(struct regex *r)
+{
+    if (atomic_fetch_add_explicit(&r->uses, 1, memory_order_relaxed) != JIT_AFTER_USES)
+        return;
+    pthread_mutex_lock(&r->lock);
+    r->jit = pcre2_jit_compile_8(r->code8, PCRE2_JIT_COMPLETE) == 0;
+    pthread_mutex_unlock(&r->lock);
+}
+
+int regex_exec(const struct regex *cr, struct span subject, size_t from, struct regex_match *m)
+{
+    struct regex *r = (struct regex *)(uintptr_t)cr;
+    struct workspace *w = workspace();
+    if (from > subject.n)
+        return 0;
+    switch (ready(r)) {
+    case READY_8:
+        if (r->pattern.n > JIT_AT_ONCE && r->uses <= JIT_AFTER_USES)
+            maybe_jit(r);
+        return exec8(r, w, subject, from, m);
+    case READY_32:
+        return exec32(r, w, subject, from, m);
+    default:
+        return 0;
+    }
+}
+
+unsigned regex_named_group(const struct regex *r, size_t i, struct span *name)
+{
+    if (ready(r) != READY_8)
+        return 0;
+    uint32_t count = 0, size = 0;
+    const uint8_t *table = NULL;
+    pcre2_pattern_info_8(r->code8, PCRE2_INFO_NAMECOUNT, &count);
+    pcre2_pattern_info_8(r->code8, PCRE2_INFO_NAMEENTRYSIZE, &size);
+    pcre2_pattern_info_8(r->code8, PCRE2_INFO_NAMETABLE, &table);
+    if (i >= count)
+        return 0;
+    const uint8_t *entry = table + i * size;
+    *name = span_str((const char *)entry + 2);
+    return (unsigned)entry[0] << 8 | entry[1];
+}

@@ -1,0 +1,181 @@
+/* The regular expressions of rules: Perl's meaning over bytes (semantics sections 0 and 2.5). */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <cmocka.h>
+
+#include "base/clock.h"
+#include "rules/pattern.h"
+#include "rules/regex.h"
+
+static bool hit(const char *pattern, const char *mods, struct span s)
+{
+    struct arena *a = arena_new(0);
+    struct err e;
+    struct regex *r = regex_new(a, span_str(pattern), span_str(mods), &e);
+    assert_non_null(r);
+    assert_int_equal(regex_check(r, &e), 0);
+    bool yes = regex_hit(r, s);
+    arena_free(a);
+    return yes;
+}
+
+static void latin1_folds_ascii_classes(void **state)
+{
+    (void)state;
+    assert_true(hit("caf\xe9", "i", SPAN("CAF\xc9")));
+    assert_false(hit("caf\xe9", "", SPAN("caf\xc9")));
+    assert_true(hit("[\\xc0-\\xd6]", "i", SPAN("\xe9")));
+    assert_false(hit("\\xd7", "i", SPAN("\xf7")));
+    assert_false(hit("\\xdf", "i", SPAN("\xff")));
+    assert_false(hit("\\xb5", "i", SPAN("\xb4")));
+    assert_false(hit("\\w", "", SPAN("\xe9")));
+    assert_false(hit("\\s", "", SPAN("\xa0")));
+    assert_true(hit("a\\sb", "", SPAN("a\vb")));
+    assert_true(hit("\\be\\b", "",
+                    SPAN("\xe9"
+                         "e\xe9")));
+    assert_false(hit("k", "i", SPAN("\xe2\x84\xaa")));
+}
+
+static void ends_and_dots(void **state)
+{
+    (void)state;
+    assert_true(hit("end$", "", SPAN("the end\n")));
+    assert_false(hit("end$", "", SPAN("the end\n\n")));
+    assert_false(hit("end$", "", SPAN("the end\r\n")));
+    assert_true(hit("end$", "m", SPAN("the end\nmore")));
+    assert_false(hit("end\\z", "", SPAN("the end\n")));
+    assert_false(hit("a.b", "", SPAN("a\nb")));
+    assert_true(hit("a.b", "", SPAN("a\rb")));
+    assert_true(hit("a.b", "s", SPAN("a\nb")));
+    assert_true(hit("a\\0b", "", span_of("a\0b", 3)));
+}
+
+static void perl_spelling(void **state)
+{
+    (void)state;
+    assert_true(hit("(?aa)(?i)X{,2}y", "", SPAN("xxY")));
+    assert_false(hit("^x{,2}y", "", SPAN("xxxy")));
+    assert_true(hit("[{,2}]a{,1}$", "", SPAN("{a")));
+    assert_true(hit("(?ai:A)b", "", SPAN("ab")));
+    assert_true(hit("(?a)b", "", SPAN("b")));
+}
+
+static void split_case(const char *text, const char *pattern, const char *mods)
+{
+    struct span p, m;
+    struct err e;
+    int rc = pattern_split(span_str(text), &p, &m, &e);
+    if (!pattern) {
+        assert_int_equal(rc, -1);
+        return;
+    }
+    assert_int_equal(rc, 0);
+    assert_true(span_eq(p, span_str(pattern)));
+    assert_true(span_eq(m, span_str(mods)));
+}
+
+static void delimiters(void **state)
+{
+    (void)state;
+    split_case("/a\\/b/i", "a\\/b", "i");
+    split_case("m{a{1,2}}x", "a{1,2}", "x");
+    split_case("m,a/b,", "a/b", "");
+    split_case("qr!x!is", "x", "is");
+    split_case("/a/b/", NULL, NULL);
+    split_case("/a/g", NULL, NULL);
+    split_case("/a/e", NULL, NULL);
+    split_case("abc", NULL, NULL);
+    split_case("/(?{ system })/", NULL, NULL);
+    split_case("/", NULL, NULL);
+}
+
+static void broken_patterns_are_told(void **state)
+{
+    (void)state;
+    struct arena *a = arena_new(0);
+    struct err e;
+    struct regex *r = regex_new(a, SPAN("a(b"), SPAN(""), &e);
+    assert_int_equal(regex_check(r, &e), -1);
+    assert_non_null(strstr(e.text, "parenthes"));
+    assert_false(regex_hit(r, SPAN("ab")));
+    arena_free(a);
+}
+
+/* An alternation of 30,000 words is too large for 8-bit link size 2. */
+static void giants_go_wide(void **state)
+{
+    (void)state;
+    struct arena *a = arena_new(0);
+    size_t cap = 400000, n = 0;
+    char *text = arena_alloc(a, cap);
+    for (int i = 0; i < 30000; i++)
+        n += (size_t)snprintf(text + n, cap - n, "%sw%05dx", i ? "|" : "", i);
+    struct err e;
+    struct regex *r = regex_new(a, span_of(text, n), SPAN("i"), &e);
+    assert_int_equal(regex_check(r, &e), 0);
+    struct regex_match m;
+    assert_int_equal(regex_exec(r, SPAN("..\xe9W29999X"), 0, &m), 1);
+    assert_int_equal(m.start, 3);
+    assert_int_equal(m.end, 10);
+    assert_int_equal(regex_exec(r, SPAN("w30000x"), 0, &m), 0);
+    arena_free(a);
+}
+
+static void no_match_is_unbounded(void **state)
+{
+    (void)state;
+    struct arena *a = arena_new(0);
+    struct err e;
+    char *s = arena_alloc(a, 50000);
+    memset(s, 'a', 49999);
+    static const char *const evil[] = {"^(a+)+$", "(a|aa)+b", "(.*a){20}b", "(a*)*(a*)*(a*)*c"};
+    for (size_t i = 0; i < sizeof evil / sizeof *evil; i++) {
+        struct regex *r = regex_new(a, span_str(evil[i]), SPAN(""), &e);
+        regex_set_limits(r, 100000, 1000);
+        s[49998] = '!';
+        unsigned long before = regex_limit_hits();
+        usec start = clock_mono();
+        int rc = regex_exec(r, span_of(s, 49999), 0, NULL);
+        assert_true(clock_mono() - start < 3 * USEC_PER_SEC);
+        assert_true(rc <= 0);
+        assert_int_equal(regex_limit_hits() - before, rc < 0);
+    }
+    arena_free(a);
+}
+
+static void groups_and_names(void **state)
+{
+    (void)state;
+    struct arena *a = arena_new(0);
+    struct err e;
+    struct regex *r = regex_new_delimited(a, SPAN("/(x)?(?<USER>[a-z]+)@(?<HOST>\\w+)/i"), &e);
+    struct regex_match m;
+    assert_int_equal(regex_exec(r, SPAN("<Bob@Host>"), 1, &m), 1);
+    assert_true(m.group[1].start == SIZE_MAX);
+    struct span name;
+    assert_int_equal(regex_named_group(r, 0, &name), 3);
+    assert_true(span_eq(name, SPAN("HOST")));
+    assert_int_equal(m.group[2].end - m.group[2].start, 3);
+    assert_int_equal(regex_named_group(r, 2, &name), 0);
+    arena_free(a);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(latin1_folds_ascii_classes),
+        cmocka_unit_test(ends_and_dots),
+        cmocka_unit_test(perl_spelling),
+        cmocka_unit_test(delimiters),
+        cmocka_unit_test(broken_patterns_are_told),
+        cmocka_unit_test(giants_go_wide),
+        cmocka_unit_test(no_match_is_unbounded),
+        cmocka_unit_test(groups_and_names),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
