@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <syslog.h>
-#include <systemd/sd-journal.h>
 #include <unistd.h>
 
 #include "base/buf.h"
@@ -55,6 +54,15 @@ int log_open(const char *target, enum log_form form, enum log_level level)
 void log_role(const char *role)
 {
     out.role = role;
+}
+
+void log_close(void)
+{
+    if (out.target == TO_SYSLOG)
+        closelog();
+    if (out.target == TO_FILE)
+        close(out.fd);
+    out.target = TO_STDERR;
 }
 
 void log_reopen(void)
@@ -144,12 +152,12 @@ void log_record(enum log_level level, const char *id, const char *event,
             char when[CLOCK_ISO_SIZE];
             buf_printf(&b, "%s %s ", clock_iso(clock_wall(), when), level_names[level]);
         }
+        if (out.target == TO_JOURNAL) /* sd-daemon(3): the level as prefix on stderr */
+            buf_printf(&b, "<%d>", syslog_levels[level]);
         render_text(&b, id, event, fields);
     }
     if (out.target == TO_SYSLOG) {
         syslog(syslog_levels[level], "%s", b.p);
-    } else if (out.target == TO_JOURNAL) {
-        sd_journal_print(syslog_levels[level], "%s", b.p);
     } else {
         buf_char(&b, '\n');
         ssize_t n = write(out.target == TO_FILE ? out.fd : STDERR_FILENO, b.p, b.n);

@@ -30,6 +30,9 @@ struct log_field {
  * Returns 0, or -1 with errno set when the file can't be opened (then it goes to stderr). */
 int log_open(const char *target, enum log_form form, enum log_level level);
 void log_role(const char *role);
+/* Gives the descriptor back; records go to stderr until the next log_open. For a forked process
+ * that closes what it inherited. */
+void log_close(void);
 /* Opens the file anew (after rotation). */
 void log_reopen(void);
 

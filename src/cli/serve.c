@@ -1,0 +1,55 @@
+#include "cli/cli.h"
+
+#include <getopt.h>
+#include <stdio.h>
+
+#include "supervisor/supervisor.h"
+
+static const char *profile_name(enum profile p)
+{
+    return p == PROFILE_MX ? "mx" : p == PROFILE_SUBMISSION ? "submission" : "relay";
+}
+
+/* For the person at the terminal: where it listens and what to do next. */
+static void greet(const struct settings *set)
+{
+    for (size_t i = 0; i < set->listeners.n; i++)
+        printf("gatehouse: %s on %s (%s)\n", set->listeners.v[i].name, set->listeners.v[i].address,
+               profile_name(set->listeners.v[i].profile));
+    if (set->relay.domains.n && set->listeners.n) {
+        const char *address = set->listeners.v[0].address;
+        const char *colon = strrchr(address, ':');
+        printf("\nsend a test message:\n  printf 'Subject: hello\\n\\nfirst light\\n' | curl -sS "
+               "--crlf smtp://%.*s:%s --mail-from you@example.net --mail-rcpt postmaster@%s -T -\n"
+               "then:\n  build/gatehouse log -c %s\n\n",
+               (int)(colon - address), address, colon + 1, set->relay.domains.v[0],
+               set->file ? set->file : "FILE");
+    }
+    fflush(stdout);
+}
+
+int cmd_serve(int argc, char **argv)
+{
+    static const struct option options[] = {
+        {"config", required_argument, NULL, 'c'},
+        {0},
+    };
+    const char *config = NULL;
+    int o;
+    optind = 1;
+    while ((o = getopt_long(argc, argv, "c:", options, NULL)) != -1) {
+        if (o != 'c')
+            return EXIT_USAGE;
+        config = optarg;
+    }
+    if (optind < argc) {
+        fprintf(stderr, "gatehouse serve: unexpected '%s'; see 'gatehouse serve --help'\n",
+                argv[optind]);
+        return EXIT_USAGE;
+    }
+    struct settings *set = cli_settings(config);
+    if (!set)
+        return EXIT_CONFIG;
+    const char *file = config ? config : set->file;
+    return supervisor_run(set, file, greet);
+}
