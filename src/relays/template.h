@@ -1,0 +1,43 @@
+/* Templates for lines that programs write, such as Received (semantics 6.7). Room-private.
+ *
+ *     "$hW ($rW [$iI]) by $bW "      helo, rdns, ip and by of a Postfix line
+ *
+ * Literal characters stand for themselves. $X with a capital or a digit is a class of characters
+ * (table in template.c); a lower-case letter between $ and the class stores what the class matched
+ * under that letter. {a|b|} is a choice, tried from left to right. $. is the end of the line, $_ a
+ * word boundary, $!text! "not followed by text", $(x ... $)x stores a longer stretch under x.
+ *
+ * Semantics are those of a backtracking Perl regex of the same form. Since nothing refers back to
+ * what was stored, a place that failed once fails always: it is remembered, so that a match takes
+ * at most template length * line length steps. */
+#ifndef GATEHOUSE_RELAYS_TEMPLATE_H
+#define GATEHOUSE_RELAYS_TEMPLATE_H
+
+#include "base/arena.h"
+
+struct template_match {
+    struct span line;
+    struct arena *arena; /* for the memory of failed places; used for long lines only */
+    bool icase;          /* literals match in any case */
+    struct span got[26]; /* by letter; p == NULL: not stored */
+    /* private */
+    size_t mark[26];
+    size_t steps;
+    unsigned char *failed;
+    size_t failed_size;
+    bool remembers;
+    const char *template;
+};
+
+/* The template at the start of the line. */
+bool template_start(struct template_match *m, const char *template);
+/* The first place in the line where it matches; *at (may be NULL) tells where, *end where it ends.
+ */
+bool template_search(struct template_match *m, const char *template, size_t *at, size_t *end);
+
+static inline struct span template_got(const struct template_match *m, char letter)
+{
+    return m->got[letter - 'a'];
+}
+
+#endif
