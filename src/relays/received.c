@@ -361,6 +361,12 @@ static bool steps(struct parse *p, struct span line, const struct received_templ
     return false;
 }
 
+/* "0" is false in Perl, and so it is no address and no name. */
+static bool is_true(struct span s)
+{
+    return s.n > 0 && !(s.n == 1 && s.p[0] == '0');
+}
+
 static bool from_line(struct parse *p, struct span line, enum received_result *result)
 {
     if (isearch(p->m, line, "{return-path{:|} |envelope-{sender|from}{ |=}}$eW$_"))
@@ -369,15 +375,9 @@ static bool from_line(struct parse *p, struct span line, enum received_result *r
         steps(p, line, received_templates, result) || steps(p, line, received_ignored, result))
         return true;
     p->m->line = line;
-    if (!p->r->helo.n && template_start(p->m, "$hW$C"))
+    if (!is_true(p->r->helo) && template_start(p->m, "$hW$C"))
         p->r->helo = template_got(p->m, 'h');
     return false;
-}
-
-/* "0" is false in Perl, and so it is no address and no name. */
-static bool is_true(struct span s)
-{
-    return s.n > 0 && !(s.n == 1 && s.p[0] == '0');
 }
 
 static enum received_result parse_line(struct parse *p, struct span line)

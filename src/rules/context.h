@@ -1,7 +1,7 @@
 /* One message under judgement: what rules and eval functions see. Room-private.
  *
- * mime, text and relays are made before the first rule runs; nothing else is shared between rules but
- * the hits and the tags. */
+ * mime, text and relays are made before the first rule runs; nothing else is shared between rules
+ * but the hits and the tags. */
 #ifndef GATEHOUSE_RULES_CONTEXT_H
 #define GATEHOUSE_RULES_CONTEXT_H
 
@@ -28,6 +28,7 @@ struct rules_ctx {
 
 /* A header request, parsed once at load: NAME plus modifiers. */
 struct header_req {
+    struct span text; /* the request as written; what is found is kept under it */
     struct span name;
     bool raw, addr, display_name, host, domain, ip, revip, first, last;
     uint8_t kind; /* of enum header_kind in header.c: plain, ALL, EnvelopeFrom, ToCc, ... */
@@ -39,8 +40,9 @@ bool header_req_parse(struct arena *a, struct span text, struct header_req *out)
 bool header_get(struct rules_ctx *c, const struct header_req *r, struct span *out);
 /* All values, one per instance or address. */
 struct span *header_values(struct rules_ctx *c, const struct header_req *r, size_t *n);
-/* What evals use: the first value only for :addr :name :host :domain :ip and EnvelopeFrom, otherwise
- * the whole string. Empty when absent. request is "From:addr" and is parsed on the fly. */
+/* What evals use: the first value only for :addr :name :host :domain :ip and EnvelopeFrom,
+ * otherwise the whole string. Empty when absent. request is "From:addr" and is parsed on the fly.
+ */
 struct span header_scalar(struct rules_ctx *c, const char *request);
 
 /* The all-from set and the all-to list (semantics 6.3); computed once. */

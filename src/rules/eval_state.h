@@ -1,0 +1,55 @@
+/* What header access and eval functions work out once a message and then share. Room-private; made
+ * by the first who asks, in the message's arena. */
+#ifndef GATEHOUSE_RULES_EVAL_STATE_H
+#define GATEHOUSE_RULES_EVAL_STATE_H
+
+#include "rules/context.h"
+
+struct header_entry {
+    struct span *values;
+    size_t n;
+    struct span joined;
+    bool has_joined;
+};
+
+struct mime_scan;
+struct image_counts;
+struct html_list;
+
+struct eval_state {
+    struct map headers; /* request as text -> struct header_entry * */
+    struct span all;    /* the ALL header */
+    bool has_all;
+    bool all_truncated;   /* ALL was cut at 65536 bytes */
+    struct span envelope; /* EnvelopeFrom; absent: none */
+    bool has_envelope;
+    struct span *all_from, *all_to;
+    size_t nall_from, nall_to;
+    bool has_all_from, has_all_to;
+    struct mime_scan *mime;            /* eval_mime.c */
+    struct image_counts *image;        /* eval_image.c */
+    struct freemail *freemail;         /* eval_freemail.c */
+    struct hotmail *hotmail;           /* eval_forged.c */
+    struct alternatives *alternatives; /* eval_body.c */
+    struct dates *dates;               /* eval_date.c */
+    bool has_gated, gated;             /* eval_forged.c */
+};
+
+struct eval_state *eval_state(struct rules_ctx *c);
+
+/* The ALL header; sets fetched_all. */
+struct span header_all(struct rules_ctx *c);
+/* EnvelopeFrom (semantics 6.3); absent when there is none. */
+struct span header_envelope_from(struct rules_ctx *c);
+/* "First" address or name or the joined string, with a default for absent headers: NULL p. */
+struct span header_scalar_or_none(struct rules_ctx *c, const char *request);
+/* All values of a request given as text. */
+struct span *header_list(struct rules_ctx *c, const char *request, size_t *n);
+
+/* :host, :domain, :ip and :revip of one value; absent when it has none. */
+struct span header_host_of(struct rules_ctx *c, struct span value, bool is_address);
+struct span header_ip_of(struct rules_ctx *c, struct span value, bool reversed);
+/* X-Spam-*: not seen by rules. */
+bool header_hidden(struct span name);
+
+#endif
