@@ -174,6 +174,12 @@ struct process_settings {
     const char *group; /* NULL: the user's */
 };
 
+struct dns_settings {
+    struct strings servers; /* "127.0.0.1", "192.0.2.1@5353"; empty: those of /etc/resolv.conf */
+    bool recursive;         /* ask the root servers ourselves */
+    usec timeout;           /* of one question with all that follows from it */
+};
+
 struct log_settings {
     const char *target; /* stderr, syslog, journald, or a file */
     bool json;
@@ -213,6 +219,7 @@ struct settings {
     struct queue_settings queue;
     struct quarantine_settings quarantine;
     struct record_settings record;
+    struct dns_settings dns;
 };
 
 /* Reads a YAML file; NULL means built-in defaults alone. Unknown keys, wrong types and bad values

@@ -49,6 +49,7 @@ const struct setting_section setting_sections[] = {
     {"queue", "Mail that was promised and is on its way."},
     {"quarantine", "Mail that is held."},
     {"record", "One record per message: what happened to it, and why."},
+    {"dns", "Questions to the DNS: MX of next hops, names of clients."},
     {NULL, NULL},
 };
 
@@ -270,6 +271,13 @@ static const struct setting rows[] = {
           .help = "How long records are kept."),
     TIME_(S, record.batch, .max = 10e6, .def = "100ms",
           .help = "How long records are gathered into one write."),
+
+    STRS_(S, dns.servers, .def = "",
+          .help = "Servers to ask, as ADDRESS or ADDRESS@PORT; none: those of /etc/resolv.conf."),
+    BOOL_(S, dns.recursive, .def = "false",
+          .help = "Ask the root servers ourselves instead (needs no dns.servers)."),
+    TIME_(S, dns.timeout, .min = 100e3, .max = 120e6, .def = "10s",
+          .help = "How long one question may take; then it counts as unanswered."),
 };
 
 #define L struct listener
