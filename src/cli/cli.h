@@ -6,23 +6,36 @@
 
 struct command {
     const char *name;
-    const char *summary; /* one line of `gatehouse --help` */
-    const char *help;    /* all of `gatehouse NAME --help`, with an example */
+    const char *summary;               /* one line of `gatehouse --help` */
+    const char *help;                  /* all of `gatehouse NAME --help`, with an example */
     int (*run)(int argc, char **argv); /* argv[0] is the name; returns an exit code */
 };
 
 extern const struct command commands[]; /* ends with a NULL name */
 
 /* Common helpers. */
-/* -c FILE given, else /etc/gatehouse/gatehouse.yaml when it exists, else built-in defaults. On error
- * prints it and returns NULL (exit EXIT_CONFIG). */
+/* The settings file: the one given, else /etc/gatehouse/gatehouse.yaml when it exists, else NULL
+ * (the built-in defaults). */
+const char *cli_settings_file(const char *given);
+/* The settings of cli_settings_file(file). On error prints all of them and returns NULL (exit
+ * EXIT_CONFIG). */
 struct settings *cli_settings(const char *file);
 /* "gatehouse NAME: text" and a hint to --help on stderr; returns EXIT_USAGE. */
-int cli_usage(const struct command *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+int cli_usage(const char *name, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
-/* One request to the running spool process over its control socket (JSON a line each way; the reply is
- * a stream of JSON lines, the last one {"done":true} or {"error":"..."}). Returns 0, -1 with e (e->sys
- * == ENOENT/ECONNREFUSED when no gateway runs). line: called for each reply line before the last. */
+/* The rules of the settings, compiled patterns kept in paths.cache, or in the user's own cache
+ * directory where that one can't be written. NULL with the reason in e. */
+struct ruleset;
+struct ruleset *cli_ruleset(const struct settings *s, bool local_only, struct err *e);
+/* Where the engine of the running gateway listens ("unix:/run/gatehouse/virus.sock"), in the
+ * settings' arena, or NULL. */
+const char *cli_virus_socket(const struct settings *s);
+
+/* One request to the running spool process over its control socket (JSON a line each way; the reply
+ * is a stream of JSON lines, the last one {"done":true} or {"error":"..."}). Returns 0, -1 with e
+ * (e->sys
+ * == ENOENT/ECONNREFUSED when no gateway runs). line: called for each reply line before the last.
+ */
 int cli_control(const struct settings *set, const char *request_json,
                 void (*line)(void *ctx, const char *json), void *ctx, struct err *e);
 

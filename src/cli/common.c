@@ -5,25 +5,38 @@
 
 #define DEFAULT_FILE "/etc/gatehouse/gatehouse.yaml"
 
+const char *cli_settings_file(const char *given)
+{
+    if (given)
+        return given;
+    return access(DEFAULT_FILE, F_OK) == 0 ? DEFAULT_FILE : NULL;
+}
+
 struct settings *cli_settings(const char *file)
 {
     struct settings_problems problems = {0};
-    if (!file && access(DEFAULT_FILE, F_OK) == 0)
-        file = DEFAULT_FILE;
-    struct settings *s = settings_load_all(file, &problems);
+    struct settings *s = settings_load_all(cli_settings_file(file), &problems);
     for (size_t i = 0; i < problems.n; i++)
         fprintf(stderr, "gatehouse: %s\n", problems.v[i].text);
     settings_problems_free(&problems);
     return s;
 }
 
-int cli_usage(const struct command *c, const char *fmt, ...)
+int cli_usage(const char *name, const char *fmt, ...)
 {
     va_list ap;
-    fprintf(stderr, "gatehouse %s: ", c->name);
+    fprintf(stderr, "gatehouse %s: ", name);
     va_start(ap, fmt);
     vfprintf(stderr, fmt, ap);
     va_end(ap);
-    fprintf(stderr, "\n'gatehouse %s --help' tells how it is used\n", c->name);
+    fprintf(stderr, "\n'gatehouse %s --help' tells how it is used\n", name);
     return EXIT_USAGE;
+}
+
+const char *cli_virus_socket(const struct settings *s)
+{
+    struct span path = arena_printf(s->arena, "%s/virus.sock", s->paths.run);
+    if (!s->virus.embedded || access(path.p, F_OK) != 0)
+        return NULL;
+    return arena_printf(s->arena, "unix:%s", path.p).p;
 }

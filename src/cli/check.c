@@ -1,0 +1,129 @@
+#include "cli/cli.h"
+
+#include <getopt.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/xalloc.h"
+#include "cli/check_maps.h"
+#include "config/print.h"
+#include "rules/ruleset.h"
+
+/* What was found, in the form asked for. */
+struct report {
+    json_t *list; /* NULL: text on standard output */
+    size_t n;
+};
+
+static void found(struct report *r, const char *about, const char *text)
+{
+    r->n++;
+    if (!r->list) {
+        printf("%s\n", text);
+        return;
+    }
+    json_t *o = json_object(), *t = json_string(text);
+    json_object_set_new(o, "about", json_string(about));
+    json_object_set_new(o, "text", t ? t : json_string("(not UTF-8)"));
+    json_array_append_new(r->list, o);
+}
+
+static struct settings *check_settings(struct report *r, const char *file)
+{
+    struct settings_problems problems = {0};
+    struct settings *s = settings_load_all(file, &problems);
+    if (s)
+        settings_check_files(s, &problems);
+    for (size_t i = 0; i < problems.n; i++)
+        found(r, "settings", problems.v[i].text);
+    settings_problems_free(&problems);
+    return s;
+}
+
+/* Returns how many rules are in force. */
+static size_t check_rules(struct report *r, struct settings *s)
+{
+    struct err e = {0};
+    if (!s->rules.enabled)
+        return 0;
+    struct ruleset *rs = cli_ruleset(s, true, &e);
+    if (!rs) {
+        found(r, "rules", e.text);
+        return 0;
+    }
+    size_t n, count = ruleset_count(rs);
+    const struct rule_problem *p = ruleset_problems(rs, &n);
+    for (size_t i = 0; i < n; i++) {
+        char *text = xasprintf("%s:%u: %s", p[i].file, p[i].line, p[i].text);
+        found(r, "rules", text);
+        free(text);
+    }
+    ruleset_free(rs);
+    return count;
+}
+
+static void map_problem(void *ctx, const char *text)
+{
+    found(ctx, "maps", text);
+}
+
+static int conclude(struct report *r, const struct settings *s, size_t rules)
+{
+    const char *file = s && s->file ? s->file : NULL;
+    if (r->list) {
+        json_t *o = json_object();
+        json_object_set_new(o, "file", file ? json_string(file) : json_null());
+        json_object_set_new(o, "rules", json_integer((json_int_t)rules));
+        json_object_set_new(o, "problems", r->list);
+        json_dumpf(o, stdout, JSON_COMPACT);
+        putchar('\n');
+        json_decref(o);
+    } else if (r->n) {
+        fprintf(stderr, "%zu problem%s\n", r->n, r->n == 1 ? "" : "s");
+    } else {
+        printf("%s: fine, %zu rules in force\n", file ? file : "built-in defaults", rules);
+    }
+    return r->n ? EXIT_BAD : EXIT_OK;
+}
+
+int cmd_check(int argc, char **argv)
+{
+    enum { DEFAULTS = 256, MANUAL };
+    static const struct option options[] = {
+        {"config", required_argument, NULL, 'c'},
+        {"json", no_argument, NULL, 'j'},
+        {"print-defaults", no_argument, NULL, DEFAULTS},
+        {"print-manual", no_argument, NULL, MANUAL}, /* for the build of gatehouse.yaml(5) */
+        {0},
+    };
+    struct report r = {0};
+    const char *config = NULL;
+    int c;
+    bool json = false;
+    optind = 1;
+    while ((c = getopt_long(argc, argv, "c:", options, NULL)) != -1) {
+        if (c == DEFAULTS || c == MANUAL) {
+            (c == DEFAULTS ? settings_print_defaults : settings_print_mdoc)(stdout);
+            return fflush(stdout) == 0 ? EXIT_OK : EXIT_TEMPFAIL;
+        }
+        if (c == 'c')
+            config = optarg;
+        else if (c == 'j')
+            json = true;
+        else
+            return cli_usage("check", "wrong options");
+    }
+    if (optind < argc)
+        return cli_usage("check", "unexpected '%s'", argv[optind]);
+    r.list = json ? json_array() : NULL;
+    size_t rules = 0;
+    struct settings *s = check_settings(&r, cli_settings_file(config));
+    if (s) {
+        check_maps(s, map_problem, &r);
+        rules = check_rules(&r, s);
+    }
+    int result = conclude(&r, s, rules);
+    settings_free(s);
+    return result;
+}

@@ -1,0 +1,280 @@
+#include "cli/pool.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/xalloc.h"
+
+/* AHEAD: items a worker has in hand, so that it need not wait for the next. WINDOW: items judged or
+ * in work beyond the first one that is not; bounds what is kept for the sake of order. */
+enum { AHEAD = 4, WINDOW = 1024 };
+
+struct header {
+    uint64_t index, micros, length;
+    uint8_t failed, bad;
+};
+
+struct worker {
+    pid_t pid; /* 0: none */
+    int fd;
+    size_t hand[AHEAD]; /* items it has, in order */
+    unsigned nhand;
+    struct buf in;
+};
+
+struct slot {
+    bool ready;
+    struct pool_result r;
+    char *text;
+};
+
+struct pool {
+    const struct pool_calls *calls;
+    struct worker *workers;
+    unsigned jobs;
+    size_t n, next; /* items; the next one to hand out */
+    size_t *again;  /* items that a dead worker had in hand behind the one it died of */
+    size_t nagain;
+    size_t first, done; /* the first item not yet given to take; how many are judged */
+    struct slot slots[WINDOW];
+};
+
+/* --- in the worker --- */
+
+static bool write_all(int fd, struct span s)
+{
+    while (s.n) {
+        ssize_t w = write(fd, s.p, s.n);
+        if (w < 0 && errno == EINTR)
+            continue;
+        if (w <= 0)
+            return false;
+        s = span_from(s, (size_t)w);
+    }
+    return true;
+}
+
+static _Noreturn void worker_main(const struct pool_calls *calls, int fd)
+{
+    const struct rlimit none = {0, 0};
+    uint64_t index;
+    struct buf out = {0};
+    setrlimit(RLIMIT_CORE, &none);
+    calls->start(calls->ctx);
+    for (;;) {
+        ssize_t got = recv(fd, &index, sizeof index, MSG_WAITALL);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got != sizeof index)
+            _exit(0);
+        struct header h = {.index = index};
+        struct pool_result r = {0};
+        buf_clear(&out);
+        calls->work(calls->ctx, index, &r, &out);
+        h.micros = r.micros;
+        h.failed = r.failed;
+        h.bad = r.bad;
+        h.length = out.n;
+        if (!write_all(fd, span_of((const char *)&h, sizeof h)) || !write_all(fd, buf_span(&out)))
+            _exit(0);
+    }
+}
+
+/* --- in the parent --- */
+
+static int start_worker(struct pool *p, struct worker *w)
+{
+    int pair[2];
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0)
+        return -1;
+    fflush(NULL);
+    pid_t pid = fork();
+    if (pid < 0) {
+        close(pair[0]);
+        close(pair[1]);
+        return -1;
+    }
+    if (pid == 0) {
+        for (unsigned i = 0; i < p->jobs; i++)
+            if (p->workers[i].pid)
+                close(p->workers[i].fd);
+        close(pair[0]);
+        worker_main(p->calls, pair[1]);
+    }
+    close(pair[1]);
+    w->pid = pid;
+    w->fd = pair[0];
+    w->nhand = 0;
+    buf_clear(&w->in);
+    return 0;
+}
+
+static void give(struct pool *p, struct worker *w)
+{
+    while (w->nhand < AHEAD) {
+        uint64_t index;
+        if (p->nagain)
+            index = p->again[--p->nagain];
+        else if (p->next < p->n && p->next < p->first + WINDOW)
+            index = p->next++;
+        else
+            return;
+        w->hand[w->nhand++] = index;
+        /* A worker that has just died is seen when its socket is read. */
+        ssize_t sent = send(w->fd, &index, sizeof index, MSG_NOSIGNAL);
+        (void)sent;
+    }
+}
+
+/* Gives finished items on, as far as they are complete in order. */
+static void flush_ready(struct pool *p)
+{
+    while (p->first < p->n) {
+        struct slot *s = &p->slots[p->first % WINDOW];
+        if (!s->ready)
+            return;
+        p->calls->take(p->calls->ctx, p->first, &s->r);
+        free(s->text);
+        *s = (struct slot){0};
+        p->first++;
+    }
+}
+
+static void finished(struct pool *p, struct worker *w, const struct pool_result *r)
+{
+    size_t index = w->hand[0];
+    struct slot *s = &p->slots[index % WINDOW];
+    memmove(w->hand, w->hand + 1, --w->nhand * sizeof *w->hand);
+    s->text = xmalloc(r->text.n + 1);
+    if (r->text.n)
+        memcpy(s->text, r->text.p, r->text.n);
+    s->r = *r;
+    s->r.text = span_of(s->text, r->text.n);
+    s->ready = true;
+    p->done++;
+    flush_ready(p);
+}
+
+/* Takes whole results out of what has been read. */
+static void take_results(struct pool *p, struct worker *w)
+{
+    struct header h;
+    while (w->nhand && w->in.n >= sizeof h) {
+        memcpy(&h, w->in.p, sizeof h);
+        if (w->in.n - sizeof h < h.length)
+            return;
+        const struct pool_result r = {
+            .failed = h.failed,
+            .bad = h.bad,
+            .micros = h.micros,
+            .text = span_of(w->in.p + sizeof h, h.length),
+        };
+        finished(p, w, &r);
+        buf_drop(&w->in, sizeof h + h.length);
+    }
+}
+
+/* The item it was at is the culprit; those behind it are given to others. */
+static void bury(struct pool *p, struct worker *w)
+{
+    int status = 0;
+    char why[128];
+    close(w->fd);
+    while (waitpid(w->pid, &status, 0) < 0 && errno == EINTR)
+        ;
+    w->pid = 0;
+    if (w->nhand == 0)
+        return;
+    if (WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM)
+        snprintf(why, sizeof why, "judging it took longer than limits.scan_time");
+    else if (WIFSIGNALED(status))
+        snprintf(why, sizeof why, "its scanner was ended by signal %d (%s)", WTERMSIG(status),
+                 strsignal(WTERMSIG(status)));
+    else
+        snprintf(why, sizeof why, "its scanner ended with status %d", WEXITSTATUS(status));
+    const struct pool_result r = {.failed = true, .temporary = true, .text = span_str(why)};
+    finished(p, w, &r);
+    while (w->nhand)
+        p->again[p->nagain++] = w->hand[--w->nhand];
+}
+
+static void on_readable(struct pool *p, struct worker *w)
+{
+    enum { CHUNK = 65536 };
+    ssize_t n = recv(w->fd, buf_room(&w->in, CHUNK), CHUNK, MSG_DONTWAIT);
+    if (n < 0 && (errno == EINTR || errno == EAGAIN))
+        return;
+    if (n <= 0) {
+        bury(p, w);
+        return;
+    }
+    w->in.n += (size_t)n;
+    take_results(p, w);
+}
+
+/* Starts missing workers while there is work for them. -1: none runs and none can be started. */
+static int keep_working(struct pool *p)
+{
+    unsigned running = 0;
+    for (unsigned i = 0; i < p->jobs; i++) {
+        struct worker *w = &p->workers[i];
+        if (!w->pid && (p->nagain || p->next < p->n) && start_worker(p, w) != 0 &&
+            i + 1 == p->jobs && running == 0)
+            return -1;
+        running += w->pid != 0;
+        if (w->pid)
+            give(p, w);
+    }
+    return 0;
+}
+
+static int wait_for_results(struct pool *p)
+{
+    struct pollfd fds[POOL_JOBS_MAX];
+    nfds_t n = 0;
+    for (unsigned i = 0; i < p->jobs; i++)
+        fds[n++] =
+            (struct pollfd){.fd = p->workers[i].pid ? p->workers[i].fd : -1, .events = POLLIN};
+    if (poll(fds, n, 1000) < 0 && errno != EINTR)
+        return -1;
+    for (unsigned i = 0; i < p->jobs; i++)
+        if (p->workers[i].pid && fds[i].revents)
+            on_readable(p, &p->workers[i]);
+    return 0;
+}
+
+int pool_run(size_t n, unsigned jobs, const struct pool_calls *calls)
+{
+    if (jobs > POOL_JOBS_MAX)
+        jobs = POOL_JOBS_MAX;
+    if (jobs > n)
+        jobs = n ? (unsigned)n : 1;
+    struct pool *p = xcalloc(1, sizeof *p);
+    *p = (struct pool){.calls = calls, .jobs = jobs, .n = n};
+    p->workers = xcalloc(jobs, sizeof *p->workers);
+    p->again = xcalloc((size_t)jobs * AHEAD + 1, sizeof *p->again);
+    int result = 0;
+    while (result == 0 && p->first < n) {
+        result = keep_working(p);
+        if (result == 0)
+            result = wait_for_results(p);
+        if (calls->tick)
+            calls->tick(calls->ctx, p->done);
+    }
+    for (unsigned i = 0; i < jobs; i++) {
+        if (p->workers[i].pid)
+            bury(p, &p->workers[i]);
+        buf_free(&p->workers[i].in);
+    }
+    free(p->workers);
+    free(p->again);
+    free(p);
+    return result;
+}
