@@ -1,13 +1,14 @@
 /* The structure of a message: header fields, the tree of parts, decoded bodies.
  *
- * One reading, SpamAssassin's (shared/spamassassin-semantics.md section 3; the RFCs leave broken mail
- * open, and rules are only right when they see what their authors saw). Wherever another reader could
- * see something else (two Content-Types, junk in base64, ...) an anomaly is recorded, so that nothing
- * hides in the difference.
+ * One reading, SpamAssassin's (shared/spamassassin-semantics.md section 3; the RFCs leave broken
+ * mail open, and rules are only right when they see what their authors saw). Wherever another
+ * reader could see something else (two Content-Types, junk in base64, ...) an anomaly is recorded,
+ * so that nothing hides in the difference.
  *
  * The parser makes one pass over the bytes, keeps offsets into the original message for edits, and
  * allocates only in the arena. Bodies are decoded when asked for, once. All limits are named in
- * struct mime_limits; reaching one is an anomaly, never an error: every sequence of bytes is a message.
+ * struct mime_limits; reaching one is an anomaly, never an error: every sequence of bytes is a
+ * message.
  */
 #ifndef GATEHOUSE_MIME_MIME_H
 #define GATEHOUSE_MIME_MIME_H
@@ -22,9 +23,9 @@ struct mime_limits {
 #define MIME_LIMITS_DEFAULT ((struct mime_limits){1000, 20, 5000})
 
 /* One header field of a block, in order of appearance.
- * name: as spelled. raw: the value after the colon, with its leading space, folds and final LF (line
- * ends are LF here even when the message has CRLF). at, size: where the whole field stands in the
- * original bytes, with its line end. */
+ * name: as spelled. raw: the value after the colon, with its leading space, folds and final LF
+ * (line ends are LF here even when the message has CRLF). at, size: where the whole field stands in
+ * the original bytes, with its line end. */
 struct mime_field {
     struct span name;
     struct span raw;
@@ -56,16 +57,19 @@ struct mime_part {
     struct span boundary; /* absent when not declared */
     struct span name;     /* file name (semantics 3.4), absent when none */
     struct span body;     /* undecoded, LF line ends, as the splitter of section 3.4 leaves it */
-    uint64_t at, size;    /* the whole part (its header too) in the original bytes */
+    uint64_t at, size;    /* the whole part (its header too) in the original bytes, without the line
+                             end before the delimiter. Inside an encoded message/rfc822 nothing has a
+                             place of its own: at is where the encoded body starts, size is 0. */
     uint64_t body_at;     /* where its body starts in the original bytes */
     bool leaf;            /* no child list */
     bool embedded;        /* root of a message/rfc822 that is its parent */
+    unsigned flags;       /* of enum mime_flag; those of a message's header, else 0 */
     struct span decoded_body; /* use mime_body(); absent until asked for */
 };
 
 /* Something two readers may read differently. */
 struct mime_anomaly {
-    const char *name; /* "content-type.duplicate", "boundary.duplicate", "base64.junk", ... */
+    const char *name; /* of the table in mime/anomaly.h */
     uint64_t at;      /* offset in the original */
 };
 
@@ -74,7 +78,9 @@ struct mime {
     struct mime_limits limits;
     struct span raw;          /* the original */
     bool crlf;                /* line ending mode of the header block (semantics 3.1) */
-    struct span header_bytes; /* pristine header block of raw, with its blank line if present */
+    struct span header_bytes; /* pristine header block of raw, with its blank line if present and
+                                 without an mbox separator line. A slice of raw, or (when a CRLF
+                                 message has bare LFs there) a copy with CRLF, as SpamAssassin */
     struct span body_bytes;   /* the rest of raw */
     struct mime_part *root;
     unsigned flags; /* of enum mime_flag, the whole message */
@@ -93,8 +99,13 @@ struct mime_part *mime_next(const struct mime_part *p);
 size_t mime_find(const struct mime_fields *f, struct span name, size_t from);
 struct mime_field *mime_last(const struct mime_fields *f, struct span name);
 
-/* The decoded value (unfolded, trimmed, RFC 2047, UTF-8; semantics 3.1), without final LF; cached. */
+/* The decoded value (unfolded, trimmed, RFC 2047, UTF-8; semantics 3.1), without final LF; cached.
+ */
 struct span mime_decoded(struct mime *m, struct mime_field *f);
+
+/* Decoding of other text from a header, such as a display name: raw 8-bit bytes and RFC 2047 to
+ * UTF-8, line ends dropped. */
+struct span mime_decode_text(struct arena *a, struct span text);
 
 /* RFC 2047 alone, on an unfolded value (semantics 3.1). */
 struct span mime_decode_words(struct arena *a, struct span value);
@@ -102,8 +113,9 @@ struct span mime_decode_words(struct arena *a, struct span value);
 /* The body after transfer decoding (semantics 3.5), before any charset conversion; cached. */
 struct span mime_body(struct mime *m, struct mime_part *p);
 
-/* Charset normalisation (semantics 3.5). *chars tells whether the result is a character string (true:
- * UTF-8 of characters) or the bytes unchanged (false). insist: use the declared charset, substitute. */
+/* Charset normalisation (semantics 3.5). *chars tells whether the result is a character string
+ * (true: UTF-8 of characters) or the bytes unchanged (false). insist: use the declared charset,
+ * substitute. */
 struct span mime_normalise(struct arena *a, struct span bytes, struct span declared, bool insist,
                            bool *chars);
 
@@ -114,10 +126,11 @@ struct mime_ctype {
 };
 struct mime_ctype mime_ctype_parse(struct arena *a, struct span value);
 
-/* Address lists (semantics 6.4): from a raw header value. */
+/* Address lists (semantics 6.4): from a raw header value, of which the first 8192 bytes count. */
 struct mime_address {
     struct span addr; /* absent for a name alone */
-    struct span name; /* phrase or comment, absent when none */
+    struct span name; /* phrase or comment, absent when none; quotes resolved, but neither trimmed
+                         nor decoded (mime_decode_text) */
 };
 struct mime_addresses {
     struct mime_address *v;

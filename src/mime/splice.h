@@ -1,5 +1,5 @@
-/* Edits as a list of splices over the original bytes: at an offset, delete some bytes, insert others.
- * Bytes that no splice names stay identical to the last bit.
+/* Edits as a list of splices over the original bytes: at an offset, delete some bytes, insert
+ * others. Bytes that no splice names stay identical to the last bit.
  *
  * Offsets refer to the original. A list is sorted by `at` and non-overlapping before it is applied
  * (splices_sort); several inserts at one offset keep their order. */
@@ -28,7 +28,8 @@ void splices_add(struct splices *s, struct arena *a, uint64_t at, uint64_t del, 
 int splices_sort(struct splices *s, uint64_t size, struct err *e);
 /* Length of the edited message. */
 uint64_t splices_size(const struct splices *s, uint64_t size);
-/* The edited message as pieces (of `raw` and of the inserts), in order, in the arena: for writev. */
+/* The edited message as pieces (of `raw` and of the inserts), in order, in the arena: for writev.
+ */
 struct iovec *splices_iov(const struct splices *s, struct span raw, struct arena *a, size_t *n);
 /* The edited message appended to a buffer. */
 void splices_apply(const struct splices *s, struct span raw, struct buf *out);
