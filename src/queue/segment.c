@@ -1,0 +1,137 @@
+/* Segment files, as the writer's thread sees them: begin, reserve, write, seal. */
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "queue/queue_private.h"
+
+/* Room kept in each segment for changes and the seal. */
+enum { SLACK = 64 * 1024 };
+
+static int write_all(int fd, const char *p, size_t n, uint64_t at)
+{
+    while (n) {
+        ssize_t w = pwrite(fd, p, n, (off_t)at);
+        if (w < 0 && errno == EINTR)
+            continue;
+        if (w <= 0) {
+            if (w == 0)
+                errno = ENOSPC;
+            return -1;
+        }
+        p += w;
+        n -= (size_t)w;
+        at += (uint64_t)w;
+    }
+    return 0;
+}
+
+/* Reserves blocks, so that a full disk is known before a message is promised. File systems that
+ * can't reserve find out when writing, which is still before the promise. */
+static int reserve(int fd, uint64_t *capacity, uint64_t least)
+{
+    if (fallocate(fd, 0, 0, (off_t)*capacity) == 0)
+        return 0;
+    if (errno == EOPNOTSUPP || errno == ENOSYS)
+        return 0;
+    if ((errno == ENOSPC || errno == EDQUOT || errno == EFBIG) && least < *capacity) {
+        *capacity = least;
+        return fallocate(fd, 0, 0, (off_t)least);
+    }
+    return -1;
+}
+
+static int begin(struct writer *w, uint64_t size)
+{
+    uint64_t least = SEGMENT_HEADER + size + SLACK;
+    uint64_t capacity = w->o.segment_size > least ? w->o.segment_size : least;
+    uint64_t number = w->opened + 1, salt;
+    if (getrandom(&salt, sizeof salt, 0) != sizeof salt)
+        return -1;
+    char name[SEGMENT_NAME], header[SEGMENT_HEADER];
+    segment_name(name, number);
+    int fd = openat(w->dir, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return -1;
+    segment_header_write(header, number, salt, clock_wall());
+    if (reserve(fd, &capacity, least) < 0 || write_all(fd, header, sizeof header, 0) < 0 ||
+        fsync(w->dir) < 0) {
+        int saved = errno;
+        close(fd);
+        unlinkat(w->dir, name, 0);
+        errno = saved;
+        return -1;
+    }
+    w->fd = fd;
+    w->number = number;
+    w->salt = salt;
+    w->at = w->pos = SEGMENT_HEADER;
+    w->capacity = capacity;
+    w->dirty = true;
+    pthread_mutex_lock(&w->lock);
+    w->opened = number;
+    pthread_mutex_unlock(&w->lock);
+    return 0;
+}
+
+int segment_write_out(struct writer *w)
+{
+    if (w->out.n == 0)
+        return 0;
+    if (write_all(w->fd, w->out.p, w->out.n, w->pos) < 0)
+        return -1;
+    w->pos += w->out.n;
+    w->dirty = true;
+    buf_clear(&w->out);
+    return 0;
+}
+
+int segment_sync(struct writer *w)
+{
+    if (w->fd < 0 || !w->dirty)
+        return 0;
+    if (fdatasync(w->fd) < 0)
+        return -1;
+    w->dirty = false;
+    return 0;
+}
+
+int segment_seal(struct writer *w)
+{
+    if (w->fd < 0)
+        return 0;
+    struct record r = {.type = RECORD_SEAL};
+    record_header_write(buf_room(&w->out, RECORD_HEADER), &r, w->salt);
+    w->out.n += RECORD_HEADER;
+    if (segment_write_out(w) < 0 || ftruncate(w->fd, (off_t)w->pos) < 0 || fdatasync(w->fd) < 0)
+        return -1;
+    close(w->fd);
+    w->fd = -1;
+    return 0;
+}
+
+int segment_make_room(struct writer *w, uint64_t size)
+{
+    if (w->fd >= 0 && w->pos + w->out.n + size + RECORD_HEADER <= w->capacity)
+        return 0;
+    if (segment_seal(w) < 0)
+        return -1;
+    return begin(w, size);
+}
+
+void segment_abandon(struct writer *w)
+{
+    buf_clear(&w->out);
+    if (w->fd < 0)
+        return;
+    int saved = errno;
+    if (ftruncate(w->fd, (off_t)w->at) < 0)
+        log_event(LOG_FAULT, NULL, "queue-truncate-failed", F_INT("segment", w->number),
+                  F_STR("error", strerror(errno)));
+    fdatasync(w->fd);
+    close(w->fd);
+    w->fd = -1;
+    errno = saved;
+}
