@@ -57,7 +57,8 @@ static void end(struct client *c, enum client_end how, struct span why)
     c->state = ENDED;
     c->t = NULL;
     c->ev.on_end(c->ctx, how, why);
-    stream_close(c->s);
+    if (c->s)
+        stream_close(c->s);
 }
 
 /* Recipients without a last word get this one. */
@@ -506,8 +507,8 @@ static void on_greeting_reply(struct client *c, const struct smtp_reply *r)
     buf_free(&b);
 }
 
-/* 421: the server closes the channel, whatever we were doing. An answer while the body still flows is
- * its last word about the message. */
+/* 421: the server closes the channel, whatever we were doing. An answer while the body still flows
+ * is its last word about the message. */
 static void on_interruption(struct client *c, const struct smtp_reply *r)
 {
     struct buf b = {0};
@@ -650,8 +651,7 @@ static struct client *make(const struct client_options *o, const struct client_e
 }
 
 struct client *client_tcp(uv_loop_t *loop, const struct ip *ip, uint16_t port,
-                          const struct client_options *o, const struct client_events *ev,
-                          void *ctx)
+                          const struct client_options *o, const struct client_events *ev, void *ctx)
 {
     struct client *c = make(o, ev, ctx);
     c->s = stream_connect_tcp(loop, ip, port, &stream_events, c);

@@ -1,10 +1,11 @@
 /* One connection to a next hop, SMTP (RFC 5321) or LMTP (RFC 2033): greets, negotiates, carries one
  * transaction after the other.
  *
- * PIPELINING (RFC 2920), SIZE (1870), 8BITMIME (6152), SMTPUTF8 (6531), DSN (3461), STARTTLS (3207),
- * ENHANCEDSTATUSCODES (2034), REQUIRETLS (8689). A message with 8-bit bytes goes unchanged to a server
- * without 8BITMIME, as Exim, qmail and OpenSMTPD do it: rewriting it would break its signatures. An
- * address that needs SMTPUTF8 fails for good (5.6.7) where the server does not offer it.
+ * PIPELINING (RFC 2920), SIZE (1870), 8BITMIME (6152), SMTPUTF8 (6531), DSN (3461), STARTTLS
+ * (3207), ENHANCEDSTATUSCODES (2034), REQUIRETLS (8689). A message with 8-bit bytes goes unchanged
+ * to a server without 8BITMIME, as Exim, qmail and OpenSMTPD do it: rewriting it would break its
+ * signatures. An address that needs SMTPUTF8 fails for good (5.6.7) where the server does not offer
+ * it.
  *
  * The client never sends a bare CR or LF, and never the final dot of a message whose bytes do not
  * check out against its checksum. */
@@ -87,8 +88,8 @@ void client_quit(struct client *c);
 void client_abort(struct client *c, const char *why);
 bool client_secure(const struct client *c);
 
-/* The body as it goes over the wire: dots doubled, line ends CRLF. *state starts at 0 and is carried
- * from piece to piece; wire_end closes an open line and adds the final dot. */
+/* The body as it goes over the wire: dots doubled, line ends CRLF. *state starts at 0 and is
+ * carried from piece to piece; wire_end closes an open line and adds the final dot. */
 void wire_body(struct buf *out, struct span bytes, unsigned *state);
 void wire_end(struct buf *out, unsigned state);
 /* xtext (RFC 3461 section 4). */

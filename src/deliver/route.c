@@ -64,9 +64,9 @@ static int parse_host(struct span s, struct arena *a, struct route *out, struct 
 static const struct {
     const char *word, *reply;
 } error_words[] = {
-    {"nouser", "550 5.1.1"},      {"nohost", "550 5.1.2"},  {"unavailable", "554 5.3.0"},
-    {"protocol", "554 5.5.0"},    {"usage", "554 5.6.0"},   {"config", "554 5.3.5"},
-    {"tempfail", "450 4.3.0"},    {"quota", "552 5.2.2"},
+    {"nouser", "550 5.1.1"},   {"nohost", "550 5.1.2"}, {"unavailable", "554 5.3.0"},
+    {"protocol", "554 5.5.0"}, {"usage", "554 5.6.0"},  {"config", "554 5.3.5"},
+    {"tempfail", "450 4.3.0"}, {"quota", "552 5.2.2"},
 };
 
 static int parse_error(struct span s, struct arena *a, struct route *out, struct err *e)
@@ -96,8 +96,7 @@ static int parse_error(struct span s, struct arena *a, struct route *out, struct
     if (text.n == 0)
         text = SPAN("refused by the mail route");
     if (dsn.p[0] != code.p[0])
-        return err_set(e, "'%.*s' and '%.*s' contradict each other", SPAN_ARG(dsn),
-                       SPAN_ARG(code));
+        return err_set(e, "'%.*s' and '%.*s' contradict each other", SPAN_ARG(dsn), SPAN_ARG(code));
     out->reply = arena_printf(a, "%.*s %.*s %.*s", SPAN_ARG(code), SPAN_ARG(dsn), SPAN_ARG(text));
     return 0;
 }

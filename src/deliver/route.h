@@ -35,14 +35,14 @@ enum { SMTP_PORT = 25, LMTP_PORT = 24 };
 int route_parse(struct span text, struct arena *a, struct route *out, struct err *e);
 
 struct routes;
-/* NULL with e when the fallback can't be understood. A file with mistakes is used as far as it can be
- * read. */
+/* NULL with e when the fallback can't be understood. A file with mistakes is used as far as it can
+ * be read. */
 struct routes *routes_open(const struct route_settings *set, struct err *e);
 void routes_free(struct routes *r);
 /* Reads the file again when it has changed. */
 void routes_refresh(struct routes *r);
-/* domain in lower case. Never NULL; valid until the next refresh. NULL only while the file has never
- * been readable: the answer is not known. */
+/* domain in lower case. Never NULL; valid until the next refresh. NULL only while the file has
+ * never been readable: the answer is not known. */
 const struct route *routes_find(const struct routes *r, struct span domain);
 
 /* The name of the destination, for tables, logs and lists: "smtp:[192.0.2.1]:25", "mx:example.org",

@@ -1,0 +1,174 @@
+#ifndef GATEHOUSE_DELIVER_PRIVATE_H
+#define GATEHOUSE_DELIVER_PRIVATE_H
+
+#include "deliver/client.h"
+#include "deliver/deliver.h"
+#include "deliver/route.h"
+#include "dns/dns.h"
+
+enum { WINDOW_START = 5, TARGETS_MAX = 32, FETCH_MAX = 256 * 1024, TICK_MS = 1000 };
+/* Addresses of a destination are looked up again after this time. */
+#define TARGETS_KEEP ((usec)60 * USEC_PER_SEC)
+
+struct dest;
+
+/* One message on its way to one destination, or one question to it. */
+struct job {
+    struct job *next;
+    struct deliver *d;
+    struct dest *dest;
+    struct queue_msg *m; /* NULL: a probe */
+    uint32_t *rcpts;
+    size_t n;
+    bool again; /* was put back once because a reused connection was dead */
+    /* while it is carried */
+    struct arena *arena;
+    struct queue_meta meta;
+    struct span head;
+    struct transaction t;
+    struct span where; /* "192.0.2.1:25", "maildir:..." */
+    /* a probe */
+    struct span addr;
+    deliver_probed *probed;
+    void *probed_ctx;
+};
+
+struct target {
+    struct ip ip;
+    uint16_t port;
+    char host[DNS_NAME_MAX]; /* for TLS; empty: none */
+};
+
+struct conn {
+    struct conn *next;
+    struct dest *dest;
+    struct client *client;
+    struct job *job;
+    size_t target;
+    bool ready, plain; /* plain: TLS failed here, without it now */
+    uint64_t used;
+    usec idle_since;
+    char where[IP_TEXT_SIZE + 16];
+};
+
+struct dest {
+    struct dest *next; /* of the hash chain */
+    struct deliver *d;
+    struct arena *arena; /* key, route, domain */
+    struct span key, domain;
+    struct route route;
+    struct job *first, **last;
+    size_t njobs, working; /* waiting; carried without a connection (Maildir) */
+    struct conn *conns;
+    size_t nconns, nconnecting;
+    double window;
+    unsigned successes;
+    unsigned fails;
+    usec down_until; /* wall time; 0: up */
+    /* addresses */
+    struct target targets[TARGETS_MAX];
+    size_t ntargets;
+    usec resolved; /* monotonic; 0: never */
+    bool resolving;
+    struct dns_mx mx[TARGETS_MAX]; /* while resolving */
+    size_t nmx, at_mx;
+    bool temporary; /* some of it could not be asked */
+};
+
+enum { DEST_SLOTS = 4096 };
+
+struct deliver {
+    uv_loop_t *loop;
+    const struct settings *set;
+    struct record *rec;
+    struct quarantine *qua;
+    struct dns *dns;
+    struct queue *q;
+    struct routes *routes;
+    struct ssl_ctx_st *tls;
+    /* messages by time */
+    struct queue_msg **heap;
+    size_t nheap, heap_cap;
+    uv_timer_t timer, tick;
+    /* destinations */
+    struct dest *slots[DEST_SLOTS];
+    size_t ndests, nconns, njobs, ncarried, nreports;
+    bool starved; /* somebody waits for concurrency_total */
+    struct arena *idle_arenas[16];
+    size_t nidle_arenas;
+    bool draining, freed;
+    uv_timer_t grace;
+    void (*drained)(void *ctx);
+    void *drained_ctx;
+    struct deliver_numbers numbers;
+    uint64_t seed;
+};
+
+/* schedule.c */
+void heap_put(struct deliver *d, struct queue_msg *m, usec due);
+void heap_remove(struct deliver *d, struct queue_msg *m);
+struct queue_msg *heap_first(const struct deliver *d);
+uint64_t deliver_random(struct deliver *d);
+
+/* deliver.c */
+struct arena *arena_take(struct deliver *d);
+void arena_give(struct deliver *d, struct arena *a);
+void job_free(struct job *j);
+/* Fills meta, head and the transaction. false: the message can't be read; the job is over. */
+bool job_load(struct job *j);
+/* Answers stand in t.answers: carries out what follows, frees the job. */
+void job_answered(struct job *j);
+/* All its recipients get this answer. */
+void job_answer_all(struct job *j, enum answer_class class, struct span text);
+/* It was not tried: the destination is not to be reached until then. */
+void job_wait(struct job *j, usec until, struct span why);
+void deliver_reschedule(struct deliver *d, struct queue_msg *m);
+void maybe_drained(struct deliver *d);
+
+/* dest.c */
+struct dest *dest_get(struct deliver *d, const struct route *r, struct span domain);
+void dest_add(struct dest *t, struct job *j, bool front);
+void dest_pump(struct dest *t);
+void dest_failed(struct dest *t, struct span why);
+void dest_refused(struct dest *t, struct span why);
+void dest_tick(struct deliver *d);
+void dest_drain(struct deliver *d);
+void dest_abort_all(struct deliver *d);
+void dest_free_all(struct deliver *d);
+void dest_forget_down(struct dest *t);
+
+/* resolve.c: fills targets, then dest_pump, dest_failed or dest_refused. */
+void dest_resolve(struct dest *t);
+
+/* maildir.c: delivers the job's message, one file a recipient; ends in job_answered. */
+void maildir_start(struct job *j);
+
+/* outcome.c */
+struct failed {
+    uint32_t rcpt;
+    struct span reply;
+};
+enum report_kind { REPORT_FAILED, REPORT_DELAYED, REPORT_RELAYED };
+/* Tells the sender (or holds, or gives up, as flags, sender and settings want), then makes the
+ * recipients final. m must have in_work counted by the caller; it is given back at the end. */
+void outcome_failed(struct deliver *d, struct queue_msg *m, const struct queue_meta *meta,
+                    const struct failed *v, size_t n, struct span where);
+void outcome_notice(struct deliver *d, struct queue_msg *m, const struct queue_meta *meta,
+                    enum report_kind kind, const struct failed *v, size_t n, struct span where);
+
+/* dsn.c */
+struct report {
+    enum report_kind kind;
+    const char *hostname, *from; /* From: of the report */
+    const char *id;              /* of the report */
+    usec now, expires;           /* expires: when a delayed message is given up */
+    const struct queue_meta *meta;
+    const struct failed *v;
+    size_t n;
+    struct span where;    /* the next hop that spoke, or empty */
+    struct span original; /* the message, or its beginning */
+    bool whole;           /* original is all of it and is to be returned in full */
+};
+void report_compose(const struct report *r, struct buf *out);
+
+#endif

@@ -1,0 +1,186 @@
+/* From a destination to addresses: fixed, by the system's names, or by MX records (RFC 5321 section
+ * 5.1, RFC 7505). */
+#include <netinet/in.h>
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "base/xalloc.h"
+#include "deliver/deliver_private.h"
+
+static void add_target(struct dest *t, const struct ip *ip, const char *host)
+{
+    if (t->ntargets == TARGETS_MAX)
+        return;
+    struct target *to = &t->targets[t->ntargets++];
+    *to = (struct target){.ip = *ip, .port = t->route.port};
+    snprintf(to->host, sizeof to->host, "%s", host);
+}
+
+static void resolved(struct dest *t)
+{
+    t->resolving = false;
+    t->resolved = clock_mono();
+    dest_pump(t);
+}
+
+static void failed(struct dest *t, const char *why)
+{
+    t->resolving = false;
+    t->resolved = 0;
+    dest_failed(t, span_str(why));
+}
+
+static void refused(struct dest *t, const char *why)
+{
+    t->resolving = false;
+    t->resolved = 0;
+    dest_refused(t, span_str(why));
+}
+
+/* --- configured hosts: by the system (hosts file, DNS) --- */
+
+struct lookup {
+    uv_getaddrinfo_t req;
+    struct dest *dest;
+    char host[DNS_NAME_MAX];
+};
+
+static void on_addrinfo(uv_getaddrinfo_t *req, int status, struct addrinfo *list)
+{
+    struct lookup *l = req->data;
+    struct dest *t = l->dest;
+    t->ntargets = 0;
+    for (struct addrinfo *a = list; status == 0 && a; a = a->ai_next) {
+        struct ip ip = {{0}};
+        if (a->ai_family == AF_INET6) {
+            memcpy(ip.b, &((struct sockaddr_in6 *)a->ai_addr)->sin6_addr, 16);
+        } else if (a->ai_family == AF_INET) {
+            ip.b[10] = ip.b[11] = 0xff;
+            memcpy(ip.b + 12, &((struct sockaddr_in *)a->ai_addr)->sin_addr, 4);
+        } else {
+            continue;
+        }
+        add_target(t, &ip, l->host);
+    }
+    uv_freeaddrinfo(list);
+    free(l);
+    if (t->ntargets)
+        resolved(t);
+    else /* our own configuration names it: a mistake there is not the sender's fault */
+        failed(t, "450 4.4.4 the next hop has no address");
+}
+
+static void by_system(struct dest *t)
+{
+    struct lookup *l = xcalloc(1, sizeof *l);
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_family = AF_UNSPEC};
+    l->dest = t;
+    l->req.data = l;
+    snprintf(l->host, sizeof l->host, "%.*s", SPAN_ARG(t->route.host));
+    if (uv_getaddrinfo(t->d->loop, &l->req, on_addrinfo, l->host, NULL, &hints) == 0)
+        return;
+    free(l);
+    failed(t, "450 4.4.3 the next hop's name can't be looked up");
+}
+
+/* --- MX --- */
+
+static void next_mx(struct dest *t);
+
+static void on_addresses(void *ctx, enum dns_status st, const struct ip *v, size_t n)
+{
+    struct dest *t = ctx;
+    if (st == DNS_TEMPFAIL)
+        t->temporary = true;
+    for (size_t i = 0; st == DNS_OK && i < n; i++)
+        add_target(t, &v[i], t->mx[t->at_mx].host);
+    t->at_mx++;
+    next_mx(t);
+}
+
+static void next_mx(struct dest *t)
+{
+    if (t->at_mx < t->nmx && t->ntargets < TARGETS_MAX) {
+        dns_addresses(t->d->dns, span_str(t->mx[t->at_mx].host), on_addresses, t);
+        return;
+    }
+    if (t->ntargets)
+        resolved(t);
+    else if (t->temporary)
+        failed(t, "450 4.4.3 the addresses of the mail exchangers can't be found now");
+    else
+        refused(t, "550 5.4.4 the domain's mail exchangers have no address");
+}
+
+/* Exchangers no better than ourselves are left out: mail must not go round in circles. */
+static size_t before_us(const struct deliver *d, const struct dns_mx *v, size_t n)
+{
+    struct span me = span_str(d->set->hostname);
+    for (size_t i = 0; i < n; i++)
+        if (span_ieq(span_str(v[i].host), me)) {
+            size_t first = i;
+            while (first > 0 && v[first - 1].preference == v[i].preference)
+                first--;
+            return first;
+        }
+    return n;
+}
+
+static void on_mx(void *ctx, enum dns_status st, const struct dns_mx *v, size_t n)
+{
+    struct dest *t = ctx;
+    struct span name = t->route.host.n ? t->route.host : t->domain;
+    t->nmx = t->at_mx = 0;
+    if (st == DNS_TEMPFAIL) {
+        failed(t, "450 4.4.3 the domain can't be looked up now");
+        return;
+    }
+    if (st == DNS_OK && n == 1 && v[0].host[0] == 0) {
+        refused(t, "556 5.1.10 the domain takes no mail (null MX)");
+        return;
+    }
+    if (st == DNS_NONE || n == 0) { /* RFC 5321 section 5.1: the domain is its own exchanger */
+        snprintf(t->mx[0].host, sizeof t->mx[0].host, "%.*s", SPAN_ARG(name));
+        t->nmx = 1;
+        next_mx(t);
+        return;
+    }
+    size_t use = before_us(t->d, v, n);
+    if (use == 0) {
+        refused(t, "554 5.4.6 the domain's mail exchanger is this host");
+        return;
+    }
+    t->nmx = use < TARGETS_MAX ? use : TARGETS_MAX;
+    memcpy(t->mx, v, t->nmx * sizeof *v);
+    next_mx(t);
+}
+
+void dest_resolve(struct dest *t)
+{
+    struct ip ip;
+    struct span name = t->route.host.n ? t->route.host : t->domain;
+    if (t->route.kind == ROUTE_LMTP_UNIX) {
+        t->ntargets = 1;
+        t->resolved = clock_mono();
+        return;
+    }
+    if (t->route.has_ip || (name.n && name.p[0] == '[' && ip_parse(name, &ip))) {
+        t->ntargets = 0;
+        add_target(t, t->route.has_ip ? &t->route.ip : &ip, "");
+        t->resolved = clock_mono();
+        return;
+    }
+    t->resolving = true;
+    t->temporary = false;
+    if (!t->route.mx) {
+        by_system(t);
+        return;
+    }
+    t->ntargets = 0;
+    if (!name.n)
+        refused(t, "550 5.1.2 the address has no domain");
+    else if (!t->d->dns)
+        failed(t, "450 4.4.3 there is no resolver");
+    else
+        dns_mx(t->d->dns, name, on_mx, t);
+}
