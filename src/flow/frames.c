@@ -1,5 +1,9 @@
 #include "flow/frames.h"
 
+#include <stdlib.h>
+
+#include "base/xalloc.h"
+
 /* The smallest encodings, so that a count can be checked against the bytes that are left. */
 enum { GROUP_MIN = 1 + 4 * 3 + 1 + 4 + 4 + 4, RCPT_INDEX = 4 };
 
@@ -144,14 +148,18 @@ bool scan_result_decode(struct span payload, struct arena *a, struct scan_result
 
 bool scan_result_fits(const struct scan_result *r, const struct envelope *env)
 {
-    size_t seen = 0;
+    bool *seen = xcalloc(env->nrcpts, sizeof *seen), fits = true;
+    size_t n = 0;
     for (size_t i = 0; i < r->ngroups; i++) {
-        seen += r->groups[i].nrcpts;
-        for (size_t j = 0; j < r->groups[i].nrcpts; j++)
-            if (r->groups[i].rcpts[j] >= env->nrcpts)
-                return false;
+        for (size_t j = 0; fits && j < r->groups[i].nrcpts; j++, n++) {
+            uint32_t rcpt = r->groups[i].rcpts[j];
+            fits = rcpt < env->nrcpts && !seen[rcpt];
+            if (fits)
+                seen[rcpt] = true;
+        }
     }
-    return seen == env->nrcpts;
+    free(seen);
+    return fits && n == env->nrcpts;
 }
 
 void store_request_encode(struct buf *b, const struct store_request *r)

@@ -43,7 +43,7 @@ struct scan_result {
 };
 void scan_result_encode(struct buf *b, const struct scan_result *r);
 bool scan_result_decode(struct span payload, struct arena *a, struct scan_result *r);
-/* Whether its groups name every recipient of the envelope (indexes in range, as many as there are). */
+/* Whether its groups name every recipient of the envelope exactly once. */
 bool scan_result_fits(const struct scan_result *r, const struct envelope *env);
 
 /* Door -> spool: store what was decided: groups accept|tag|clean go to the queue, hold to the

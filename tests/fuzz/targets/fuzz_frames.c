@@ -1,0 +1,54 @@
+/* Frames between our processes: the other end may have been taken over. What decodes must encode to
+ * something that decodes. */
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include "flow/frames.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void same(const struct buf *b, struct span in)
+{
+    if (!span_eq(buf_span(b), in))
+        abort();
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    if (size == 0)
+        return 0;
+    struct arena *a = arena_new(0);
+    struct span in = span_of((const char *)data + 1, size - 1);
+    struct buf b = {0};
+    struct store_request store;
+    struct scan_result result;
+    struct scan_request request;
+    struct rcpt_result rcpt;
+    switch (data[0] % 4) {
+    case 0:
+        if (store_request_decode(in, a, &store))
+            store_request_encode(&b, &store);
+        break;
+    case 1:
+        if (scan_result_decode(in, a, &result)) {
+            scan_result_encode(&b, &result);
+            if (!scan_result_decode(buf_span(&b), a, &result))
+                abort();
+        }
+        break;
+    case 2:
+        if (scan_request_decode(in, a, &request))
+            scan_request_encode(&b, &request);
+        break;
+    case 3:
+        if (rcpt_result_decode(in, a, &rcpt)) {
+            rcpt_result_encode(&b, &rcpt);
+            same(&b, in);
+        }
+        break;
+    }
+    buf_free(&b);
+    arena_free(a);
+    return 0;
+}

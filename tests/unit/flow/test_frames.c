@@ -1,0 +1,155 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "flow/frames.h"
+
+static struct store_request sample(struct arena *a)
+{
+    struct store_request r = {.scanned = true};
+    id_new(r.req.id);
+    memcpy(r.result.id, r.req.id, sizeof r.result.id);
+    r.req.received = 1234567;
+    r.req.crashes = 2;
+    r.req.env.from = SPAN("alice@example.net");
+    r.req.env.nrcpts = 3;
+    r.req.env.rcpts = arena_array(a, 3, sizeof *r.req.env.rcpts);
+    r.req.env.rcpts[0].addr = SPAN("bob@example.org");
+    r.req.env.rcpts[1] = (struct rcpt){SPAN("carol@example.org"), SPAN("rfc822;c@x"), NOTIFY_DELAY};
+    r.req.env.rcpts[2].addr = SPAN("dan@example.org");
+    r.req.env.smtputf8 = true;
+    r.req.peer.helo = SPAN("client.test");
+    r.req.peer.has_ip = ip_parse(SPAN("192.0.2.1"), &r.req.peer.ip);
+    r.result.score = 4.25;
+    r.result.subject = SPAN("hello");
+    r.result.receipt = SPAN("{\"a\":1}");
+    r.result.ngroups = 2;
+    r.result.groups = arena_array(a, 2, sizeof *r.result.groups);
+    static uint32_t first[] = {0, 2}, second[] = {1};
+    r.result.groups[0] = (struct group){.outcome = OUT_TAG,
+                                        .policy = SPAN("default"),
+                                        .reason = SPAN("spam"),
+                                        .rcpts = first,
+                                        .nrcpts = 2,
+                                        .reply = SPAN("250 2.0.0 Ok")};
+    splices_add(&r.result.groups[0].edits, a, 0, 0, SPAN("X-Spam-Flag: YES\r\n"));
+    splices_add(&r.result.groups[0].edits, a, 100, 20, SPAN(""));
+    r.result.groups[1] =
+        (struct group){.outcome = OUT_HOLD, .policy = SPAN("strict"), .rcpts = second, .nrcpts = 1};
+    return r;
+}
+
+static void a_request_comes_back_as_it_was(void **state)
+{
+    (void)state;
+    struct arena *a = arena_new(0);
+    struct store_request in = sample(a), out;
+    struct buf b = {0}, again = {0};
+    store_request_encode(&b, &in);
+    assert_true(store_request_decode(buf_span(&b), a, &out));
+    assert_string_equal(out.req.id, in.req.id);
+    assert_int_equal(out.req.env.nrcpts, 3);
+    assert_true(span_eq(out.req.env.rcpts[1].orcpt, SPAN("rfc822;c@x")));
+    assert_null(out.req.env.rcpts[0].orcpt.p);
+    assert_int_equal(out.req.env.rcpts[1].notify, NOTIFY_DELAY);
+    assert_true(out.req.env.smtputf8 && out.req.peer.has_ip);
+    assert_null(out.result.virus.p);
+    assert_int_equal(out.result.groups[0].edits.n, 2);
+    assert_int_equal(out.result.groups[0].rcpts[1], 2);
+    assert_int_equal(out.result.groups[1].outcome, OUT_HOLD);
+    assert_true(out.result.score == 4.25);
+    store_request_encode(&again, &out);
+    assert_true(span_eq(buf_span(&b), buf_span(&again)));
+    buf_free(&b);
+    buf_free(&again);
+    arena_free(a);
+}
+
+static void a_cut_or_lengthened_request_is_refused(void **state)
+{
+    (void)state;
+    struct arena *a = arena_new(0);
+    struct store_request in = sample(a), out;
+    struct buf b = {0};
+    store_request_encode(&b, &in);
+    for (size_t n = 0; n < b.n; n++)
+        assert_false(store_request_decode(span_of(b.p, n), a, &out));
+    buf_char(&b, 'x');
+    assert_false(store_request_decode(buf_span(&b), a, &out));
+    buf_free(&b);
+    arena_free(a);
+}
+
+static void groups_must_name_each_recipient_once(void **state)
+{
+    (void)state;
+    struct arena *a = arena_new(0);
+    struct store_request in = sample(a), out;
+    uint32_t beyond[] = {3};
+    struct buf b = {0};
+    in.result.groups[1].rcpts = beyond;
+    store_request_encode(&b, &in);
+    assert_false(store_request_decode(buf_span(&b), a, &out));
+    buf_clear(&b);
+    uint32_t twice[] = {0};
+    in.result.groups[1].rcpts = twice;
+    store_request_encode(&b, &in);
+    assert_false(store_request_decode(buf_span(&b), a, &out));
+    buf_clear(&b);
+    in.result.ngroups = 1; /* carol would be forgotten */
+    store_request_encode(&b, &in);
+    assert_false(store_request_decode(buf_span(&b), a, &out));
+    buf_free(&b);
+    arena_free(a);
+}
+
+static void an_id_that_is_none_is_refused(void **state)
+{
+    (void)state;
+    struct arena *a = arena_new(0);
+    struct store_request in = sample(a), out;
+    struct buf b = {0};
+    store_request_encode(&b, &in);
+    memcpy(b.p, "../../etc/passwd", ID_LEN);
+    assert_false(store_request_decode(buf_span(&b), a, &out));
+    buf_free(&b);
+    arena_free(a);
+}
+
+static void small_frames(void **state)
+{
+    (void)state;
+    struct arena *a = arena_new(0);
+    struct buf b = {0};
+    struct store_result sr;
+    struct rcpt_result rr;
+    struct rcpt_request rq;
+    store_result_encode(&b, &(struct store_result){STORE_FULL, SPAN("no room")});
+    assert_true(store_result_decode(buf_span(&b), a, &sr) && sr.code == STORE_FULL);
+    b.p[0] = 9;
+    assert_false(store_result_decode(buf_span(&b), a, &sr));
+    buf_clear(&b);
+    rcpt_result_encode(&b, &(struct rcpt_result){RCPT_UNKNOWN, SPAN("550 no such user")});
+    assert_true(rcpt_result_decode(buf_span(&b), a, &rr) && rr.code == RCPT_UNKNOWN);
+    buf_clear(&b);
+    rcpt_request_encode(&b, &(struct rcpt_request){SPAN("bob@example.org")});
+    assert_true(rcpt_request_decode(buf_span(&b), a, &rq));
+    assert_true(span_eq(rq.addr, SPAN("bob@example.org")));
+    assert_false(rcpt_request_decode(SPAN(""), a, &rq));
+    buf_free(&b);
+    arena_free(a);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_request_comes_back_as_it_was),
+        cmocka_unit_test(a_cut_or_lengthened_request_is_refused),
+        cmocka_unit_test(groups_must_name_each_recipient_once),
+        cmocka_unit_test(an_id_that_is_none_is_refused),
+        cmocka_unit_test(small_frames),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
