@@ -203,11 +203,15 @@ READER(conf_networks)
     return 0;
 }
 
+/* arg 1: clear_originating_ip_headers */
 READER(conf_originating)
 {
-    (void)d;
     struct relays_settings *r = &p->c->relays;
     struct span word;
+    if (d->arg) {
+        r->noriginating = 0;
+        return value.n ? err_set(e, "takes no value") : 0;
+    }
     if (!value.n)
         return missing(e);
     while ((word = span_word(&value, spaces)).p) {
