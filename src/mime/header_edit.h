@@ -1,0 +1,30 @@
+/* Edits of a message's header, as splices over the original bytes (mime/splice.h).
+ *
+ * Line ends are those of the message (struct mime.crlf). Fields are those of the root part:
+ * m->root. */
+#ifndef GATEHOUSE_MIME_HEADER_EDIT_H
+#define GATEHOUSE_MIME_HEADER_EDIT_H
+
+#include "mime/mime.h"
+#include "mime/splice.h"
+
+/* Inserts whole fields ("Name: value\n...", LF or CRLF, the last line end may be missing) in front
+ * of all others, behind an mbox separator line. Later inserts stand below earlier ones. */
+void header_insert(struct splices *s, const struct mime *m, struct span fields);
+
+/* Deletes a field with its folds and line end. */
+void header_delete(struct splices *s, const struct mime *m, const struct mime_field *f);
+
+/* Deletes every instance of a field; returns how many there were. */
+size_t header_delete_all(struct splices *s, const struct mime *m, struct span name);
+
+/* Puts a new value into a field's place. Line ends inside value must be folds. */
+void header_replace(struct splices *s, const struct mime *m, const struct mime_field *f,
+                    struct span value);
+
+/* Puts text in front of a field's value; name, spacing, folds and the (perhaps encoded) value stay
+ * as they are. Text that is not ASCII is encoded (RFC 2047). Give it its own trailing space. */
+void header_prefix(struct splices *s, const struct mime *m, const struct mime_field *f,
+                   struct span text);
+
+#endif
