@@ -53,8 +53,9 @@ struct record_entry {
     struct span receipt; /* JSON, see action/action.h; absent when there is none */
     uint64_t micros;     /* time spent on judging it */
     const struct record_group *groups;
-    size_t ngroups;
+    size_t ngroups; /* 0: not judged yet */
 };
+/* A second entry with the same id (scanned after the queue) takes the place of the first. */
 void record_add(struct record *r, const struct record_entry *e);
 
 enum record_kind {
@@ -79,7 +80,8 @@ struct record_event {
 void record_event(struct record *r, const struct record_event *e);
 const char *record_kind_name(enum record_kind k);
 
-/* Waits until everything queued before the call is in the database (tests, drain). */
+/* Waits until everything queued before the call is in the database (tests, drain), but not longer
+ * than ten seconds. */
 void record_flush(struct record *r);
 /* Records (or receipts) dropped since the start. */
 uint64_t record_dropped(const struct record *r);

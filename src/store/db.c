@@ -22,7 +22,8 @@ struct db {
     const char *const *steps;
     struct cached cache[STATEMENTS_MAX];
     size_t ncached;
-    sqlite3_stmt *now; /* the statement begun with db_sql */
+    sqlite3_stmt *now;  /* the statement begun with db_sql */
+    sqlite3_stmt *once; /* the same, when it is not kept */
     int param;
     int failed; /* of a prepare or bind since db_sql */
     bool damaged, full;
@@ -110,6 +111,7 @@ static int open_write(struct db *d, struct err *e)
 
 static void close_handle(struct db *d)
 {
+    db_end(d);
     for (size_t i = 0; i < d->ncached; i++)
         sqlite3_finalize(d->cache[i].stmt);
     d->ncached = 0;
@@ -233,6 +235,16 @@ void db_sql(struct db *d, const char *literal)
     d->now = d->h ? statement(d, literal) : NULL;
 }
 
+void db_sql_once(struct db *d, const char *sql)
+{
+    d->failed = SQLITE_OK;
+    d->param = 0;
+    d->now = NULL;
+    if (d->h)
+        d->failed = sqlite3_prepare_v3(d->h, sql, -1, 0, &d->now, NULL);
+    d->once = d->now;
+}
+
 static void bound(struct db *d, int code)
 {
     if (d->failed == SQLITE_OK)
@@ -269,7 +281,9 @@ void db_end(struct db *d)
         return;
     sqlite3_reset(d->now);
     sqlite3_clear_bindings(d->now);
-    d->now = NULL;
+    if (d->now == d->once)
+        sqlite3_finalize(d->once);
+    d->now = d->once = NULL;
 }
 
 int db_row(struct db *d, struct err *e)

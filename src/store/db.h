@@ -39,6 +39,8 @@ int db_exec(struct db *d, const char *sql, struct err *e);
  * db_done; or db_row until it is not 1. Failures are remembered until db_done or db_row tells them.
  */
 void db_sql(struct db *d, const char *literal);
+/* The same for a text made at run time; it is forgotten at the end. */
+void db_sql_once(struct db *d, const char *sql);
 void db_put_text(struct db *d, struct span s); /* absent is NULL; bytes must live until the end */
 void db_put_blob(struct db *d, struct span s);
 void db_put_int(struct db *d, int64_t v);
