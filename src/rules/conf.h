@@ -190,8 +190,11 @@ struct conf_problem {
     const char *text;
 };
 
+struct conf_state;
+
 struct conf {
     struct arena *arena;
+    struct conf_state *state; /* of the reader */
 
     struct rule_def **rules; /* in order of first mention */
     size_t nrules, rules_cap;
