@@ -42,7 +42,7 @@ format: ## lay out the C sources as .clang-format says
 	@git ls-files '*.c' '*.h' | xargs clang-format -i
 
 install: build ## install; DESTDIR= and PREFIX= (/usr/local) as usual
-	@meson configure $(BUILD) -Dprefix=$(PREFIX) -Dsysconfdir=/etc
+	@meson configure $(BUILD) -Dprefix=$(PREFIX)
 	@ninja -C $(BUILD) >/dev/null
 	@DESTDIR=$(DESTDIR) meson install -C $(BUILD) --no-rebuild
 

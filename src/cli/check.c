@@ -82,35 +82,40 @@ static int conclude(struct report *r, const struct settings *s, size_t rules)
     } else if (r->n) {
         fprintf(stderr, "%zu problem%s\n", r->n, r->n == 1 ? "" : "s");
     } else {
-        printf("%s: fine, %zu rules in force\n", file ? file : "built-in defaults", rules);
+        printf("%s: fine", file ? file : "built-in defaults");
+        if (rules)
+            printf(", %zu rules in force", rules);
+        putchar('\n');
     }
     return r->n ? EXIT_BAD : EXIT_OK;
 }
 
 int cmd_check(int argc, char **argv)
 {
-    enum { DEFAULTS = 256, MANUAL };
+    enum { DEFAULTS = 256, SETTINGS };
     static const struct option options[] = {
         {"config", required_argument, NULL, 'c'},
         {"json", no_argument, NULL, 'j'},
+        {"settings", no_argument, NULL, SETTINGS},
         {"print-defaults", no_argument, NULL, DEFAULTS},
-        {"print-manual", no_argument, NULL, MANUAL}, /* for the build of gatehouse.yaml(5) */
         {0},
     };
     struct report r = {0};
     const char *config = NULL;
     int c;
-    bool json = false;
+    bool json = false, settings_only = false;
     optind = 1;
     while ((c = getopt_long(argc, argv, "c:", options, NULL)) != -1) {
-        if (c == DEFAULTS || c == MANUAL) {
-            (c == DEFAULTS ? settings_print_defaults : settings_print_mdoc)(stdout);
+        if (c == DEFAULTS) {
+            settings_print_defaults(stdout);
             return fflush(stdout) == 0 ? EXIT_OK : EXIT_TEMPFAIL;
         }
         if (c == 'c')
             config = optarg;
         else if (c == 'j')
             json = true;
+        else if (c == SETTINGS)
+            settings_only = true;
         else
             return cli_usage("check", "wrong options");
     }
@@ -121,7 +126,7 @@ int cmd_check(int argc, char **argv)
     struct settings *s = check_settings(&r, cli_settings_file(config));
     if (s) {
         check_maps(s, map_problem, &r);
-        rules = check_rules(&r, s);
+        rules = settings_only ? 0 : check_rules(&r, s);
     }
     int result = conclude(&r, s, rules);
     settings_free(s);

@@ -61,7 +61,7 @@ void settings_print_defaults(FILE *out)
         print_row(out, &policy_table.rows[k], "    ", "    ");
 }
 
-/* Text for roff: backslashes and leading dots guarded, quotes left alone. */
+/* Text for roff: backslashes and leading dots guarded; a sentence begins on a line of its own. */
 static void roff(FILE *out, const char *text)
 {
     if (*text == '.' || *text == '\'')
@@ -71,6 +71,8 @@ static void roff(FILE *out, const char *text)
             fputs("\\e", out);
         else if (*text == '-')
             fputs("\\-", out);
+        else if (text[0] == '.' && text[1] == ' ')
+            fputs(".\n", out), text++;
         else
             fputc(*text, out);
     }
