@@ -1,8 +1,9 @@
-/* HTML as SpamAssassin renders it (semantics 4.4 to 4.6): tokens, style stack, visible and invisible
- * text, links, and the numbers that rules ask for. Bytes in, a struct out; no I/O, arena only.
+/* HTML as SpamAssassin renders it (semantics 4.4 to 4.6): tokens, style stack, visible and
+ * invisible text, links, and the numbers that rules ask for. Bytes in, a struct out; no I/O, arena
+ * only.
  *
- * Strings are either byte strings or character strings (semantics 4.3). A character string is held as
- * UTF-8. `chars` tells which kind the rendered text is. */
+ * Strings are either byte strings or character strings (semantics 4.3). A character string is held
+ * as UTF-8. `chars` tells which kind the rendered text is. */
 #ifndef GATEHOUSE_HTML_HTML_H
 #define GATEHOUSE_HTML_HTML_H
 
@@ -22,8 +23,8 @@ struct html_texts {
 
 /* A link as found: one entry per distinct key (semantics 5.2). */
 struct html_link {
-    struct html_text key;   /* resolved URI, or the unresolved href for anchor texts */
-    const char **types;     /* tag names: "a", "img", ..., none: "parsed" */
+    struct html_text key; /* resolved URI, or the unresolved href for anchor texts */
+    const char **types;   /* tag names: "a", "img", ..., none: "parsed" */
     size_t ntypes, types_cap;
     struct html_texts anchors; /* anchor texts, de-duplicated */
 };
