@@ -1,0 +1,53 @@
+/* The access map in Sendmail's text form (cf/README "access_db"), CIDR in addition.
+ *
+ *     Connect:192.0.2         REJECT          From:spammer.example   ERROR:5.7.1:"550 no thanks"
+ *     Connect:10.0.0.0/8      RELAY           To:info@example.org    OK
+ *     Connect:IPv6:2001:db8   OK              To:example.com         RELAY
+ *     198.51.100              REJECT          bad.example            DISCARD
+ *
+ * Tags Connect:, From:, To:, or none (all three). Networks: octets, colon groups, addresses, CIDR;
+ * the longest prefix counts. Addresses: user@domain, user@ (in any domain), domain (and all below
+ * it); the most exact counts, with the tag before without. Values: OK, RELAY (implies OK; From:
+ * never lets anybody relay, senders are forged at will), REJECT, DISCARD, SKIP (ends the search,
+ * default result), ERROR:[dsn:]["]code text["], or "code text". A line that can't be understood is
+ * named in the log. */
+#ifndef GATEHOUSE_DOOR_ACCESS_H
+#define GATEHOUSE_DOOR_ACCESS_H
+
+#include "base/ip.h"
+#include "door/domains.h"
+
+enum access_verb {
+    ACCESS_NONE, /* nothing said, or SKIP */
+    ACCESS_OK,
+    ACCESS_RELAY,
+    ACCESS_REJECT,
+    ACCESS_DISCARD,
+    ACCESS_ERROR /* reply holds what to say */
+};
+
+struct access_rule {
+    enum access_verb verb;
+    struct span reply; /* complete, valid by reply_valid */
+};
+
+struct access;
+
+/* path NULL: an empty map. */
+struct access *access_open(const char *path);
+void access_free(struct access *a);
+void access_refresh(struct access *a);
+/* false while the file could never be read. */
+bool access_ok(const struct access *a);
+
+/* name: of the client, or absent. */
+struct access_rule access_client(const struct access *a, const struct ip *ip, struct span name);
+/* An address without domain stands for the null sender: "<>". */
+struct access_rule access_sender(const struct access *a, const struct lookup *from);
+struct access_rule access_recipient(const struct access *a, const struct lookup *to);
+
+/* For tests and `gatehouse check`: the map from memory; report gets the bad lines. */
+struct access *access_read(struct span text, const char *name,
+                           void (*report)(void *ctx, const char *text), void *ctx);
+
+#endif

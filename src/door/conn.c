@@ -1,0 +1,438 @@
+/* One SMTP session: its stream, its machine, its limits. */
+#include "door/door_private.h"
+
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/xalloc.h"
+#include "smtp/proxy.h"
+
+/* ---- how many from where ---- */
+
+static struct ip network_of(const struct ip *ip)
+{
+    struct ip net = *ip;
+    if (!ip_is4(ip))
+        memset(net.b + 8, 0, 8); /* a customer has a /64 at least */
+    return net;
+}
+
+static struct address_count **find_address(struct door *d, const struct ip *net)
+{
+    struct address_count **p =
+        &d->addresses[map_hash(span_of((const char *)net->b, sizeof net->b)) % ADDRESS_BUCKETS];
+    while (*p && memcmp(&(*p)->ip, net, sizeof *net) != 0)
+        p = &(*p)->next;
+    return p;
+}
+
+bool address_enter(struct door *d, const struct ip *ip)
+{
+    struct ip net = network_of(ip);
+    struct address_count **p = find_address(d, &net);
+    if (!*p) {
+        *p = xcalloc(1, sizeof **p);
+        (*p)->ip = net;
+    }
+    if ((*p)->n >= d->set->limits.sessions_per_address)
+        return false;
+    (*p)->n++;
+    return true;
+}
+
+void address_leave(struct door *d, const struct ip *ip)
+{
+    struct ip net = network_of(ip);
+    struct address_count **p = find_address(d, &net), *a = *p;
+    if (a && --a->n == 0) {
+        *p = a->next;
+        free(a);
+    }
+}
+
+static bool any_has(const struct cidrs *list, const struct ip *ip)
+{
+    for (size_t i = 0; i < list->n; i++)
+        if (cidr_has(&list->v[i], ip))
+            return true;
+    return false;
+}
+
+/* ---- deadlines ---- */
+
+static void set_deadline(struct conn *c)
+{
+    const struct limits *l = &c->door->set->limits;
+    if (smtp_waiting(&c->smtp) && !c->proxy_wanted) {
+        stream_deadline(c->stream, 0); /* we are the slow ones, and have deadlines of our own */
+        return;
+    }
+    usec in = smtp_in_content(&c->smtp) ? l->data_timeout : l->command_timeout;
+    usec left = c->opened + l->session_time - clock_mono();
+    if (left < 1)
+        left = 1;
+    stream_deadline(c->stream, in < left ? in : left);
+}
+
+static void on_timeout(void *ctx)
+{
+    struct conn *c = ctx;
+    if (clock_mono() >= c->opened + c->door->set->limits.session_time) {
+        c->ending = "session-time";
+        smtp_refuse(&c->smtp, R_TOO_LONG_SESSION);
+    } else {
+        c->ending = "timeout";
+        smtp_timeout(&c->smtp);
+    }
+}
+
+/* ---- what the machine asks ---- */
+
+static void host_send(void *ctx, struct span bytes)
+{
+    stream_write(((struct conn *)ctx)->stream, bytes);
+}
+
+static enum reply_id host_begin(void *ctx)
+{
+    return txn_begin_content(((struct conn *)ctx)->txn);
+}
+
+static void host_content(void *ctx, struct span bytes)
+{
+    txn_content(((struct conn *)ctx)->txn, bytes);
+}
+
+static void host_end(void *ctx)
+{
+    struct txn *t = ((struct conn *)ctx)->txn;
+    if (t->req.env.nrcpts == 0) { /* all of them were discarded */
+        t->req.env.rcpts = t->dropped;
+        t->req.env.nrcpts = t->req.env.cap = t->ndropped;
+        t->discard = "access map: recipient";
+    }
+    passage_begin(t);
+}
+
+static void host_reset(void *ctx)
+{
+    txn_end(((struct conn *)ctx)->txn);
+}
+
+static void set_string(char **to, struct span s)
+{
+    free(*to);
+    *to = NULL;
+    if (s.n == 0)
+        return;
+    *to = xmalloc(s.n + 1);
+    memcpy(*to, s.p, s.n);
+    (*to)[s.n] = '\0';
+}
+
+static void host_helo(void *ctx, struct span name, bool esmtp)
+{
+    struct conn *c = ctx;
+    (void)esmtp;
+    set_string(&c->helo, name);
+}
+
+static void host_auth(void *ctx, const char *user, const char *password, size_t n)
+{
+    auth_check(ctx, user, password, n);
+}
+
+static void host_starttls(void *ctx)
+{
+    struct conn *c = ctx;
+    stream_starttls(c->stream, c->gate->tls.ctx, true, NULL);
+}
+
+static void host_close(void *ctx)
+{
+    struct conn *c = ctx;
+    if (!c->ending)
+        c->ending = "done";
+    stream_finish(c->stream);
+}
+
+static bool set_client(struct conn *c);
+
+static void host_xclient(void *ctx, const struct xclient *x)
+{
+    struct conn *c = ctx;
+    if (x->has_ip) {
+        if (c->counted)
+            address_leave(c->door, &c->ip);
+        c->counted = false;
+        c->ip = x->ip;
+        c->has_ip = true;
+    }
+    if (x->has_port)
+        c->port = x->port;
+    if (x->name.p)
+        set_string(&c->name, x->name);
+    if (x->helo.p)
+        set_string(&c->helo, x->helo);
+    set_string(&c->user, x->login);
+    log_event(LOG_NOTE, c->id, "xclient", F_SPAN("login", x->login), F_SPAN("name", x->name));
+    set_client(c);
+}
+
+static const struct smtp_host host = {
+    .send = host_send,
+    .mail = conn_mail,
+    .rcpt = conn_rcpt,
+    .begin = host_begin,
+    .content = host_content,
+    .end = host_end,
+    .reset = host_reset,
+    .helo = host_helo,
+    .auth = host_auth,
+    .starttls = host_starttls,
+    .xclient = host_xclient,
+    .close = host_close,
+};
+
+/* ---- the beginning of a session ---- */
+
+/* What follows from the client's address. false: the session was refused. */
+static bool set_client(struct conn *c)
+{
+    struct door *d = c->door;
+    const struct relay_settings *relay = &d->set->relay;
+    c->relay_client = c->has_ip && any_has(&relay->networks, &c->ip);
+    c->discard = false;
+    if (!c->has_ip)
+        return true;
+    if (!c->relay_client && !c->counted) {
+        if (!address_enter(d, &c->ip)) {
+            c->ending = "too-many-from-address";
+            smtp_refuse(&c->smtp, R_BUSY_ADDRESS);
+            return false;
+        }
+        c->counted = true;
+    }
+    struct access_rule rule = access_client(d->access, &c->ip, span_str(c->name));
+    switch (rule.verb) {
+    case ACCESS_REJECT:
+        c->ending = "access-map";
+        smtp_refuse(&c->smtp, R_CLIENT_DENIED);
+        return false;
+    case ACCESS_ERROR:
+        c->ending = "access-map";
+        smtp_refuse_text(&c->smtp, rule.reply);
+        return false;
+    case ACCESS_DISCARD:
+        c->discard = true;
+        return true;
+    case ACCESS_RELAY:
+        c->relay_client = true;
+        return true;
+    case ACCESS_OK:
+    case ACCESS_NONE:
+        return true;
+    }
+    return true;
+}
+
+static void set_policy(struct conn *c)
+{
+    const struct settings *set = c->door->set;
+    const struct listener *l = c->gate->set;
+    bool submission = l->profile == PROFILE_SUBMISSION;
+    c->policy = (struct smtp_policy){
+        .hostname = set->hostname,
+        .banner = set->banner,
+        .tls_offered = l->tls == TLS_MODE_STARTTLS && c->gate->tls.ctx,
+        .tls_required = l->require_tls,
+        .auth_offered = submission && c->door->auth,
+        .auth_required = l->require_auth,
+        .auth_plaintext = set->auth.plaintext,
+        .xclient = c->has_ip && any_has(&l->xclient_from, &c->ip),
+        .normalise = set->line_endings == LINES_NORMALISE,
+    };
+}
+
+static void greet(struct conn *c)
+{
+    if (c->door->draining) {
+        smtp_refuse(&c->smtp, R_SHUTDOWN);
+        return;
+    }
+    if (set_client(c))
+        smtp_greet(&c->smtp);
+}
+
+/* The real peer is known (after PROXY, if there is one): TLS first where it is implicit. */
+static void begin_session(struct conn *c)
+{
+    if (c->gate->set->tls != TLS_MODE_IMPLICIT)
+        greet(c);
+    else if (c->gate->tls.ctx)
+        stream_tls_behind(c->stream, c->gate->tls.ctx);
+    else
+        stream_close(c->stream);
+}
+
+static size_t take_proxy(struct conn *c, struct span bytes)
+{
+    struct proxy_header h;
+    size_t used;
+    switch (proxy_parse(bytes, &used, &h)) {
+    case PROXY_MORE:
+        return 0;
+    case PROXY_BAD:
+        log_event(LOG_WARN, c->id, "bad-proxy-header", F_INT("size", bytes.n));
+        c->ending = "bad-proxy-header";
+        stream_close(c->stream);
+        return bytes.n;
+    case PROXY_DONE:
+        break;
+    }
+    c->proxy_wanted = false;
+    if (h.has_ip) {
+        c->ip = h.ip;
+        c->port = h.port;
+        c->policy.xclient = any_has(&c->gate->set->xclient_from, &c->ip);
+    }
+    begin_session(c);
+    return used;
+}
+
+/* ---- stream ---- */
+
+static size_t on_data(void *ctx, struct span bytes)
+{
+    struct conn *c = ctx;
+    size_t used = 0;
+    if (c->proxy_wanted) {
+        used = take_proxy(c, bytes);
+        /* With implicit TLS what follows is not for us. */
+        if (c->proxy_wanted || c->gate->set->tls == TLS_MODE_IMPLICIT || c->smtp.closed)
+            return used;
+    }
+    used += smtp_input(&c->smtp, span_from(bytes, used));
+    if (c->smtp.closed)
+        return bytes.n;
+    if (smtp_waiting(&c->smtp) && c->smtp.wait != WAIT_TLS) {
+        c->paused = true;
+        stream_pause(c->stream);
+    }
+    if (used > 0)
+        set_deadline(c);
+    return used;
+}
+
+void conn_go_on(struct conn *c)
+{
+    if (c->smtp.closed)
+        return;
+    set_deadline(c);
+    if (c->paused) {
+        c->paused = false;
+        stream_resume(c->stream);
+    }
+}
+
+static void on_secure(void *ctx)
+{
+    struct conn *c = ctx;
+    if (stream_dropped(c->stream) > 0)
+        log_event(LOG_WARN, c->id, "plaintext-before-tls",
+                  F_INT("dropped", stream_dropped(c->stream)));
+    if (c->gate->set->tls == TLS_MODE_IMPLICIT) {
+        smtp_mark_secure(&c->smtp);
+        greet(c);
+    } else {
+        set_string(&c->user, SPAN_NONE);
+        smtp_secured(&c->smtp);
+    }
+    set_deadline(c);
+}
+
+static void log_session(const struct conn *c, const char *why)
+{
+    char ip[IP_TEXT_SIZE] = "";
+    if (c->has_ip)
+        ip_text(&c->ip, ip);
+    SSL *ssl = stream_ssl(c->stream);
+    log_event(LOG_NOTE, c->id, "session", F_STR("client", ip), F_INT("port", c->port),
+              F_STR("listener", c->gate->set->name), F_STR("helo", c->helo), F_STR("user", c->user),
+              F_STR("tls", ssl ? SSL_get_version(ssl) : ""), F_INT("messages", c->messages),
+              F_INT("refused", c->refused), F_INT("commands", c->smtp.commands),
+              F_INT("errors", c->smtp.errors), F_STR("end", c->ending ? c->ending : why),
+              F_INT("ms", (clock_mono() - c->opened) / 1000));
+}
+
+static void on_close(void *ctx, const char *why)
+{
+    struct conn *c = ctx;
+    struct door *d = c->door;
+    smtp_end(&c->smtp);
+    auth_forget(c);
+    log_session(c, why);
+    if (c->counted)
+        address_leave(d, &c->ip);
+    *(c->prev ? &c->prev->next : &d->conns) = c->next;
+    if (c->next)
+        c->next->prev = c->prev;
+    d->nconns--;
+    free(c->name);
+    free(c->helo);
+    free(c->user);
+    free(c);
+    door_conn_gone(d);
+}
+
+static const struct stream_events events = {
+    .on_data = on_data, .on_secure = on_secure, .on_timeout = on_timeout, .on_close = on_close};
+
+/* Without a session: one line, then good-bye. */
+static void turn_away(const struct door *d, int fd)
+{
+    struct buf b = {0};
+    reply_add(&b, R_BUSY, d->set->hostname);
+    ssize_t n = send(fd, b.p, b.n, MSG_DONTWAIT | MSG_NOSIGNAL);
+    (void)n;
+    buf_free(&b);
+    close(fd);
+}
+
+void conn_open(struct gate *g, int fd)
+{
+    struct door *d = g->door;
+    if (d->nconns >= d->set->limits.sessions) {
+        log_event(LOG_WARN, NULL, "too-many-sessions", F_INT("sessions", d->nconns));
+        turn_away(d, fd);
+        return;
+    }
+    struct conn *c = xcalloc(1, sizeof *c);
+    c->gate = g;
+    c->door = d;
+    c->opened = clock_mono();
+    id_new(c->id);
+    c->next = d->conns;
+    if (c->next)
+        c->next->prev = c;
+    d->conns = c;
+    d->nconns++;
+    c->stream = stream_from_fd(&d->loop, fd, &events, c);
+    c->has_ip = stream_peer(c->stream, &c->ip, &c->port);
+    set_policy(c);
+    smtp_begin(&c->smtp, &d->limits, &c->policy, &host, c);
+    c->proxy_wanted = c->has_ip && any_has(&g->set->proxy_from, &c->ip);
+    if (!c->proxy_wanted)
+        begin_session(c);
+    set_deadline(c);
+}
+
+void conn_leave(struct conn *c)
+{
+    if (c->proxy_wanted || (c->gate->set->tls == TLS_MODE_IMPLICIT && !c->smtp.secure))
+        stream_close(c->stream);
+    else
+        smtp_leave(&c->smtp);
+}

@@ -1,0 +1,198 @@
+/* The door from inside.
+ *
+ *     door ---- conn (one a session) ---- txn (one a transaction, from MAIL to its end)
+ *       |                                   |
+ *       |'-- access, domains, recipients    '-- passage: the way of a complete message
+ *       '--- scanners, spool (links)              SCANNING -> STORING -> reply
+ *
+ * Everything runs on one loop and one thread, but the check of a password. */
+#ifndef GATEHOUSE_DOOR_DOOR_PRIVATE_H
+#define GATEHOUSE_DOOR_DOOR_PRIVATE_H
+
+#include "base/map.h"
+#include "door/access.h"
+#include "door/asks.h"
+#include "door/domains.h"
+#include "door/recipients.h"
+#include "flow/frames.h"
+#include "ipc/link.h"
+#include "loop/stream.h"
+#include "smtp/session.h"
+#include "tls/context.h"
+
+struct door;
+struct conn;
+struct txn;
+struct authenticator;
+struct callout;
+
+enum {
+    SCAN_WINDOW = 8,           /* messages in the hands of one scanner; more wait in the door */
+    ACCEPT_BURST = 64,         /* sessions taken in one turn of the loop */
+    MEMORY_FILE_MAX = 1 << 20, /* bytes; larger messages move to a file in the spool */
+    ADDRESS_BUCKETS = 4096
+};
+
+/* One listening socket. */
+struct gate {
+    struct door *door;
+    const struct listener *set;
+    uv_poll_t poll;
+    int fd;
+    bool polling;
+    struct tls_server tls;
+};
+
+struct scanner {
+    struct scanner *next;
+    struct door *door;
+    struct link *link;
+    unsigned pending;
+    bool exclusive; /* has one message that a scanner died on before, and nothing else */
+    bool closed;    /* takes no more requests; answers may still come */
+};
+
+struct address_count {
+    struct address_count *next;
+    struct ip ip; /* IPv6: the /64 */
+    uint64_t n;
+};
+
+struct door {
+    const struct settings *set;
+    uv_loop_t loop;
+    struct link *control, *spool;
+    struct gate *gates;
+    size_t ngates;
+    struct conn *conns;
+    uint64_t nconns;
+    struct address_count *addresses[ADDRESS_BUCKETS];
+    struct scanner *scanners;
+    struct asks asks;
+    struct txn *waiting, **waiting_last; /* for a scanner */
+    struct access *access;
+    struct domains *domains;
+    struct recipients *recipients;
+    struct authenticator *auth;
+    uv_timer_t tick;
+    unsigned ticks;
+    bool draining, stopping;
+    bool full;    /* the spool's file system has less than queue.minimum_free */
+    int incoming; /* directory for large messages, or -1 */
+    struct smtp_limits limits;
+};
+
+/* ---- conn.c ---- */
+
+struct conn {
+    struct conn *next, *prev;
+    struct gate *gate;
+    struct door *door;
+    struct stream *stream;
+    struct smtp_session smtp;
+    struct smtp_policy policy;
+    struct txn *txn;
+    void *auth_try; /* password check under way */
+    char id[ID_SIZE];
+    struct ip ip;
+    uint16_t port;
+    bool has_ip, counted, proxy_wanted, relay_client, paused, discard;
+    char *name, *helo, *user; /* heap; NULL when unknown */
+    usec opened;
+    uint64_t messages, refused;
+    const char *ending; /* for the log: how the session ended */
+};
+
+void conn_open(struct gate *g, int fd);
+/* 421 when idle, else after the transaction. */
+void conn_leave(struct conn *c);
+/* An open question was answered: go on reading. */
+void conn_go_on(struct conn *c);
+/* Counts sessions of an address; false when there are too many. */
+bool address_enter(struct door *d, const struct ip *ip);
+void address_leave(struct door *d, const struct ip *ip);
+
+/* ---- envelope.c: who may send to whom ---- */
+
+void conn_mail(void *ctx, const struct smtp_path *from, const struct mail_params *params);
+void conn_rcpt(void *ctx, const struct smtp_path *to, const struct rcpt_params *params);
+/* The next hop was asked about a recipient. Ends the ask. */
+void callout_answered(struct door *d, struct ask *a, enum rcpt_code code);
+/* The transaction that waits for a callout ends. */
+void callout_cancel(struct txn *t);
+
+/* ---- auth.c ---- */
+
+struct authenticator *auth_open(struct door *d);
+void auth_close(struct authenticator *a);
+/* Checks the password; the session is answered now or later. */
+void auth_check(struct conn *c, const char *user, const char *password, size_t n);
+/* The session is gone. */
+void auth_forget(struct conn *c);
+
+/* ---- txn.c ---- */
+
+enum txn_stage { TXN_OPEN, TXN_WAITING, TXN_SCANNING, TXN_STORING };
+
+/* All state of a transaction. Made by an accepted MAIL, ended by txn_end on every way out. */
+struct txn {
+    struct conn *conn;
+    struct door *door;
+    struct arena *arena;
+    struct scan_request req; /* id, peer, envelope */
+    struct rcpt *dropped;    /* access map says DISCARD */
+    size_t ndropped, dropped_cap;
+    struct rcpt pending; /* recipient that waits for its callout */
+    struct span pending_key;
+    struct callout *callout;
+    struct map seen;     /* recipients so far, in lookup form */
+    const char *discard; /* whole message: accepted and dropped; why */
+    int fd;              /* content, or -1 */
+    uint64_t size;
+    bool on_disk;
+    int write_error; /* errno of the first failed write */
+    enum txn_stage stage;
+    struct ask *ask; /* of the passage */
+    struct txn *next_waiting;
+    bool queued;
+    uv_timer_t *deadline;
+    usec began, data_done, scan_done; /* monotonic */
+    struct scan_result result;
+    bool scanned;
+};
+
+struct txn *txn_new(struct conn *c);
+/* Frees everything; takes back what is in work. */
+void txn_end(struct txn *t);
+enum reply_id txn_begin_content(struct txn *t);
+void txn_content(struct txn *t, struct span bytes);
+
+/* ---- passage.c: a complete message ---- */
+
+/* Begins; the session is answered when it is over. */
+void passage_begin(struct txn *t);
+/* A scanner may be free. */
+void passage_next(struct door *d);
+/* These end the ask. */
+void passage_scanned(struct door *d, struct ask *a, struct span payload);
+void passage_scanner_lost(struct door *d, struct ask *a);
+void passage_stored(struct door *d, struct ask *a, struct span payload);
+void passage_spool_lost(struct door *d, struct ask *a);
+void passage_cancel(struct txn *t);
+
+/* ---- links.c ---- */
+
+void links_add(struct door *d, enum role role, int fd);
+struct scanner *links_idle_scanner(struct door *d, bool exclusive);
+/* The scanner is not to be trusted any more: its link is closed, so that it is replaced. */
+void links_drop_scanner(struct scanner *s);
+/* Once a second: questions that were never answered. now: monotonic. */
+void links_tick(struct door *d, usec now);
+void links_close(struct door *d);
+
+/* ---- door.c ---- */
+
+/* A session has ended. */
+void door_conn_gone(struct door *d);
+
+#endif

@@ -1,0 +1,289 @@
+/* MAIL and RCPT: who may send to whom. An open relay is what this file must never make of us: a
+ * recipient is taken when its domain is ours, or when the client may relay (relay.networks,
+ * access map Connect: RELAY, authenticated); nothing that a sender says about himself counts. */
+#include "door/door_private.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "base/xalloc.h"
+
+struct callout {
+    struct txn *t; /* NULL: a probe, or the transaction is gone */
+    char key[];
+};
+
+/* ---- MAIL ---- */
+
+static struct span dup_string(struct txn *t, const char *s)
+{
+    return s ? arena_dup(t->arena, span_str(s)) : SPAN_NONE;
+}
+
+static void fill_peer(struct txn *t)
+{
+    struct conn *c = t->conn;
+    struct peer *p = &t->req.peer;
+    p->ip = c->ip;
+    p->has_ip = c->has_ip;
+    p->port = c->port;
+    p->name = dup_string(t, c->name);
+    p->helo = dup_string(t, c->helo);
+    p->listener = dup_string(t, c->gate->set->name);
+    p->protocol = dup_string(t, smtp_protocol(&c->smtp));
+    p->auth_user = dup_string(t, c->user);
+    SSL *ssl = stream_ssl(c->stream);
+    if (ssl) {
+        p->tls_version = dup_string(t, SSL_get_version(ssl));
+        p->tls_cipher = dup_string(t, SSL_get_cipher_name(ssl));
+    }
+}
+
+static void open_transaction(struct conn *c, const struct smtp_path *from,
+                             const struct mail_params *params, const char *discard)
+{
+    struct txn *t = txn_new(c);
+    struct envelope *env = &t->req.env;
+    env->from = arena_dup(t->arena, path_addr(from));
+    if (params->envid.p)
+        env->envid = arena_dup(t->arena, params->envid);
+    env->ret = params->ret == MAIL_RET_FULL   ? RET_FULL
+               : params->ret == MAIL_RET_HDRS ? RET_HDRS
+                                              : RET_DEFAULT;
+    env->smtputf8 = params->smtputf8;
+    env->body_8bit = params->body_8bit;
+    t->discard = discard;
+    fill_peer(t);
+}
+
+static void refuse_sender(struct conn *c, const struct smtp_path *from, enum reply_id id,
+                          struct span text)
+{
+    log_event(LOG_NOTE, c->id, "sender-refused", F_SPAN("from", path_addr(from)),
+              F_SPAN("why", text.p ? text : span_str(reply_row(id)->text)));
+    if (text.p)
+        smtp_answer_text(&c->smtp, text);
+    else
+        smtp_answer(&c->smtp, id, NULL);
+}
+
+void conn_mail(void *ctx, const struct smtp_path *from, const struct mail_params *params)
+{
+    struct conn *c = ctx;
+    struct door *d = c->door;
+    struct lookup l = {0};
+    if (!from->null && from->at == from->n) {
+        refuse_sender(c, from, R_SENDER_UNQUALIFIED, SPAN_NONE);
+        return;
+    }
+    if (!from->null && !lookup_make(from, &l)) {
+        refuse_sender(c, from, R_BAD_SENDER_SYNTAX, SPAN_NONE);
+        return;
+    }
+    if (d->full) {
+        smtp_answer(&c->smtp, R_SPOOL_FULL, NULL);
+        return;
+    }
+    if (!access_ok(d->access)) {
+        smtp_answer(&c->smtp, R_MAP_TROUBLE, NULL);
+        return;
+    }
+    const char *discard = c->discard ? "access map: client" : NULL;
+    struct access_rule rule = access_sender(d->access, &l);
+    if (rule.verb == ACCESS_REJECT || rule.verb == ACCESS_ERROR) {
+        refuse_sender(c, from, R_SENDER_DENIED, rule.reply);
+        return;
+    }
+    if (rule.verb == ACCESS_DISCARD)
+        discard = "access map: sender";
+    open_transaction(c, from, params, discard);
+    smtp_answer(&c->smtp, R_MAIL_OK, NULL);
+}
+
+/* ---- RCPT ---- */
+
+static void refuse_rcpt(struct conn *c, struct span addr, enum reply_id id, struct span text)
+{
+    c->refused++;
+    log_event(LOG_NOTE, c->id, "recipient-refused", F_SPAN("from", c->txn->req.env.from),
+              F_SPAN("to", addr), F_SPAN("why", text.p ? text : span_str(reply_row(id)->text)));
+    if (text.p)
+        smtp_answer_text(&c->smtp, text);
+    else
+        smtp_answer(&c->smtp, id, NULL);
+}
+
+static void take_rcpt(struct conn *c, const struct rcpt *r)
+{
+    struct txn *t = c->txn;
+    struct envelope *env = &t->req.env;
+    *map_at(&t->seen, t->pending_key) = t; /* an unknown one is refused each time */
+    *ARENA_PUSH(t->arena, env->rcpts, env->nrcpts, env->cap) = *r;
+    smtp_answer(&c->smtp, R_RCPT_OK, NULL);
+}
+
+static int send_callout(struct door *d, struct txn *t, struct span key, struct span addr)
+{
+    struct callout *o = xcalloc(1, sizeof *o + key.n + 1);
+    memcpy(o->key, key.p, key.n);
+    o->t = t;
+    struct rcpt_request r = {.addr = addr};
+    struct buf b = {0};
+    rcpt_request_encode(&b, &r);
+    struct ask *a = ask_new(&d->asks, ASK_RCPT, o, d->spool);
+    int rc = d->spool ? link_send(d->spool, FRAME_RCPT_REQUEST, a->tag, buf_span(&b), -1) : -1;
+    buf_free(&b);
+    if (rc != 0) {
+        ask_end(&d->asks, a);
+        free(o);
+    } else if (t) {
+        t->callout = o;
+    }
+    return rc;
+}
+
+void callout_cancel(struct txn *t)
+{
+    if (t->callout)
+        t->callout->t = NULL;
+    t->callout = NULL;
+}
+
+static void probe_domain(struct door *d, struct span key)
+{
+    char probe[PROBE_SIZE];
+    size_t at = span_rfind(key, '@');
+    if (at != SIZE_MAX &&
+        recipients_probe(d->recipients, span_from(key, at + 1), clock_mono(), probe))
+        send_callout(d, NULL, span_str(probe), span_str(probe));
+}
+
+void callout_answered(struct door *d, struct ask *a, enum rcpt_code code)
+{
+    struct callout *o = a->owner;
+    struct txn *t = o->t;
+    ask_end(&d->asks, a);
+    struct span key = span_str(o->key);
+    recipients_learn(d->recipients, key,
+                     code == RCPT_OK        ? ANSWER_YES
+                     : code == RCPT_UNKNOWN ? ANSWER_NO
+                                            : ANSWER_LATER,
+                     clock_mono());
+    if (t) {
+        struct conn *c = t->conn;
+        t->callout = NULL;
+        if (code == RCPT_OK)
+            take_rcpt(c, &t->pending);
+        else
+            refuse_rcpt(c, t->pending.addr,
+                        code == RCPT_UNKNOWN ? R_RCPT_UNKNOWN : R_RCPT_UNVERIFIED, SPAN_NONE);
+        conn_go_on(c);
+        if (code == RCPT_OK)
+            probe_domain(d, key);
+    }
+    free(o);
+}
+
+/* Our own recipient: does it exist? */
+static void check_existence(struct conn *c, const struct lookup *l, const struct rcpt *r)
+{
+    struct door *d = c->door;
+    struct span reply = SPAN_NONE;
+    switch (recipients_check(d->recipients, l, clock_mono(), &reply)) {
+    case RECIPIENT_OK:
+        take_rcpt(c, r);
+        return;
+    case RECIPIENT_UNKNOWN:
+        refuse_rcpt(c, r->addr, R_RCPT_UNKNOWN, SPAN_NONE);
+        return;
+    case RECIPIENT_REFUSED:
+        refuse_rcpt(c, r->addr, R_RCPT_DENIED, reply);
+        return;
+    case RECIPIENT_TROUBLE:
+        refuse_rcpt(c, r->addr, R_MAP_TROUBLE, SPAN_NONE);
+        return;
+    case RECIPIENT_ASK:
+        break;
+    }
+    c->txn->pending = *r;
+    if (send_callout(d, c->txn, lookup_addr(l), r->addr) != 0)
+        refuse_rcpt(c, r->addr, R_RCPT_UNVERIFIED, SPAN_NONE);
+}
+
+static void drop_rcpt(struct conn *c, const struct rcpt *r)
+{
+    struct txn *t = c->txn;
+    log_event(LOG_NOTE, t->req.id, "recipient-discarded", F_SPAN("to", r->addr));
+    *ARENA_PUSH(t->arena, t->dropped, t->ndropped, t->dropped_cap) = *r;
+    smtp_answer(&c->smtp, R_RCPT_OK, NULL);
+}
+
+/* RFC 5321 section 4.5.1: <Postmaster> is the postmaster of this gateway. */
+static bool qualify(struct conn *c, const struct smtp_path *to, struct smtp_path *out)
+{
+    *out = *to;
+    if (to->at < to->n)
+        return true;
+    if (!span_ieq(path_addr(to), SPAN("postmaster")))
+        return false;
+    char text[SMTP_ADDR_MAX];
+    int n = snprintf(text, sizeof text, "postmaster@%s", c->door->set->hostname);
+    return n > 0 && (size_t)n < sizeof text &&
+           mailbox_parse(span_of(text, (size_t)n), false, out) == PATH_OK;
+}
+
+static struct rcpt make_rcpt(struct txn *t, const struct smtp_path *to,
+                             const struct rcpt_params *params)
+{
+    struct rcpt r = {.addr = arena_dup(t->arena, path_addr(to)), .notify = (uint8_t)params->notify};
+    if (params->orcpt.p)
+        r.orcpt = arena_dup(t->arena, params->orcpt);
+    return r;
+}
+
+void conn_rcpt(void *ctx, const struct smtp_path *given, const struct rcpt_params *params)
+{
+    struct conn *c = ctx;
+    struct door *d = c->door;
+    struct smtp_path to;
+    struct lookup l;
+    bool postmaster = given->at == given->n;
+    if (!qualify(c, given, &to)) {
+        refuse_rcpt(c, path_addr(given), R_UNQUALIFIED, SPAN_NONE);
+        return;
+    }
+    if (!lookup_make(&to, &l)) {
+        refuse_rcpt(c, path_addr(&to), R_BAD_ADDRESS_SYNTAX, SPAN_NONE);
+        return;
+    }
+    bool may_relay = c->relay_client || c->smtp.authenticated;
+    if (!may_relay && local_is_route(path_local(&to))) {
+        refuse_rcpt(c, path_addr(&to), R_ROUTED, SPAN_NONE);
+        return;
+    }
+    struct access_rule rule = access_recipient(d->access, &l);
+    bool ours =
+        postmaster || rule.verb == ACCESS_RELAY || domains_has(d->domains, lookup_domain(&l));
+    if (!ours && !may_relay) {
+        refuse_rcpt(c, path_addr(&to), domains_ok(d->domains) ? R_RELAY_DENIED : R_MAP_TROUBLE,
+                    SPAN_NONE);
+        return;
+    }
+    if (rule.verb == ACCESS_REJECT || rule.verb == ACCESS_ERROR) {
+        refuse_rcpt(c, path_addr(&to), R_RCPT_DENIED, rule.reply);
+        return;
+    }
+    struct rcpt r = make_rcpt(c->txn, &to, params);
+    c->txn->pending_key = arena_dup(c->txn->arena, lookup_addr(&l));
+    if (map_get(&c->txn->seen, c->txn->pending_key)) {
+        smtp_answer(&c->smtp, R_RCPT_OK, NULL);
+        return;
+    }
+    if (rule.verb == ACCESS_DISCARD)
+        drop_rcpt(c, &r);
+    else if (!ours || postmaster)
+        take_rcpt(c, &r);
+    else
+        check_existence(c, &l, &r);
+}
