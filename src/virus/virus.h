@@ -16,8 +16,9 @@ struct virus_pool *virus_pool_new(uv_loop_t *loop, const struct virus_settings *
                                   const char *embedded_socket);
 void virus_pool_free(struct virus_pool *p);
 
-/* Scans the message (fd: its bytes, passed by descriptor to an engine behind a Unix socket; otherwise
- * streamed with INSTREAM). Fills m->facts.virus and calls done exactly once, possibly from within. */
+/* Scans the message (fd: its bytes, passed by descriptor to an engine behind a Unix socket;
+ * otherwise streamed with INSTREAM). Fills m->facts.virus and calls done exactly once, possibly
+ * from within. */
 typedef void virus_done(void *ctx, struct message *m);
 void virus_scan(struct virus_pool *p, struct message *m, int fd, virus_done *done, void *ctx);
 
