@@ -5,6 +5,18 @@
 enum { STEPS_BEFORE_MEMORY = 4000 };
 static const size_t NO_MATCH = SIZE_MAX;
 
+static bool space(char c)
+{
+    return ascii_isspace(c);
+}
+static bool word(char c)
+{
+    return is_word_byte(c);
+}
+static bool digit_or_dot(char c)
+{
+    return ascii_isdigit(c) || c == '.';
+}
 static bool non_space(char c)
 {
     return !ascii_isspace(c);
@@ -134,6 +146,11 @@ static const struct class classes[] = {
     {'6', false, lower_or_digit, 1, 4},
     {'7', false, digit, 2, 9},
     {'8', false, lower, 3, 3},
+    {'~', false, word, 1, MANY},
+    {'-', false, non_space, 1, 1},
+    {':', false, space, 1, 1},
+    {'%', false, digit_or_dot, 1, MANY},
+    {'=', false, any, 3, 20},
     {'9', false, digit, 1, 3},
     {'J', false, not_blank, 1, MANY},
 };

@@ -1,11 +1,12 @@
-/* Templates for lines that programs write, such as Received (semantics 6.7). Room-private.
+/* Templates for lines that programs write, such as Received (semantics 6.7, 8.5).
  *
  *     "$hW ($rW [$iI]) by $bW "      helo, rdns, ip and by of a Postfix line
  *
- * Literal characters stand for themselves. $X with a capital or a digit is a class of characters
- * (table in template.c); a lower-case letter between $ and the class stores what the class matched
- * under that letter. {a|b|} is a choice, tried from left to right. $. is the end of the line, $_ a
- * word boundary, $!text! "not followed by text", $(x ... $)x stores a longer stretch under x.
+ * Literal characters stand for themselves. $X with a capital, a digit or one of ~-:%= is a class of
+ * characters (table in template.c); a lower-case letter between $ and the class stores what the
+ * class matched under that letter. {a|b|} is a choice, tried from left to right. $. is the end of
+ * the line, $_ a word boundary, $!text! "not followed by text", $(x ... $)x stores a longer stretch
+ * under x.
  *
  * Semantics are those of a backtracking Perl regex of the same form. Since nothing refers back to
  * what was stored, a place that failed once fails always: it is remembered, so that a match takes

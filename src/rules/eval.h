@@ -27,10 +27,26 @@ struct eval_fn_def {
     double (*fn)(struct rules_ctx *c, const struct eval_call *call);
     /* Once per call at load; may be NULL. -1: the arguments make no sense (reason in e). */
     int (*prepare)(struct arena *a, const struct conf *conf, struct eval_call *call, struct err *e);
-    bool net;   /* needs DNS or another service: not run locally, counted as such by coverage */
-    bool learn; /* needs Bayes */
+    unsigned types; /* 1 << enum eval_type: what it may be used with; 0: anything */
+    bool net;       /* needs DNS or another service: not run locally, counted as such by coverage */
+    bool learn;     /* needs Bayes */
 };
 
 const struct eval_fn_def *eval_find(struct span name);
+
+enum { EVAL_HEAD = 1 << EVAL_HEADER, EVAL_BODIES = 1 << EVAL_BODY | 1 << EVAL_RAWBODY };
+
+/* --- for the functions themselves --- */
+
+/* Arguments: the text (empty when there is none), and as the number Perl makes of it. */
+struct span eval_arg(const struct eval_call *call, size_t i);
+double eval_number(const struct eval_call *call, size_t i, double dflt);
+/* The i-th argument is absent or the word "undef" or "inf": no limit. */
+bool eval_open(const struct eval_call *call, size_t i);
+
+/* One table a plugin, each ended by a row without name. */
+extern const struct eval_fn_def eval_html[], eval_mime[], eval_body[], eval_image[], eval_uri[],
+    eval_bounce[], eval_freemail[], eval_header[], eval_date[], eval_forged[], eval_relay[],
+    eval_list[], eval_net[];
 
 #endif

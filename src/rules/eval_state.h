@@ -37,6 +37,15 @@ struct eval_state {
 
 struct eval_state *eval_state(struct rules_ctx *c);
 
+/* Charsets whose encoded form is full of capitals (semantics 8.2). */
+bool charset_likes_capitals(struct span s);
+
+/* A known top-level domain after a dot, and no white space. */
+bool domain_valid(struct rules_ctx *c, struct span domain);
+
+/* Received headers are missing or were taken away: ezmlm, MSN groups (semantics 8.5). */
+bool received_headers_removed(struct rules_ctx *c);
+
 /* The ALL header; sets fetched_all. */
 struct span header_all(struct rules_ctx *c);
 /* EnvelopeFrom (semantics 6.3); absent when there is none. */

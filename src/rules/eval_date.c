@@ -1,0 +1,176 @@
+/* Dates of HeaderEval (semantics 8.5): Date against Received, Outlook's Message-Id. */
+#include "rules/eval_state.h"
+
+#include "relays/template.h"
+#include "rules/date.h"
+#include "rules/eval.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <time.h>
+
+struct dates {
+    bool has_date;
+    int64_t date;
+    int64_t *received; /* newest first */
+    size_t nreceived;
+    double diff;
+};
+
+static bool find_date(struct rules_ctx *c, int64_t *out)
+{
+    static const char *const names[] = {"Resent-Date", "Date"};
+    for (size_t k = 0; k < 2; k++) {
+        size_t n;
+        struct span *v = header_list(c, names[k], &n);
+        for (size_t i = 0; i < n; i++)
+            if (span_trim(v[i]).n && date_parse(v[i], out))
+                return true;
+    }
+    return false;
+}
+
+struct lines_list {
+    struct span *v;
+    size_t n, cap;
+};
+
+static struct lines_list received_lines(struct rules_ctx *c)
+{
+    struct lines_list out = {0};
+    struct span rest = header_scalar(c, "Received");
+    while (rest.n) {
+        size_t lf = span_find(rest, '\n'), end = lf == SIZE_MAX ? rest.n : lf;
+        if (span_trim(span_sub(rest, 0, end)).n)
+            *ARENA_PUSH(c->a, out.v, out.n, out.cap) = span_sub(rest, 0, end);
+        rest = span_from(rest, end + 1);
+    }
+    return out;
+}
+
+/* Lines of the local machine above fetchmail's line tell when mail was fetched, not when it came.
+ */
+static size_t fetched_lines(struct rules_ctx *c, const struct lines_list *l)
+{
+    struct template_match m = {.arena = c->a};
+    size_t at = 0;
+    m.line = l->v[0];
+    if (template_search(&m, "$_from {localhost$:|{$W $W |$W }$Q$_127.0.0.1$_}", NULL, NULL) ||
+        template_search(&m, "qmail $N invoked by uid $N", NULL, NULL))
+        at = 1;
+    if (at < l->n) {
+        m.line = l->v[at];
+        if (template_search(&m, "$_by localhost with $~ (fetchmail-$%", NULL, NULL))
+            return at + 1;
+    }
+    return 0;
+}
+
+static bool line_time(struct rules_ctx *c, struct span line, int64_t *out)
+{
+    struct template_match m = {.arena = c->a, .line = line};
+    return template_search(&m, "$(d$:{$X|}$N $-$-$- $N $N:$N:$N $W$)d", NULL, NULL) &&
+           date_parse(template_got(&m, 'd'), out);
+}
+
+static double smallest(const struct dates *d)
+{
+    double best = 0;
+    for (size_t i = 0; i < d->nreceived; i++) {
+        double diff = (double)(d->date - d->received[i]);
+        /* no difference in the oldest line says nothing when there are others */
+        if (i > 0 && i + 1 == d->nreceived && diff == 0)
+            break;
+        if (i == 0 || fabs(diff) < fabs(best))
+            best = diff;
+    }
+    return best;
+}
+
+static struct dates *dates(struct rules_ctx *c)
+{
+    struct eval_state *s = eval_state(c);
+    if (s->dates)
+        return s->dates;
+    struct dates *d = s->dates = ARENA_NEW(c->a, struct dates);
+    d->has_date = find_date(c, &d->date);
+    struct lines_list l = received_lines(c);
+    d->received = arena_array(c->a, l.n + 1, sizeof *d->received);
+    for (size_t i = l.n ? fetched_lines(c, &l) : 0; i < l.n; i++)
+        if (line_time(c, l.v[i], &d->received[d->nreceived]))
+            d->nreceived++;
+    if (d->has_date && d->nreceived)
+        d->diff = smallest(d);
+    return d;
+}
+
+static double check_for_shifted_date(struct rules_ctx *c, const struct eval_call *call)
+{
+    double diff = dates(c)->diff;
+    return (eval_open(call, 0) || diff >= 3600 * eval_number(call, 0, 0)) &&
+           (eval_open(call, 1) || diff < 3600 * eval_number(call, 1, 0));
+}
+
+/* <ffffTTTTTTTT$..@: T is the time in units of about 429 seconds; 250 of them are tolerated. */
+static bool outlook_time_fits(double token, struct span date)
+{
+    int64_t t = 0;
+    if (!date_parse(date, &t))
+        t = 0;
+    double expected = floor((double)t * 0.0023283064365387 + 27111902.8329849);
+    return fabs(token - expected) < 250;
+}
+
+static double check_outlook_message_id(struct rules_ctx *c, const struct eval_call *call)
+{
+    (void)call;
+    struct span id = header_scalar(c, "MESSAGEID");
+    static const char form[] = "<hhhhhhhhhhhh$hhhhhhhh$hhhhhhhh@";
+    for (size_t i = 0; i < sizeof form - 1; i++) {
+        char ch = i < id.n ? id.p[i] : '\0';
+        bool hex = ascii_isdigit(ch) || (ch >= 'a' && ch <= 'f');
+        if (form[i] == 'h' ? !hex : ch != form[i])
+            return 0;
+    }
+    char digits[9];
+    memcpy(digits, id.p + 5, 8);
+    digits[8] = '\0';
+    double token = (double)strtoul(digits, NULL, 16);
+    return !outlook_time_fits(token, header_scalar(c, "Date")) &&
+           !outlook_time_fits(token, header_scalar(c, "Received"));
+}
+
+/* The median of what the message says about when it came. */
+static double received_within_months(struct rules_ctx *c, const struct eval_call *call)
+{
+    const struct dates *d = dates(c);
+    double v[3];
+    size_t n = 0;
+    if (d->has_date)
+        v[n++] = (double)d->date;
+    if (d->nreceived)
+        v[n++] = (double)d->received[0];
+    if (d->has_date && d->nreceived)
+        v[n++] = (double)d->date - d->diff;
+    for (size_t i = 0; i < n; i++)
+        for (size_t k = i + 1; k < n; k++)
+            if (v[k] > v[i]) {
+                double t = v[i];
+                v[i] = v[k];
+                v[k] = t;
+            }
+    double age = (double)time(NULL) - (n ? v[(n - 1) / 2] : 0), month = 31556952.0 / 12;
+    return (eval_open(call, 0) || age >= month * eval_number(call, 0, 0)) &&
+           (eval_open(call, 1) || age < month * eval_number(call, 1, 0));
+}
+
+#define ROW(fn)                                                                                    \
+    {                                                                                              \
+#fn, "HeaderEval", fn, .types = EVAL_HEAD                                                  \
+    }
+const struct eval_fn_def eval_date[] = {
+    ROW(check_for_shifted_date),
+    ROW(check_outlook_message_id),
+    ROW(received_within_months),
+    {NULL},
+};

@@ -1,0 +1,571 @@
+/* MIMEEval (semantics 8.2): one scan over all parts answers most of it. */
+#include "rules/eval_state.h"
+
+#include "rules/eval.h"
+
+struct mime_scan {
+    unsigned html, text, base64, qp, attachment, multipart_alternative, ascii_illegal;
+    bool base64_text, bad_iso, qp_long;
+    size_t qp_bytes, qp_escapes;
+    size_t plain_bytes, entities;
+    double qp_ratio, unicode_ratio, multipart_ratio;
+    size_t base64_length;
+    double uppercase;
+    bool has_uppercase;
+    struct span *charsets;
+    size_t ncharsets, charsets_cap;
+    /* bytes of the last text and html leaf that is no attachment */
+    size_t text_bytes, html_bytes;
+    bool has_text, has_html;
+};
+
+struct part {
+    struct mime_part *p;
+    struct mime_ctype type;
+    struct span cte, cd, charset;
+};
+
+static struct span last_value(struct rules_ctx *c, const struct mime_part *p, struct span name)
+{
+    struct mime_field *f = mime_last(&p->fields, name);
+    return f ? mime_decoded(c->mime, f) : SPAN("");
+}
+
+static bool has(struct span s, const char *text)
+{
+    return span_search(s, span_str(text)) != SIZE_MAX;
+}
+
+static struct part look_at(struct rules_ctx *c, struct mime_part *p)
+{
+    struct part v = {.p = p};
+    v.type = mime_ctype_parse(c->a, last_value(c, p, SPAN("Content-Type")));
+    v.cte = arena_lower(c->a, last_value(c, p, SPAN("Content-Transfer-Encoding")));
+    v.cd = arena_lower(c->a, last_value(c, p, SPAN("Content-Disposition")));
+    v.charset = v.type.charset.p ? arena_lower(c->a, v.type.charset) : SPAN_NONE;
+    return v;
+}
+
+/* --- header of a part --- */
+
+/* "us" and the others match anywhere in the name. */
+static bool ascii_charset(struct span s)
+{
+    static const char *const names[] = {
+        "us",    "ansi_x3.4-1968", "iso-ir-6", "ansi_x3.4-1986", "iso_646.irv:1991",
+        "ascii", "ibm367",         "cp367"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (has(s, names[i]))
+            return true;
+    return false;
+}
+
+static bool word_byte(char ch)
+{
+    return ascii_isalnum(ch) || ch == '_';
+}
+
+static bool starts_at(struct span s, size_t at, const char *text)
+{
+    return span_starts(span_from(s, at), span_str(text));
+}
+
+/* "iso-8859-1" to "iso-8859-99", "iso-2022-jp" and "iso-2022-kr", as a word. */
+static bool good_iso(struct span s)
+{
+    for (size_t i = 0; i < s.n; i++) {
+        size_t end = 0;
+        if (starts_at(s, i, "iso-8859-")) {
+            end = i + 9;
+            while (end < s.n && end < i + 11 && ascii_isdigit(s.p[end]))
+                end++;
+            if (end == i + 9)
+                continue;
+        } else if (starts_at(s, i, "iso-2022-jp") || starts_at(s, i, "iso-2022-kr")) {
+            end = i + 11;
+        }
+        if (end && (end == s.n || !word_byte(s.p[end])))
+            return true;
+    }
+    return false;
+}
+
+/* "iso-X-Y" with a word character somewhere after the second hyphen, without white space. */
+static bool some_iso(struct span s)
+{
+    for (size_t i = 0; i < s.n; i++) {
+        if (!starts_at(s, i, "iso-"))
+            continue;
+        bool hyphen = false;
+        for (size_t k = i + 5; k < s.n && !ascii_isspace(s.p[k]); k++) {
+            if (hyphen && word_byte(s.p[k]))
+                return true;
+            if (s.p[k] == '-')
+                hyphen = true;
+        }
+    }
+    return false;
+}
+
+static bool has_letter(struct span s)
+{
+    for (size_t i = 0; i < s.n; i++)
+        if (ascii_isalpha(s.p[i]))
+            return true;
+    return false;
+}
+
+static void scan_header(struct rules_ctx *c, struct mime_scan *m, const struct part *v)
+{
+    bool text = span_starts(v->type.type, SPAN("text")), base64 = has(v->cte, "base64");
+    if (span_eq(v->type.type, SPAN("text/html")))
+        m->html++;
+    else if (text)
+        m->text++;
+    if (base64)
+        m->base64++;
+    else if (has(v->cte, "quoted-printable"))
+        m->qp++;
+    if (has(v->cd, "attachment"))
+        m->attachment++;
+    bool shown = span_starts(v->cd, SPAN("attachment")) || span_starts(v->cd, SPAN("inline"));
+    if (text && base64 && (!v->charset.n || ascii_charset(v->charset)) && !shown)
+        m->base64_text = true;
+    if (some_iso(v->charset) && !good_iso(v->charset))
+        m->bad_iso = true;
+    if (has_letter(v->charset))
+        *ARENA_PUSH(c->a, m->charsets, m->ncharsets, m->charsets_cap) = v->charset;
+}
+
+/* --- raw lines of a leaf --- */
+
+static bool is_needless_escape(struct span s, size_t i)
+{
+    if (i + 2 >= s.n || s.p[i] != '=')
+        return false;
+    char a = s.p[i + 1], b = s.p[i + 2];
+    bool hex = ascii_isdigit(b) || (b >= 'A' && b <= 'F');
+    switch (a) {
+    case '0':
+        return b == '9';
+    case '2':
+    case '4':
+    case '5':
+    case '6':
+        return hex;
+    case '3':
+        return ascii_isdigit(b) ? b <= '0' || b == '9' : hex && b != 'D';
+    case '7':
+        return hex && b != 'F';
+    default:
+        return false;
+    }
+}
+
+static size_t trailing_blanks(struct span line)
+{
+    while (line.n && ascii_isspace(line.p[line.n - 1]))
+        line.n--;
+    size_t n = 0;
+    while (line.n >= 3 && (span_ends(line, SPAN("=09")) || span_ends(line, SPAN("=20")))) {
+        line.n -= 3;
+        n++;
+    }
+    return n;
+}
+
+static void scan_qp_line(struct mime_scan *m, struct span line)
+{
+    if (span_starts(line, SPAN("SPAM: ")))
+        return;
+    if (line.n > 79) /* with its LF; RFC 5322 allows 78 */
+        m->qp_long = true;
+    m->qp_bytes += line.n;
+    size_t escapes = 0;
+    for (size_t i = 0; i < line.n;) {
+        bool hit = is_needless_escape(line, i);
+        escapes += hit;
+        i += hit ? 3 : 1;
+    }
+    if (escapes)
+        m->qp_escapes += escapes - trailing_blanks(line);
+}
+
+static bool illegal_in_ascii(struct span line)
+{
+    for (size_t i = 0; i < line.n; i++)
+        if (line.p[i] == '\0' || line.p[i] == '\r' || (unsigned char)line.p[i] >= 0x80)
+            return true;
+    return false;
+}
+
+/* "&#x263A;": four upper-case digits. */
+static bool is_entity(struct span s, size_t i)
+{
+    if (i + 8 > s.n || memcmp(s.p + i, "&#x", 3) != 0 || s.p[i + 7] != ';')
+        return false;
+    for (size_t k = i + 3; k < i + 7; k++)
+        if (!ascii_isdigit(s.p[k]) && !(s.p[k] >= 'A' && s.p[k] <= 'F'))
+            return false;
+    return true;
+}
+
+static void scan_plain_line(struct mime_scan *m, struct span line)
+{
+    for (size_t i = 0; i < line.n;) {
+        bool entity = is_entity(line, i);
+        m->entities += entity;
+        m->plain_bytes += !entity;
+        i += entity ? 8 : 1;
+    }
+}
+
+static bool next_line(struct span *rest, struct span *line)
+{
+    if (!rest->n)
+        return false;
+    size_t lf = span_find(*rest, '\n'), end = lf == SIZE_MAX ? rest->n : lf + 1;
+    *line = span_sub(*rest, 0, end);
+    *rest = span_from(*rest, end);
+    return true;
+}
+
+static void scan_leaf(struct mime_scan *m, const struct part *v)
+{
+    bool plain = span_eq(v->type.type, SPAN("text/plain"));
+    bool html = span_eq(v->type.type, SPAN("text/html"));
+    bool qp = span_eq(v->cte, SPAN("quoted-printable"));
+    bool base64 =
+        span_eq(v->cte, SPAN("base64")) && !span_eq(v->type.type, SPAN("application/ics"));
+    bool ascii = plain && (!v->charset.p || span_eq(v->charset, SPAN("us-ascii")));
+    bool bare =
+        plain && (!v->cte.n || span_eq(v->cte, SPAN("7bit")) || span_eq(v->cte, SPAN("8bit")));
+    struct span rest = v->p->body, line;
+    while (next_line(&rest, &line)) {
+        if (qp)
+            scan_qp_line(m, line);
+        if (ascii && illegal_in_ascii(line))
+            m->ascii_illegal++;
+        if (bare)
+            scan_plain_line(m, line);
+        if (base64 && line.n > m->base64_length)
+            m->base64_length = line.n;
+    }
+    if (has(v->cd, "attachment"))
+        return;
+    size_t bytes = m->multipart_alternative ? v->p->body.n : 0;
+    if (html) {
+        m->html_bytes = bytes;
+        m->has_html = true;
+    } else if (plain) {
+        m->text_bytes = bytes;
+        m->has_text = true;
+    }
+}
+
+static struct mime_scan *scan(struct rules_ctx *c)
+{
+    struct eval_state *s = eval_state(c);
+    if (s->mime)
+        return s->mime;
+    struct mime_scan *m = s->mime = ARENA_NEW(c->a, struct mime_scan);
+    m->multipart_ratio = 1;
+    for (struct mime_part *p = c->mime->root; p; p = mime_next(p)) {
+        if (!p->type.n)
+            continue;
+        struct part v = look_at(c, p);
+        if (span_eq(v.type.type, SPAN("multipart/alternative")))
+            m->multipart_alternative = 1;
+        scan_header(c, m, &v);
+        if (p->leaf)
+            scan_leaf(m, &v);
+    }
+    if (m->qp_bytes) {
+        m->qp_ratio = (double)m->qp_escapes / (double)m->qp_bytes;
+        m->qp = (unsigned)m->qp_escapes; /* as SpamAssassin: the counter changes its meaning */
+    }
+    if (m->plain_bytes)
+        m->unicode_ratio = (double)m->entities / (double)m->plain_bytes;
+    if (m->multipart_alternative && m->has_text && m->has_html && m->html_bytes)
+        m->multipart_ratio = (double)m->text_bytes / (double)m->html_bytes;
+    return m;
+}
+
+/* --- the functions --- */
+
+static double check_for_mime(struct rules_ctx *c, const struct eval_call *call)
+{
+    const struct mime_scan *m = scan(c);
+    const struct {
+        const char *name;
+        bool value;
+    } flags[] = {
+        {"mime_base64_count", m->base64 > 0},
+        {"mime_base64_encoded_text", m->base64_text},
+        {"mime_body_html_count", m->html > 0},
+        {"mime_body_text_count", m->text > 0},
+        {"mime_attachment", m->attachment > 0},
+        {"mime_bad_iso_charset", m->bad_iso},
+        {"mime_missing_boundary", (c->mime->flags & MIME_UNBALANCED_BOUNDARY) != 0},
+        {"mime_multipart_alternative", m->multipart_alternative > 0},
+        {"mime_multipart_ratio", m->multipart_ratio != 0},
+        {"mime_qp_count", m->qp > 0},
+        {"mime_qp_long_line", m->qp_long},
+        {"mime_qp_ratio", m->qp_ratio != 0},
+        {"mime_qp_bytes", m->qp_bytes > 0},
+        {"mime_ascii_text_illegal", m->ascii_illegal > 0},
+        {"mime_text_unicode_ratio", m->unicode_ratio != 0},
+    };
+    for (size_t i = 0; i < sizeof flags / sizeof *flags; i++)
+        if (span_eq(eval_arg(call, 0), span_str(flags[i].name)))
+            return flags[i].value;
+    return 0;
+}
+
+static double check_for_mime_html(struct rules_ctx *c, const struct eval_call *call)
+{
+    (void)call;
+    return span_istarts(header_scalar(c, "Content-Type"), SPAN("text/html")) || scan(c)->html > 0;
+}
+
+static double check_for_mime_html_only(struct rules_ctx *c, const struct eval_call *call)
+{
+    (void)call;
+    if (span_istarts(header_scalar(c, "Content-Type"), SPAN("text/html")))
+        return 1;
+    return scan(c)->html > 0 && scan(c)->text == 0;
+}
+
+static double check_mime_multipart_ratio(struct rules_ctx *c, const struct eval_call *call)
+{
+    double v = scan(c)->multipart_ratio;
+    return v >= eval_number(call, 0, 0) && v < eval_number(call, 1, 0);
+}
+
+static double check_for_ascii_text_illegal(struct rules_ctx *c, const struct eval_call *call)
+{
+    (void)call;
+    return scan(c)->ascii_illegal > 0;
+}
+
+static double check_abundant_unicode_ratio(struct rules_ctx *c, const struct eval_call *call)
+{
+    return scan(c)->unicode_ratio >= eval_number(call, 0, 0);
+}
+
+static int prepare_ratio(struct arena *a, const struct conf *conf, struct eval_call *call,
+                         struct err *e)
+{
+    (void)a;
+    (void)conf;
+    return span_find(eval_arg(call, 0), '.') == SIZE_MAX ? err_set(e, "needs a ratio") : 0;
+}
+
+static double check_qp_ratio(struct rules_ctx *c, const struct eval_call *call)
+{
+    return scan(c)->qp_ratio >= eval_number(call, 0, 0);
+}
+
+static double check_base64_length(struct rules_ctx *c, const struct eval_call *call)
+{
+    double v = (double)scan(c)->base64_length;
+    return v >= eval_number(call, 0, 0) && (call->nargs < 2 || v <= eval_number(call, 1, 0));
+}
+
+static double check_for_faraway_charset(struct rules_ctx *c, const struct eval_call *call)
+{
+    (void)c;
+    (void)call;
+    return 0; /* ok_locales all */
+}
+
+static double check_msg_parse_flags(struct rules_ctx *c, const struct eval_call *call)
+{
+    static const struct {
+        const char *name;
+        unsigned flag;
+    } flags[] = {
+        {"missing_head_body_separator", MIME_MISSING_HEAD_BODY_SEPARATOR},
+        {"missing_mime_head_body_separator", MIME_MISSING_MIME_HEAD_BODY_SEPARATOR},
+        {"missing_mime_headers", MIME_MISSING_MIME_HEADERS},
+        {"mime_epilogue_exists", MIME_EPILOGUE_EXISTS},
+        {"truncated_header", MIME_TRUNCATED_HEADER},
+    };
+    struct span name = eval_arg(call, 0);
+    if (span_eq(name, SPAN("truncated_header")) && c->fetched_all && eval_state(c)->all_truncated)
+        return 1;
+    for (size_t i = 0; i < sizeof flags / sizeof *flags; i++)
+        if (span_eq(name, span_str(flags[i].name)))
+            return (c->mime->flags & flags[i].flag) != 0;
+    return 0;
+}
+
+static double check_ma_non_text(struct rules_ctx *c, const struct eval_call *call)
+{
+    (void)call;
+    for (struct mime_part *p = c->mime->root; p; p = mime_next(p)) {
+        if (!span_eq(p->type, SPAN("multipart/alternative")))
+            continue;
+        if (p->leaf)
+            return 1;
+        for (struct mime_part *k = p->child; k; k = k->next)
+            if (k->leaf && k->type.n && !span_ieq(k->type, SPAN("multipart/related")) &&
+                !span_ieq(k->type, SPAN("application/rtf")) &&
+                !span_istarts(k->type, SPAN("text/")))
+                return 1;
+    }
+    return 0;
+}
+
+/* --- upper case --- */
+
+bool charset_likes_capitals(struct span s)
+{
+    static const char *const parts[] = {"koi",          "jp",         "jis",   "euc",
+                                        "gb",           "big5",       "isoir", "cp1251",
+                                        "windows-1251", "georgianps", "pt154", "tis"};
+    for (size_t i = 0; i < s.n; i++)
+        if (!word_byte(s.p[i]) && s.p[i] != '-')
+            return false;
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+        if (span_isearch(s, span_str(parts[i])) != SIZE_MAX)
+            return true;
+    return false;
+}
+
+/* charset="x", else charset='x', else charset=x up to white space. */
+static struct span charset_of(struct span line)
+{
+    static const char *const forms[] = {"charset=\"", "charset='", "charset="};
+    static const char ends[] = {'"', '\'', ' '};
+    for (size_t f = 0; f < 3; f++) {
+        struct span form = span_str(forms[f]);
+        for (size_t at = 0;; at++) {
+            size_t found = span_isearch(span_from(line, at), form);
+            if (found == SIZE_MAX)
+                break;
+            at += found;
+            struct span v = span_from(line, at + form.n);
+            size_t n = 0;
+            while (n < v.n && v.p[n] != ends[f] && !(f == 2 && ascii_isspace(v.p[n])))
+                n++;
+            if (n > 0 && (f == 2 || n < v.n))
+                return span_sub(v, 0, n);
+        }
+    }
+    return SPAN_NONE;
+}
+
+static bool capitals_expected(struct rules_ctx *c)
+{
+    const struct mime_scan *m = scan(c);
+    struct span type = header_scalar(c, "Content-Type"), root = charset_of(type);
+    if (root.p && charset_likes_capitals(root))
+        return true;
+    for (size_t i = 0; i < m->ncharsets; i++) {
+        struct span rest = m->charsets[i], word;
+        while ((word = span_word(&rest, " \t\r\n\v\f")).p)
+            if (charset_likes_capitals(word))
+                return true;
+    }
+    return false;
+}
+
+/* \S\s+\S */
+static bool has_inner_space(struct span s)
+{
+    s = span_trim(s);
+    for (size_t i = 0; i < s.n; i++)
+        if (ascii_isspace(s.p[i]))
+            return true;
+    return false;
+}
+
+/* Two runs of 60 to 76 base64 characters, each followed by a space. */
+static bool starts_base64(struct span s)
+{
+    for (int i = 0; i < 2; i++) {
+        size_t n = 0;
+        while (n < s.n && (ascii_isalnum(s.p[n]) || strchr("+/=", s.p[n] ? s.p[n] : ' ')))
+            n++;
+        if (n < 60 || n > 76 || n == s.n || s.p[n] != ' ')
+            return false;
+        s = span_from(s, n + 1);
+    }
+    return true;
+}
+
+struct letters {
+    size_t all, lower, upper;
+};
+
+static void count_letters(struct span s, struct letters *l)
+{
+    l->all += s.n;
+    for (size_t i = 0; i < s.n; i++) {
+        if ((s.p[i] >= 'a' && s.p[i] <= 'z') || ascii_isdigit(s.p[i]))
+            l->lower++;
+        else if (s.p[i] >= 'A' && s.p[i] <= 'Z')
+            l->upper++;
+    }
+}
+
+/* Text shifted by ISO-2022-JP, from the first shift to the last one back, does not count. */
+static void count_line(struct span s, struct letters *l)
+{
+    size_t from = span_search(s, SPAN("\x1b$B")), to = SIZE_MAX;
+    for (size_t i = s.n; from != SIZE_MAX && to == SIZE_MAX && i-- > from + 3;)
+        if (starts_at(s, i, "\x1b(B"))
+            to = i + 3;
+    if (to == SIZE_MAX) {
+        count_letters(s, l);
+        return;
+    }
+    count_letters(span_sub(s, 0, from), l);
+    count_letters(span_from(s, to), l);
+}
+
+static double uppercase_of(struct rules_ctx *c)
+{
+    if (capitals_expected(c))
+        return 0;
+    struct letters l = {0};
+    for (size_t i = 0; i < c->text->body.n; i++) {
+        struct span line = c->text->body.v[i];
+        if (has_inner_space(line) && !starts_base64(line))
+            count_line(line, &l);
+    }
+    if (l.all < 200 || l.upper + l.lower == 0)
+        return 0;
+    return (double)l.upper / (double)(l.upper + l.lower) * 100;
+}
+
+static double check_for_uppercase(struct rules_ctx *c, const struct eval_call *call)
+{
+    struct mime_scan *m = scan(c);
+    if (!m->has_uppercase) {
+        m->uppercase = uppercase_of(c);
+        m->has_uppercase = true;
+    }
+    return m->uppercase > eval_number(call, 0, 0) && m->uppercase <= eval_number(call, 1, 0);
+}
+
+#define ROW(fn, ...)                                                                               \
+    {                                                                                              \
+#fn, "MIMEEval", fn, .types = EVAL_BODIES, __VA_ARGS__                                     \
+    }
+const struct eval_fn_def eval_mime[] = {
+    ROW(check_for_mime),
+    ROW(check_for_mime_html),
+    ROW(check_for_mime_html_only),
+    ROW(check_mime_multipart_ratio),
+    {"check_msg_parse_flags", "MIMEEval", check_msg_parse_flags, .types = EVAL_HEAD},
+    ROW(check_for_ascii_text_illegal),
+    ROW(check_abundant_unicode_ratio, .prepare = prepare_ratio),
+    ROW(check_qp_ratio),
+    ROW(check_for_faraway_charset),
+    ROW(check_for_uppercase),
+    ROW(check_ma_non_text),
+    ROW(check_base64_length),
+    {NULL},
+};

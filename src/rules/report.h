@@ -1,0 +1,72 @@
+/* What SpamAssassin writes about a message it judged: tags, X-Spam-* headers, the report, the
+ * wrapped message (semantics 10.2). Text is made from the message and its facts after rules_run;
+ * nothing here changes either. Results live in the arena, line ends are LF, and lines of a header
+ * are folded with LF TAB as SpamAssassin folds them; whoever puts them into a message with CRLF
+ * converts them. */
+#ifndef GATEHOUSE_RULES_REPORT_H
+#define GATEHOUSE_RULES_REPORT_H
+
+#include "message/message.h"
+#include "rules/ruleset.h"
+
+struct conf;
+
+/* What a report speaks about. The score and the verdict are the caller's, because a policy may ask
+ * for another threshold than the rule files. */
+struct report_on {
+    const struct conf *conf; /* ruleset_conf(rs) */
+    const struct message *m; /* judged: m->facts.rules.ran */
+    struct arena *arena;     /* where results go; the message's or a scratch one */
+    const char *hostname;    /* NULL: conf's report_hostname, else gethostname */
+    double score, required;
+    bool spam;
+};
+/* score, required and spam as the rules said. */
+struct report_on report_on(const struct conf *conf, const struct message *m, struct arena *a);
+
+/* One header field: name "X-Spam-Status", value folded, without final LF. */
+struct report_header {
+    struct span name, value;
+};
+/* The headers that the rule files ask for (add_header lines; SpamAssassin's defaults when there are
+ * none): X-Spam-Checker-Version, X-Spam-Flag (spam only), X-Spam-Level, X-Spam-Status and what else
+ * is configured, in order. */
+struct report_header *report_headers(const struct report_on *r, size_t *n);
+/* The same as text: "Name: value LF" for each. */
+struct span report_header_text(const struct report_on *r);
+
+/* Single values, unfolded. Status: "Yes, score=7.1 required=5.0 tests=A,B autolearn=no
+ * version=4.0.1". Level: one star a point, at most 50. Score: "7.1" as shown (a score that rounds
+ * up to the threshold without being spam is shown 0.1 below it). */
+struct span report_status(const struct report_on *r);
+struct span report_level(const struct report_on *r);
+struct span report_score(const struct report_on *r);
+/* MIMEDefang's X-Spam-Score: "8.039 (********) RULE,RULE": three decimals, names of the hits. */
+struct span report_mimedefang(const struct report_on *r);
+/* Folds "NAME: value" as SpamAssassin does (79 columns, after white space or a comma, LF TAB). */
+struct span report_fold(struct arena *a, struct span name, struct span value);
+
+/* The report template filled in, as `spamassassin -t` prints it after the message. */
+struct span report_text(const struct report_on *r);
+/* _SUMMARY_ (the table of points) and _REPORT_ (the "* " lines of X-Spam-Report). */
+struct span report_summary(const struct report_on *r);
+struct span report_lines(const struct report_on *r);
+
+/* Replaces the _TAGS_ of a template; unknown ones stay as they are. */
+struct span report_expand(const struct report_on *r, struct span template);
+
+/* The message in SpamAssassin's wrapping (report_safe 1 or 2): a new message that holds the report
+ * and the original, in the line ends of the original. boundary_seed: random bits for the boundary.
+ */
+struct span report_safe(const struct report_on *r, int report_safe, uint64_t boundary_seed);
+/* The message with new X-Spam-* headers in front and old ones gone (report_safe 0, or ham). */
+struct span report_marked(const struct report_on *r);
+
+/* The verdict text of auto-learning (semantics 9.3): "ham", "spam", "no", "disabled",
+ * "unavailable". Learning itself is done elsewhere. */
+const char *report_autolearn(const struct conf *conf, const struct rules_facts *facts);
+
+/* About 200 characters of the body (elements 1 to 3), as _PREVIEW_ shows them. */
+struct span report_preview(struct arena *a, const struct span *body, size_t n);
+
+#endif
