@@ -212,19 +212,6 @@ static double check_for_forged_yahoo_received_headers(struct rules_ctx *c,
              span_iends(header_scalar(c, "From:addr"), SPAN("@reply.yahoo.com")));
 }
 
-/* "from (webmailX.untd.com) (the same [ip]) by" */
-static bool from_untd(struct rules_ctx *c, struct span r)
-{
-    struct template_match m = {.line = r, .arena = c->a};
-    size_t at;
-    while (template_search(&m, "from $(wwebmail$W.untd.com$)w ($vW [$I]) by", &at, NULL)) {
-        if (span_eq(template_got(&m, 'w'), template_got(&m, 'v')))
-            return true;
-        m.line = span_from(m.line, at + 1);
-    }
-    return false;
-}
-
 static double check_for_forged_juno_received_headers(struct rules_ctx *c,
                                                      const struct eval_call *call)
 {

@@ -4,7 +4,7 @@
 #include "relays/ip_pattern.h"
 #include "rules/eval.h"
 
-/* "https:/*" (or also "http:" when plain), optional "user@", then d.d.d.d. */
+/* "https:" (or "http:", when plain), slashes, perhaps "user@", then d.d.d.d. */
 static bool is_ip_uri(struct span s, bool plain)
 {
     size_t at;
