@@ -254,6 +254,8 @@ static void text_report(struct buf *out, const struct judged *j)
         const struct skipped *s = &j->m->facts.skipped[i];
         buf_printf(out, "Not checked: %s: %.*s\n", s->check, SPAN_ARG(s->why));
     }
+    if (j->set->virus.enabled && virus_why_unscanned(v->state))
+        buf_printf(out, "Not checked: virus: %s\n", virus_why_unscanned(v->state));
     buf_char(out, '\n');
 }
 

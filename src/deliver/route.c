@@ -157,7 +157,7 @@ struct routes {
     struct route fallback;
 };
 
-static int check_entry(void *ctx, struct arena *a, struct textmap_entry *entry, struct err *why)
+int routes_line(void *ctx, struct arena *a, struct textmap_entry *entry, struct err *why)
 {
     (void)ctx;
     struct route *r = ARENA_NEW(a, struct route);
@@ -183,7 +183,7 @@ struct routes *routes_open(const struct route_settings *set, struct err *e)
         routes_free(r);
         return NULL;
     }
-    struct textmap_rules rules = {check_entry, report, NULL};
+    struct textmap_rules rules = {routes_line, report, NULL};
     if (set->file)
         r->map = textmap_open(set->file, &rules);
     return r;

@@ -49,4 +49,7 @@ const struct route *routes_find(const struct routes *r, struct span domain);
  * "lmtp:/run/lmtp". */
 struct span route_key(const struct route *r, struct span domain, struct arena *a);
 
+/* Checks one line of the file (smtp/textmap.h), for `gatehouse check`. */
+int routes_line(void *ctx, struct arena *arena, struct textmap_entry *e, struct err *why);
+
 #endif

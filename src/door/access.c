@@ -142,7 +142,7 @@ static bool key_sound(char tag, struct span key)
     return domain_valid(domain, true) || literal_valid(domain, NULL);
 }
 
-static int check_line(void *ctx, struct arena *arena, struct textmap_entry *e, struct err *why)
+int access_line(void *ctx, struct arena *arena, struct textmap_entry *e, struct err *why)
 {
     (void)ctx;
     struct span key = e->key;
@@ -294,7 +294,7 @@ struct access_rule access_recipient(const struct access *a, const struct lookup 
 struct access *access_open(const char *path)
 {
     struct access *a = xcalloc(1, sizeof *a);
-    struct textmap_rules rules = {check_line, map_report, NULL};
+    struct textmap_rules rules = {access_line, map_report, NULL};
     if (path)
         a->file = textmap_open(path, &rules);
     index_networks(a);
@@ -305,7 +305,7 @@ struct access *access_read(struct span text, const char *name,
                            void (*report)(void *ctx, const char *text), void *ctx)
 {
     struct access *a = xcalloc(1, sizeof *a);
-    struct textmap_rules rules = {check_line, report, ctx};
+    struct textmap_rules rules = {access_line, report, ctx};
     a->file = textmap_read(text, name, &rules);
     index_networks(a);
     return a;

@@ -15,6 +15,7 @@
 #define GATEHOUSE_DOOR_ACCESS_H
 
 #include "base/ip.h"
+#include "smtp/textmap.h"
 #include "door/domains.h"
 
 enum access_verb {
@@ -49,5 +50,8 @@ struct access_rule access_recipient(const struct access *a, const struct lookup 
 /* For tests and `gatehouse check`: the map from memory; report gets the bad lines. */
 struct access *access_read(struct span text, const char *name,
                            void (*report)(void *ctx, const char *text), void *ctx);
+
+/* Checks one line of the file (smtp/textmap.h), for `gatehouse check`. */
+int access_line(void *ctx, struct arena *arena, struct textmap_entry *e, struct err *why);
 
 #endif

@@ -79,7 +79,7 @@ static size_t entry_key(struct span text, char out[DOMAIN_KEY_SIZE + 1])
     return n ? n + dot : 0;
 }
 
-static int check_line(void *ctx, struct arena *arena, struct textmap_entry *e, struct err *why)
+int domains_line(void *ctx, struct arena *arena, struct textmap_entry *e, struct err *why)
 {
     (void)ctx;
     char key[DOMAIN_KEY_SIZE + 1];
@@ -107,7 +107,7 @@ struct domains *domains_open(const struct relay_settings *set)
             log_event(LOG_WARN, NULL, "bad-relay-domain", F_STR("domain", set->domains.v[i]));
     }
     if (set->domains_file) {
-        struct textmap_rules rules = {check_line, map_report, NULL};
+        struct textmap_rules rules = {domains_line, map_report, NULL};
         d->file = textmap_open(set->domains_file, &rules);
     }
     return d;

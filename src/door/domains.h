@@ -6,6 +6,7 @@
 #define GATEHOUSE_DOOR_DOMAINS_H
 
 #include "config/settings.h"
+#include "smtp/textmap.h"
 #include "smtp/path.h"
 
 struct domains;
@@ -40,5 +41,8 @@ size_t domain_key(struct span domain, char out[DOMAIN_KEY_SIZE]);
 
 /* Bad lines of a map go to the log. */
 void map_report(void *ctx, const char *text);
+
+/* Checks one line of the file (smtp/textmap.h), for `gatehouse check`. */
+int domains_line(void *ctx, struct arena *arena, struct textmap_entry *e, struct err *why);
 
 #endif

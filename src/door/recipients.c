@@ -27,7 +27,7 @@ struct recipients {
     size_t sets;
 };
 
-static int check_line(void *ctx, struct arena *arena, struct textmap_entry *e, struct err *why)
+int recipients_line(void *ctx, struct arena *arena, struct textmap_entry *e, struct err *why)
 {
     (void)ctx;
     struct smtp_path path;
@@ -57,7 +57,7 @@ struct recipients *recipients_open(const struct recipient_settings *set)
     struct recipients *r = xcalloc(1, sizeof *r);
     r->set = set;
     if (set->file) {
-        struct textmap_rules rules = {check_line, map_report, NULL};
+        struct textmap_rules rules = {recipients_line, map_report, NULL};
         r->file = textmap_open(set->file, &rules);
     }
     if (set->check == RCPT_CALLOUT) {

@@ -7,6 +7,7 @@
 #define GATEHOUSE_DOOR_RECIPIENTS_H
 
 #include "config/settings.h"
+#include "smtp/textmap.h"
 #include "door/domains.h"
 
 struct recipients;
@@ -35,5 +36,8 @@ void recipients_learn(struct recipients *r, struct span addr, enum recipient_ans
  * says yes to it is not asked about others until that answer is too old. */
 enum { PROBE_SIZE = 300 };
 bool recipients_probe(struct recipients *r, struct span domain, usec now, char probe[PROBE_SIZE]);
+
+/* Checks one line of the file (smtp/textmap.h), for `gatehouse check`. */
+int recipients_line(void *ctx, struct arena *arena, struct textmap_entry *e, struct err *why);
 
 #endif
