@@ -17,7 +17,7 @@ char *day_of(usec when, char out[DAY_SIZE])
     time_t s = (time_t)(when / USEC_PER_SEC);
     struct tm tm;
     if (!gmtime_r(&s, &tm) || strftime(out, DAY_SIZE, "%Y-%m-%d", &tm) == 0)
-        strcpy(out, "1970-01-01");
+        memcpy(out, "1970-01-01", sizeof "1970-01-01");
     return out;
 }
 
@@ -156,8 +156,13 @@ int sidecar_read(int dir, const char *id, struct arena *a, struct quarantine_ite
 
 static bool is_day(const char *name)
 {
-    int y, m, d, used = 0;
-    return sscanf(name, "%4d-%2d-%2d%n", &y, &m, &d, &used) == 3 && used == 10 && !name[used];
+    static const char form[] = "0000-00-00";
+    if (strlen(name) != sizeof form - 1)
+        return false;
+    for (size_t i = 0; form[i]; i++)
+        if (form[i] == '0' ? !ascii_isdigit(name[i]) : name[i] != form[i])
+            return false;
+    return true;
 }
 
 void days_each(int root, day_fn *fn, void *ctx)

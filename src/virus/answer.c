@@ -1,10 +1,9 @@
 #include "virus/clamd_private.h"
 
-/* PREFIX is "stream" for INSTREAM, "fd[N]" for FILDES. */
-static bool prefix_fits(struct span prefix)
+static bool prefix_fits(struct span prefix, bool stream)
 {
-    if (span_eq(prefix, SPAN("stream")))
-        return true;
+    if (stream)
+        return span_eq(prefix, SPAN("stream"));
     if (!span_starts(prefix, SPAN("fd[")) || !span_ends(prefix, SPAN("]")))
         return false;
     uint64_t number;
@@ -28,7 +27,7 @@ static enum clamd_verdict found_kind(struct span name)
     return CLAMD_FOUND;
 }
 
-struct clamd_answer clamd_answer_parse(struct span answer)
+struct clamd_answer clamd_answer_parse(struct span answer, bool stream)
 {
     struct clamd_answer odd = {CLAMD_ERROR, answer};
     if (!printable(answer))
@@ -43,7 +42,8 @@ struct clamd_answer clamd_answer_parse(struct span answer)
     }
     size_t colon = span_find(answer, ':');
     struct span rest = colon == SIZE_MAX ? SPAN_NONE : span_from(answer, colon + 1);
-    if (!rest.p || !prefix_fits(span_sub(answer, 0, colon)) || !span_starts(rest, SPAN(" ")))
+    if (!rest.p || !prefix_fits(span_sub(answer, 0, colon), stream) ||
+        !span_starts(rest, SPAN(" ")))
         return odd;
     rest = span_from(rest, 1);
     if (span_eq(rest, SPAN("OK")))

@@ -26,8 +26,9 @@ struct clamd_answer {
     enum clamd_verdict verdict;
     struct span text; /* signature name, or what it said; points into the answer */
 };
-/* One complete answer, without its terminating NUL. Only the exact form "PREFIX: OK" is clean. */
-struct clamd_answer clamd_answer_parse(struct span answer);
+/* One complete answer, without its terminating NUL. Only the exact form "PREFIX: OK" is clean;
+ * PREFIX is "stream" after INSTREAM, "fd[N]" after FILDES. */
+struct clamd_answer clamd_answer_parse(struct span answer, bool stream);
 
 /* "ClamAV 1.4.6/27000/Sun Nov 22 ..." to "1.4.6/27000"; absent when it is no such answer. */
 struct span clamd_version_parse(struct span answer);

@@ -81,11 +81,15 @@ void engine_give(struct engine *g, struct signatures *s)
 static uint64_t kilobytes_of(const char *file, const char *key)
 {
     char line[256];
-    unsigned long long kb = 0;
+    uint64_t kb = 0;
     FILE *f = fopen(file, "re");
-    while (f && fgets(line, sizeof line, f))
-        if (strncmp(line, key, strlen(key)) == 0)
-            sscanf(line + strlen(key), " %llu", &kb);
+    while (f && fgets(line, sizeof line, f)) {
+        struct span rest = span_str(line);
+        if (span_starts(rest, span_str(key))) {
+            rest = span_from(rest, strlen(key));
+            span_u64(span_word(&rest, " \t\n"), &kb);
+        }
+    }
     if (f)
         fclose(f);
     return kb;
@@ -366,6 +370,8 @@ bool virus_engine_possible(const struct virus_settings *s, struct err *why)
         err_set(why, "%s holds no signatures", s->database ? s->database : "virus.database");
         return false;
     }
-    /* Stays loaded until the process ends: it is the one that will fork the engine. */
-    return clam_open(&c, why) == 0;
+    if (clam_open(&c, why))
+        return false;
+    clam_close(&c);
+    return true;
 }

@@ -31,6 +31,7 @@ struct clam {
 };
 /* Loads the library; -1 and e when there is none that fits. */
 int clam_open(struct clam *c, struct err *e);
+void clam_close(struct clam *c);
 
 /* --- signatures.c: the set in force --- */
 

@@ -6,6 +6,13 @@
  */
 static const char *const names[] = {"libclamav.so.12", "libclamav.so.11"};
 
+void clam_close(struct clam *c)
+{
+    if (c->handle)
+        dlclose(c->handle);
+    c->handle = NULL;
+}
+
 int clam_open(struct clam *c, struct err *e)
 {
     *c = (struct clam){0};
@@ -35,8 +42,7 @@ int clam_open(struct clam *c, struct err *e)
     for (size_t i = 0; i < sizeof symbols / sizeof *symbols; i++) {
         void *f = dlsym(c->handle, symbols[i].name);
         if (!f) {
-            dlclose(c->handle);
-            c->handle = NULL;
+            clam_close(c);
             return err_set(e, "libclamav has no %s", symbols[i].name);
         }
         memcpy(symbols[i].slot, &f, sizeof f);

@@ -228,7 +228,7 @@ static void answered(void *ctx, const char *failure, struct span answer)
         return;
     }
     came_up(g);
-    struct clamd_answer a = clamd_answer_parse(answer);
+    struct clamd_answer a = clamd_answer_parse(answer, !s->fildes);
     switch (a.verdict) {
     case CLAMD_OK:
         finish(s, VIRUS_CLEAN, SPAN_NONE);

@@ -20,7 +20,7 @@ static struct arena *arena;
 static int setup(void **state)
 {
     (void)state;
-    strcpy(dir, "/tmp/gatehouse-record-XXXXXX");
+    snprintf(dir, sizeof dir, "/tmp/gatehouse-record-XXXXXX");
     assert_non_null(mkdtemp(dir));
     arena = arena_new(0);
     return log_open("/dev/null", LOG_TEXT, LOG_FAULT);
@@ -92,7 +92,7 @@ struct found {
 static bool remember(void *ctx, const struct record_row *row)
 {
     struct found *f = ctx;
-    strcpy(f->ids[f->n++], row->id);
+    memcpy(f->ids[f->n++], row->id, ID_SIZE);
     f->last = *row;
     return f->n < 64;
 }

@@ -21,7 +21,7 @@ static char dir[64], path[80];
 static int setup(void **state)
 {
     (void)state;
-    strcpy(dir, "/tmp/gatehouse-db-XXXXXX");
+    snprintf(dir, sizeof dir, "/tmp/gatehouse-db-XXXXXX");
     assert_non_null(mkdtemp(dir));
     snprintf(path, sizeof path, "%s/x.db", dir);
     return log_open("/dev/null", LOG_TEXT, LOG_FAULT);
