@@ -21,7 +21,7 @@ static bool ends_lines_with_crlf(struct span s)
     size_t lf = span_find(s, '\n');
     if (lf == SIZE_MAX)
         return false;
-    return (lf > 0 && s.p[lf - 1] == '\r') || (s.p[s.n - 1] == '\n' && s.p[s.n - 2] == '\r');
+    return (lf > 0 && s.p[lf - 1] == '\r') || span_ends(s, SPAN("\r\n"));
 }
 
 /* Before a multipart whose body begins with neither an empty line nor its boundary, an empty line

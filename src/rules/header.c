@@ -309,8 +309,22 @@ static void add_metadata(struct rules_ctx *c, const struct header_req *r, struct
         return;
     size_t n;
     struct span *v = header_list(c, sender ? "EnvelopeFrom:first:addr:host" : "From:addr:host", &n);
+    struct map seen = map_in(c->a);
+    size_t size = 0, at = 0;
+    for (size_t i = 0; i < n; i++) {
+        *map_at(&seen, v[i]) = c;
+        size += v[i].n + 1;
+    }
+    char *p = arena_raw(c->a, size + 1);
+    for (size_t i = 0; i < seen.n; i++) {
+        struct span host = arena_lower(c->a, seen.entries[i].key);
+        if (i > 0)
+            p[at++] = ' ';
+        memcpy(p + at, host.p, host.n);
+        at += host.n;
+    }
     if (n > 0)
-        push(c, out, arena_lower(c->a, v[0]));
+        push(c, out, span_of(p, at));
 }
 
 static void add_source(struct rules_ctx *c, const struct header_req *r, struct values *out)
@@ -382,11 +396,22 @@ static struct span squeezed(struct rules_ctx *c, struct span s)
     return span_of(p, n);
 }
 
+static bool is_ascii(struct span s)
+{
+    for (size_t i = 0; i < s.n; i++)
+        if ((unsigned char)s.p[i] >= 0x80)
+            return false;
+    return true;
+}
+
 static struct span display_name(struct rules_ctx *c, struct span phrase, bool raw)
 {
     if (raw)
         return phrase;
-    struct span s = mime_decode_words(c->a, phrase);
+    bool chars;
+    struct span s = mime_decode_words(
+        c->a,
+        is_ascii(phrase) ? phrase : mime_normalise(c->a, phrase, SPAN("UTF-8"), false, &chars));
     if (span_trim(s).n == 0)
         return s;
     s = squeezed(c, s);

@@ -136,8 +136,8 @@ struct span header_host_of(struct rules_ctx *c, struct span s, bool is_address)
 static struct span reverse_ip(struct arena *a, struct span s)
 {
     struct ip ip;
-    if (!ip_parse(s, &ip))
-        return s;
+    if (span_istarts(s, SPAN("IPv6:")) || !ip_parse(s, &ip))
+        return SPAN_NONE;
     if (ip_is4(&ip))
         return arena_printf(a, "%u.%u.%u.%u", ip.b[15], ip.b[14], ip.b[13], ip.b[12]);
     char *p = arena_raw(a, 64);
