@@ -525,6 +525,8 @@ static void on_reply(struct client *c, const struct smtp_reply *r)
         on_interruption(c, r);
         return;
     }
+    if (c->t)
+        c->t->heard = true;
     switch (c->state) {
     case GREETING:
     case EHLO:

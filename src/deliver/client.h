@@ -40,6 +40,7 @@ struct transaction {
     void *read_ctx;
     /* Results, one for each of rcpts. */
     struct answer *answers;
+    bool heard;      /* the server has answered to some of it */
     bool dsn_passed; /* the server speaks DSN: it will report success itself */
     bool damaged;    /* the bytes do not check out, nothing was delivered */
     bool sent_dot;   /* the final dot was sent: an unknown outcome may be a delivery */

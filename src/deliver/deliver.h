@@ -33,12 +33,12 @@ void deliver_gone(struct deliver *d, struct queue_msg *m);
 
 /* Operators: tries now whatever waits, forgetting that its destinations were unreachable. */
 void deliver_now(struct deliver *d, struct queue_msg *m);
-/* Gives up recipients as a refusal would (report to the sender, or hold). */
+/* After an operator's change of states: plans anew. */
 void deliver_changed(struct deliver *d, struct queue_msg *m);
 
 /* Would the next hop take this recipient? done is called once. */
-typedef void deliver_probed(void *ctx, enum {PROBE_OK, PROBE_NO, PROBE_LATER} answer,
-                            struct span text);
+enum probe_answer { PROBE_OK, PROBE_NO, PROBE_LATER };
+typedef void deliver_probed(void *ctx, enum probe_answer answer, struct span text);
 void deliver_probe(struct deliver *d, struct span addr, deliver_probed *done, void *ctx);
 
 /* Starts nothing new; what is in work gets DRAIN_GRACE to end. done is called when it has. */

@@ -45,7 +45,8 @@ struct conn {
     struct client *client;
     struct job *job;
     size_t target;
-    bool ready, plain; /* plain: TLS failed here, without it now */
+    bool ready, leaving;
+    bool plain; /* TLS failed here: without it now */
     uint64_t used;
     usec idle_since;
     char where[IP_TEXT_SIZE + 16];
@@ -65,6 +66,7 @@ struct dest {
     unsigned successes;
     unsigned fails;
     usec down_until; /* wall time; 0: up */
+    struct buf why;  /* it is down */
     /* addresses */
     struct target targets[TARGETS_MAX];
     size_t ntargets;
@@ -92,11 +94,12 @@ struct deliver {
     uv_timer_t timer, tick;
     /* destinations */
     struct dest *slots[DEST_SLOTS];
-    size_t ndests, nconns, njobs, ncarried, nreports;
+    size_t ndests, nconns, njobs, nreports, nresolving;
     bool starved; /* somebody waits for concurrency_total */
     struct arena *idle_arenas[16];
     size_t nidle_arenas;
-    bool draining, freed;
+    bool started, draining;
+    unsigned handles;
     uv_timer_t grace;
     void (*drained)(void *ctx);
     void *drained_ctx;
@@ -121,15 +124,21 @@ void job_answered(struct job *j);
 /* All its recipients get this answer. */
 void job_answer_all(struct job *j, enum answer_class class, struct span text);
 /* It was not tried: the destination is not to be reached until then. */
-void job_wait(struct job *j, usec until, struct span why);
+void job_wait(struct job *j, usec until, struct span why, bool tried);
 void deliver_reschedule(struct deliver *d, struct queue_msg *m);
 void maybe_drained(struct deliver *d);
+/* dest_tick, from the loop. */
+void deliver_tick_soon(struct deliver *d);
+/* Log and record. */
+void deliver_tell(struct deliver *d, const char *event, struct queue_msg *m, enum record_kind kind,
+                  struct span rcpt, struct span where, struct span text);
 
 /* dest.c */
 struct dest *dest_get(struct deliver *d, const struct route *r, struct span domain);
 void dest_add(struct dest *t, struct job *j, bool front);
 void dest_pump(struct dest *t);
 void dest_failed(struct dest *t, struct span why);
+void dest_still_down(struct dest *t);
 void dest_refused(struct dest *t, struct span why);
 void dest_tick(struct deliver *d);
 void dest_drain(struct deliver *d);

@@ -19,22 +19,28 @@ static void add_target(struct dest *t, const struct ip *ip, const char *host)
 static void resolved(struct dest *t)
 {
     t->resolving = false;
+    t->d->nresolving--;
     t->resolved = clock_mono();
     dest_pump(t);
+    maybe_drained(t->d);
 }
 
 static void failed(struct dest *t, const char *why)
 {
     t->resolving = false;
+    t->d->nresolving--;
     t->resolved = 0;
     dest_failed(t, span_str(why));
+    maybe_drained(t->d);
 }
 
 static void refused(struct dest *t, const char *why)
 {
     t->resolving = false;
+    t->d->nresolving--;
     t->resolved = 0;
     dest_refused(t, span_str(why));
+    maybe_drained(t->d);
 }
 
 /* --- configured hosts: by the system (hosts file, DNS) --- */
@@ -171,6 +177,7 @@ void dest_resolve(struct dest *t)
         return;
     }
     t->resolving = true;
+    t->d->nresolving++;
     t->temporary = false;
     if (!t->route.mx) {
         by_system(t);

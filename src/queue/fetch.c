@@ -1,6 +1,7 @@
 /* Reading messages back out of the journal. */
 #include <errno.h>
 #include <endian.h>
+#include <fcntl.h>
 #include <unistd.h>
 
 #include "queue/queue_private.h"
@@ -38,6 +39,13 @@ int64_t queue_read(struct queue *q, const struct queue_msg *m, uint64_t at, void
         return -1;
     }
     return read_up_to(m->segment->fd, to, n, m->at + RECORD_HEADER + m->meta_size + at);
+}
+
+int queue_descriptor(struct queue *q, const struct queue_msg *m, uint64_t *at)
+{
+    (void)q;
+    *at = m->at + RECORD_HEADER + m->meta_size;
+    return m->segment ? fcntl(m->segment->fd, F_DUPFD_CLOEXEC, 3) : -1;
 }
 
 int queue_fetch(struct queue *q, struct queue_msg *m, struct arena *a, size_t head_max,

@@ -178,8 +178,11 @@ int queue_meta(struct queue *q, struct queue_msg *m, struct arena *a, struct que
                struct err *e);
 /* Bytes of the message at an offset; how many, or -1. */
 int64_t queue_read(struct queue *q, const struct queue_msg *m, uint64_t at, void *to, size_t n);
-/* As both together, for the way to the next hop: one read when the message is small. *head are the
- * first bytes of the message, in the arena. */
+/* The file with the bytes, for other threads, and where they start; the caller closes it. -1: gone.
+ */
+int queue_descriptor(struct queue *q, const struct queue_msg *m, uint64_t *at);
+/* queue_meta and queue_read together, for the way to the next hop: one read when the message is
+ * small. *head are the first bytes of the message, in the arena. */
 int queue_fetch(struct queue *q, struct queue_msg *m, struct arena *a, size_t head_max,
                 struct queue_meta *meta, struct span *head, struct err *e);
 /* Running checksum of a message's bytes (start with 0), to compare with queue_meta.data_crc. */

@@ -1,0 +1,668 @@
+/* The way of a message through the deliveries: due, split by destination, carried, answered. */
+#include "deliver/deliver.h"
+
+#include <openssl/ssl.h>
+#include <stdlib.h>
+#include <sys/random.h>
+
+#include "base/log.h"
+#include "base/xalloc.h"
+#include "deliver/deliver_private.h"
+#include "tls/context.h"
+
+/* --- arenas of jobs --- */
+
+struct arena *arena_take(struct deliver *d)
+{
+    return d->nidle_arenas ? d->idle_arenas[--d->nidle_arenas] : arena_new(0);
+}
+
+void arena_give(struct deliver *d, struct arena *a)
+{
+    if (d->nidle_arenas == sizeof d->idle_arenas / sizeof *d->idle_arenas) {
+        arena_free(a);
+        return;
+    }
+    arena_reset(a);
+    d->idle_arenas[d->nidle_arenas++] = a;
+}
+
+/* --- time --- */
+
+static void on_timer(uv_timer_t *t);
+static void on_tick(uv_timer_t *t);
+
+static void arm(struct deliver *d)
+{
+    struct queue_msg *m = heap_first(d);
+    if (!m || d->draining) {
+        uv_timer_stop(&d->timer);
+        return;
+    }
+    usec wait = m->due - clock_wall();
+    uv_timer_start(&d->timer, on_timer, wait > 0 ? (uint64_t)(wait / 1000 + 1) : 0, 0);
+}
+
+/* Until then nothing is to be done for it: the earliest of its recipients' tries. */
+void deliver_reschedule(struct deliver *d, struct queue_msg *m)
+{
+    usec due = 0;
+    bool any = false;
+    for (uint32_t i = 0; i < m->nrcpts; i++) {
+        const struct queue_rcpt *r = &m->rcpts[i];
+        if (r->state != Q_WAITING || r->active)
+            continue;
+        if (!any || r->next < due)
+            due = r->next;
+        any = true;
+    }
+    if (any)
+        heap_put(d, m, due);
+    else
+        heap_remove(d, m);
+    arm(d);
+}
+
+/* --- jobs --- */
+
+static struct job *job_new(struct deliver *d, struct queue_msg *m)
+{
+    struct job *j = xcalloc(1, sizeof *j);
+    j->d = d;
+    j->m = m;
+    d->njobs++;
+    if (m)
+        m->in_work++;
+    return j;
+}
+
+void job_free(struct job *j)
+{
+    struct deliver *d = j->d;
+    struct queue_msg *m = j->m;
+    if (j->arena)
+        arena_give(d, j->arena);
+    free(j->rcpts);
+    free(j);
+    d->njobs--;
+    if (!m)
+        return;
+    m->in_work--;
+    if (m->open)
+        deliver_reschedule(d, m);
+    queue_settle(d->q, m);
+}
+
+static int64_t read_message(void *ctx, uint64_t at, void *to, size_t n)
+{
+    struct job *j = ctx;
+    if (at + n <= j->head.n || (at < j->head.n && j->head.n == j->m->size)) {
+        if (n > j->head.n - at)
+            n = (size_t)(j->head.n - at);
+        memcpy(to, j->head.p + at, n);
+        return (int64_t)n;
+    }
+    return queue_read(j->d->q, j->m, at, to, n);
+}
+
+/* Damage is found when it is too late to refuse: kept for the postmaster. */
+static void hold_damaged(struct job *j, const char *why)
+{
+    log_event(LOG_FAULT, j->m->id, "queue-damaged", F_STR("why", why));
+    struct queue_change c = {.state = Q_HELD, .last = clock_wall(), .reason = span_str(why)};
+    for (size_t i = 0; i < j->n; i++)
+        j->m->rcpts[j->rcpts[i]].active = false;
+    queue_change(j->d->q, j->m, j->rcpts, j->n, &c);
+    job_free(j);
+}
+
+bool job_load(struct job *j)
+{
+    struct err e = {0};
+    j->arena = arena_take(j->d);
+    size_t head = j->m->size <= FETCH_MAX ? FETCH_MAX : 0;
+    if (queue_fetch(j->d->q, j->m, j->arena, head, &j->meta, &j->head, &e) < 0) {
+        hold_damaged(j, e.text);
+        return false;
+    }
+    j->t = (struct transaction){
+        .arena = j->arena,
+        .env = &j->meta.env,
+        .rcpts = j->rcpts,
+        .nrcpts = j->n,
+        .size = j->m->size,
+        .crc = j->meta.data_crc,
+        .checksum = queue_crc,
+        .read = read_message,
+        .read_ctx = j,
+        .answers = arena_array(j->arena, j->n, sizeof(struct answer)),
+    };
+    return true;
+}
+
+void job_answer_all(struct job *j, enum answer_class class, struct span text)
+{
+    if (!j->m) {
+        j->t.answers = &(struct answer){class, text};
+        job_answered(j);
+        return;
+    }
+    text = arena_dup(j->arena, text);
+    for (size_t i = 0; i < j->n; i++)
+        j->t.answers[i] = (struct answer){class, text};
+    job_answered(j);
+}
+
+static void probe_answered(struct job *j, const struct answer *a)
+{
+    j->probed(j->probed_ctx,
+              a->class == ANSWER_OK     ? PROBE_OK
+              : a->class == ANSWER_PERM ? PROBE_NO
+                                        : PROBE_LATER,
+              a->text);
+    job_free(j);
+}
+
+/* --- what the next hop said --- */
+
+void deliver_tell(struct deliver *d, const char *event, struct queue_msg *m, enum record_kind kind,
+                  struct span rcpt, struct span where, struct span text)
+{
+    log_event(LOG_NOTE, m->id, event, F_SPAN("to", rcpt), F_SPAN("at", where),
+              F_SPAN("reply", text));
+    if (!d->rec)
+        return;
+    char id[ID_SIZE];
+    snprintf(id, sizeof id, "%.*s", ID_LEN, m->id);
+    struct record_event e = {
+        .id = id, .when = clock_wall(), .kind = kind, .rcpt = rcpt, .where = where, .text = text};
+    record_event(d->rec, &e);
+}
+
+static usec jitter(struct deliver *d, usec wait)
+{
+    return (usec)(deliver_random(d) % (uint64_t)(wait / 8 + 1));
+}
+
+/* Whether the time of a recipient is over with this failure. */
+static bool expired(const struct deliver *d, const struct queue_msg *m, usec now)
+{
+    return now - m->created >= d->set->queue.lifetime;
+}
+
+static void defer(struct job *j, uint32_t rcpt, struct span text, usec now)
+{
+    struct deliver *d = j->d;
+    struct queue_rcpt *r = &j->m->rcpts[rcpt];
+    usec wait = deliver_wait(&d->set->queue, r->tries + 1);
+    struct queue_change c = {.state = Q_WAITING,
+                             .next = now + wait + jitter(d, wait),
+                             .last = now,
+                             .tries = r->tries + 1,
+                             .warned = r->warned,
+                             .reason = text};
+    if (c.next > j->m->created + d->set->queue.lifetime)
+        c.next = j->m->created + d->set->queue.lifetime;
+    d->numbers.deferred++;
+    deliver_tell(d, "deferred", j->m, RECORD_DEFERRED, r->addr, j->where, text);
+    queue_change(d->q, j->m, &rcpt, 1, &c);
+}
+
+static void delivered(struct job *j, const uint32_t *rcpts, size_t n, struct span text, usec now)
+{
+    struct deliver *d = j->d;
+    struct queue_change c = {.state = Q_DELIVERED, .last = now, .reason = text};
+    struct failed *asked = arena_array(j->arena, n, sizeof *asked);
+    size_t nasked = 0;
+    for (size_t i = 0; i < n; i++) {
+        struct queue_rcpt *r = &j->m->rcpts[rcpts[i]];
+        c.tries = r->tries + 1;
+        d->numbers.delivered++;
+        deliver_tell(d, "delivered", j->m, RECORD_DELIVERED, r->addr, j->where, text);
+        if ((r->notify & NOTIFY_SUCCESS) && !j->t.dsn_passed)
+            asked[nasked++] = (struct failed){rcpts[i], text};
+    }
+    if (nasked)
+        outcome_notice(d, j->m, &j->meta, REPORT_RELAYED, asked, nasked, j->where);
+    queue_change(d->q, j->m, rcpts, n, &c);
+}
+
+static bool is_waiting(const struct job *j, size_t i)
+{
+    return j->m->rcpts[j->rcpts[i]].state == Q_WAITING;
+}
+
+/* Recipients with the same good answer are written down together. */
+static void note_delivered(struct job *j, usec now)
+{
+    uint32_t *some = arena_array(j->arena, j->n, sizeof *some);
+    for (size_t i = 0; i < j->n; i++) {
+        const struct answer *a = &j->t.answers[i];
+        size_t n = 0;
+        if (a->class != ANSWER_OK)
+            continue;
+        struct span text = a->text;
+        for (size_t k = i; k < j->n; k++) {
+            struct answer *b = &j->t.answers[k];
+            if (b->class == ANSWER_OK && span_eq(b->text, text)) {
+                some[n++] = j->rcpts[k];
+                b->class = ANSWER_NONE;
+            }
+        }
+        delivered(j, some, n, text, now);
+    }
+}
+
+void job_answered(struct job *j)
+{
+    struct deliver *d = j->d;
+    if (!j->m) {
+        probe_answered(j, &j->t.answers[0]);
+        return;
+    }
+    if (j->t.damaged) {
+        hold_damaged(j, "450 4.3.0 the queued message is damaged");
+        maybe_drained(d);
+        return;
+    }
+    usec now = clock_wall();
+    struct failed *failed = arena_array(j->arena, j->n, sizeof *failed);
+    size_t nfailed = 0;
+    for (size_t i = 0; i < j->n; i++) {
+        const struct answer *a = &j->t.answers[i];
+        if (a->class == ANSWER_PERM && is_waiting(j, i)) {
+            failed[nfailed++] = (struct failed){j->rcpts[i], a->text};
+            continue; /* stays active until the report is safe */
+        }
+        j->m->rcpts[j->rcpts[i]].active = false;
+        if (a->class == ANSWER_TEMP && is_waiting(j, i))
+            defer(j, j->rcpts[i], a->text, now);
+    }
+    note_delivered(j, now);
+    if (nfailed)
+        outcome_failed(d, j->m, &j->meta, failed, nfailed, j->where);
+    job_free(j);
+    maybe_drained(d);
+}
+
+void job_wait(struct job *j, usec until, struct span why, bool tried)
+{
+    struct deliver *d = j->d;
+    if (!j->m) {
+        struct answer a = {ANSWER_TEMP, why};
+        probe_answered(j, &a);
+        return;
+    }
+    usec most = j->m->created + d->set->queue.lifetime;
+    for (size_t i = 0; i < j->n; i++) {
+        struct queue_rcpt *r = &j->m->rcpts[j->rcpts[i]];
+        usec next = until + (usec)(deliver_random(d) % (uint64_t)USEC_PER_SEC);
+        r->active = false;
+        if (tried) {
+            r->tries++;
+            r->last = clock_wall();
+        }
+        queue_wait(d->q, j->m, j->rcpts[i], next < most ? next : most, why);
+    }
+    job_free(j);
+}
+
+/* --- due --- */
+
+static bool ready(const struct queue_rcpt *r, usec now)
+{
+    return r->state == Q_WAITING && !r->active && r->next <= now;
+}
+
+static void line_up(struct deliver *d, struct queue_msg *m, struct dest *t, const uint32_t *v,
+                    size_t n)
+{
+    size_t most = d->set->queue.recipients_per_delivery;
+    while (n) {
+        size_t part = n < most ? n : most;
+        struct job *j = job_new(d, m);
+        j->rcpts = xmalloc(part * sizeof *v);
+        memcpy(j->rcpts, v, part * sizeof *v);
+        j->n = part;
+        dest_add(t, j, false);
+        v += part;
+        n -= part;
+    }
+}
+
+/* error: routes answer at once. */
+static void refuse_by_route(struct deliver *d, struct queue_msg *m, struct span reply,
+                            const uint32_t *v, size_t n)
+{
+    struct job *j = job_new(d, m);
+    j->rcpts = xmalloc(n * sizeof *v);
+    memcpy(j->rcpts, v, n * sizeof *v);
+    j->n = n;
+    if (!job_load(j))
+        return;
+    j->where = SPAN("route");
+    job_answer_all(j, reply.p[0] == '4' ? ANSWER_TEMP : ANSWER_PERM, reply);
+}
+
+/* Recipients whose time is over, and the warning that they still wait. */
+static void check_age(struct deliver *d, struct queue_msg *m, usec now)
+{
+    const struct queue_settings *s = &d->set->queue;
+    bool over = expired(d, m, now);
+    bool late = s->delay_warning > 0 && now - m->created >= s->delay_warning;
+    if (!over && !late)
+        return;
+    struct arena *a = arena_take(d);
+    struct failed *v = arena_array(a, m->nrcpts, sizeof *v);
+    size_t n = 0;
+    for (uint32_t i = 0; i < m->nrcpts; i++) {
+        struct queue_rcpt *r = &m->rcpts[i];
+        /* Each is tried at least once, however long the gateway was away. */
+        if (!ready(r, now) || r->tries == 0 || (!over && r->warned))
+            continue;
+        struct span said =
+            r->reason ? span_str(r->reason) : SPAN("450 4.4.7 not delivered in time");
+        v[n++] = (struct failed){i, arena_dup(a, said)};
+        r->warned = true;
+    }
+    struct queue_meta meta;
+    struct err e;
+    if (n && queue_meta(d->q, m, a, &meta, &e) == 0) {
+        for (size_t i = 0; over && i < n; i++)
+            m->rcpts[v[i].rcpt].active = true;
+        if (over)
+            outcome_failed(d, m, &meta, v, n, SPAN_NONE);
+        else
+            outcome_notice(d, m, &meta, REPORT_DELAYED, v, n, SPAN_NONE);
+    }
+    arena_give(d, a);
+}
+
+/* Splits what is due by destination. */
+static void split(struct deliver *d, struct queue_msg *m, struct arena *a, usec now)
+{
+    struct dest **touched = arena_array(a, m->nrcpts, sizeof *touched);
+    uint32_t *some = arena_array(a, m->nrcpts, sizeof *some);
+    size_t ntouched = 0;
+    for (uint32_t i = 0; i < m->nrcpts && m->open; i++) {
+        if (!ready(&m->rcpts[i], now))
+            continue;
+        struct span domain = addr_domain(a, m->rcpts[i].addr);
+        const struct route *route = routes_find(d->routes, domain);
+        if (!route) {
+            queue_wait(d->q, m, i, now + 30 * USEC_PER_SEC,
+                       SPAN("450 4.3.5 the file of mail routes can't be read"));
+            continue;
+        }
+        struct span key = route_key(route, domain, a);
+        size_t n = 0;
+        for (uint32_t k = i; k < m->nrcpts; k++) {
+            if (!ready(&m->rcpts[k], now))
+                continue;
+            struct span other = addr_domain(a, m->rcpts[k].addr);
+            const struct route *its =
+                span_eq(other, domain) ? route : routes_find(d->routes, other);
+            if (its && its->kind == route->kind && span_eq(route_key(its, other, a), key) &&
+                (its->kind != ROUTE_ERROR || its == route)) {
+                some[n++] = k;
+                m->rcpts[k].active = true;
+            }
+        }
+        if (route->kind == ROUTE_ERROR) {
+            refuse_by_route(d, m, route->reply, some, n);
+            continue;
+        }
+        struct dest *t = dest_get(d, route, domain);
+        line_up(d, m, t, some, n);
+        touched[ntouched++] = t;
+    }
+    for (size_t i = 0; i < ntouched; i++) {
+        if (touched[i]->down_until > now)
+            dest_still_down(touched[i]);
+        else
+            dest_pump(touched[i]);
+    }
+}
+
+static void due(struct deliver *d, struct queue_msg *m)
+{
+    usec now = clock_wall();
+    heap_remove(d, m);
+    if (d->draining)
+        return;
+    if (!queue_writable(d->q)) {
+        heap_put(d, m, now + USEC_PER_SEC);
+        return;
+    }
+    struct arena *a = arena_take(d);
+    m->in_work++;
+    check_age(d, m, now);
+    split(d, m, a, now);
+    m->in_work--;
+    arena_give(d, a);
+    if (m->open)
+        deliver_reschedule(d, m);
+    queue_settle(d->q, m);
+}
+
+static void on_timer(uv_timer_t *t)
+{
+    struct deliver *d = t->data;
+    usec now = clock_wall();
+    /* A turn takes a bounded number: the loop has other work too. */
+    for (int i = 0; i < 1000; i++) {
+        struct queue_msg *m = heap_first(d);
+        if (!m || m->due > now)
+            break;
+        due(d, m);
+    }
+    arm(d);
+}
+
+static void on_tick(uv_timer_t *t)
+{
+    struct deliver *d = t->data;
+    routes_refresh(d->routes);
+    dest_tick(d);
+}
+
+void deliver_tick_soon(struct deliver *d)
+{
+    if (!d->draining)
+        uv_timer_start(&d->tick, on_tick, 0, TICK_MS);
+}
+
+/* --- from outside --- */
+
+void deliver_message(struct deliver *d, struct queue_msg *m)
+{
+    usec now = clock_wall();
+    for (uint32_t i = 0; i < m->nrcpts; i++) {
+        if (ready(&m->rcpts[i], now) && !d->draining && m->rcpts[i].tries == 0 && m->nrcpts < 50 &&
+            d->started) {
+            due(d, m);
+            return;
+        }
+    }
+    deliver_reschedule(d, m);
+}
+
+void deliver_gone(struct deliver *d, struct queue_msg *m)
+{
+    heap_remove(d, m);
+}
+
+void deliver_changed(struct deliver *d, struct queue_msg *m)
+{
+    deliver_reschedule(d, m);
+}
+
+void deliver_now(struct deliver *d, struct queue_msg *m)
+{
+    struct arena *a = arena_take(d);
+    usec now = clock_wall();
+    for (uint32_t i = 0; i < m->nrcpts; i++) {
+        struct queue_rcpt *r = &m->rcpts[i];
+        if (r->state != Q_WAITING || r->active)
+            continue;
+        r->next = now;
+        struct span domain = addr_domain(a, r->addr);
+        const struct route *route = routes_find(d->routes, domain);
+        if (route && route->kind != ROUTE_ERROR)
+            dest_forget_down(dest_get(d, route, domain));
+    }
+    arena_give(d, a);
+    deliver_reschedule(d, m);
+}
+
+static bool probe_without_asking(struct deliver *d, const struct route *r, deliver_probed *done,
+                                 void *ctx)
+{
+    if (d->draining)
+        done(ctx, PROBE_LATER, SPAN("450 4.3.2 the gateway is shutting down"));
+    else if (!r)
+        done(ctx, PROBE_LATER, SPAN("450 4.3.5 the file of mail routes can't be read"));
+    else if (r->kind == ROUTE_ERROR)
+        done(ctx, r->reply.p[0] == '4' ? PROBE_LATER : PROBE_NO, r->reply);
+    else if (r->kind == ROUTE_MAILDIR)
+        done(ctx, PROBE_OK, SPAN("250 2.1.5 delivered here"));
+    else
+        return false;
+    return true;
+}
+
+void deliver_probe(struct deliver *d, struct span addr, deliver_probed *done, void *ctx)
+{
+    struct arena *a = arena_take(d);
+    struct span domain = addr_domain(a, addr);
+    const struct route *route = routes_find(d->routes, domain);
+    if (probe_without_asking(d, route, done, ctx)) {
+        arena_give(d, a);
+        return;
+    }
+    struct dest *t = dest_get(d, route, domain);
+    struct job *j = job_new(d, NULL);
+    j->arena = a;
+    j->probed = done;
+    j->probed_ctx = ctx;
+    struct envelope *env = ARENA_NEW(a, struct envelope);
+    env->rcpts = ARENA_NEW(a, struct rcpt);
+    env->rcpts[0].addr = arena_dup(a, addr);
+    env->nrcpts = 1;
+    j->rcpts = xcalloc(1, sizeof *j->rcpts);
+    j->n = 1;
+    j->t = (struct transaction){.arena = a,
+                                .env = env,
+                                .rcpts = j->rcpts,
+                                .nrcpts = 1,
+                                .probe = true,
+                                .answers = ARENA_NEW(a, struct answer)};
+    dest_add(t, j, true);
+    if (t->down_until > clock_wall())
+        dest_still_down(t);
+    else
+        dest_pump(t);
+}
+
+/* --- begin and end --- */
+
+static int open_tls(struct deliver *d, struct err *e)
+{
+    if (d->set->queue.tls == DTLS_NONE)
+        return 0;
+    enum tls_demand demand = d->set->queue.tls == DTLS_REQUIRED ? TLS_VERIFIED : TLS_OPPORTUNISTIC;
+    d->tls = tls_client_context(&d->set->tls, demand, e);
+    return d->tls ? 0 : -1;
+}
+
+struct deliver *deliver_new(uv_loop_t *loop, const struct settings *set, struct record *rec,
+                            struct quarantine *qua, struct dns *dns, struct err *e)
+{
+    struct deliver *d = xcalloc(1, sizeof *d);
+    *d = (struct deliver){.loop = loop, .set = set, .rec = rec, .qua = qua, .dns = dns};
+    d->routes = routes_open(&set->routes, e);
+    if (!d->routes || open_tls(d, e) < 0) {
+        routes_free(d->routes);
+        free(d);
+        return NULL;
+    }
+    if (getrandom(&d->seed, sizeof d->seed, 0) < 0)
+        d->seed = (uint64_t)clock_wall();
+    d->timer.data = d->tick.data = d->grace.data = d;
+    uv_timer_init(loop, &d->timer);
+    uv_timer_init(loop, &d->tick);
+    uv_timer_init(loop, &d->grace);
+    uv_unref((uv_handle_t *)&d->tick);
+    return d;
+}
+
+void deliver_attach(struct deliver *d, struct queue *q)
+{
+    d->q = q;
+    d->started = true;
+    uv_timer_start(&d->tick, on_tick, TICK_MS, TICK_MS);
+    arm(d);
+}
+
+static void closed(uv_handle_t *h)
+{
+    struct deliver *d = h->data;
+    if (--d->handles == 0)
+        free(d);
+}
+
+void deliver_free(struct deliver *d)
+{
+    if (!d)
+        return;
+    dest_free_all(d);
+    while (d->nidle_arenas)
+        arena_free(d->idle_arenas[--d->nidle_arenas]);
+    free(d->heap);
+    routes_free(d->routes);
+    SSL_CTX_free(d->tls);
+    d->handles = 3;
+    uv_close((uv_handle_t *)&d->timer, closed);
+    uv_close((uv_handle_t *)&d->tick, closed);
+    uv_close((uv_handle_t *)&d->grace, closed);
+}
+
+void maybe_drained(struct deliver *d)
+{
+    if (!d->draining || !d->drained || d->njobs || d->nconns || d->nreports || d->nresolving)
+        return;
+    void (*done)(void *) = d->drained;
+    d->drained = NULL;
+    uv_timer_stop(&d->grace);
+    done(d->drained_ctx);
+}
+
+static void on_grace(uv_timer_t *t)
+{
+    struct deliver *d = t->data;
+    dest_abort_all(d);
+    maybe_drained(d);
+}
+
+void deliver_drain(struct deliver *d, void (*done)(void *ctx), void *ctx)
+{
+    d->draining = true;
+    d->drained = done;
+    d->drained_ctx = ctx;
+    uv_timer_stop(&d->timer);
+    uv_timer_stop(&d->tick);
+    uv_timer_start(&d->grace, on_grace, (uint64_t)(DELIVER_DRAIN_GRACE / 1000), 0);
+    dest_drain(d);
+    maybe_drained(d);
+}
+
+struct deliver_numbers deliver_numbers(const struct deliver *d)
+{
+    struct deliver_numbers n = d->numbers;
+    n.destinations = d->ndests;
+    usec now = clock_wall();
+    for (size_t i = 0; i < DEST_SLOTS; i++)
+        for (const struct dest *t = d->slots[i]; t; t = t->next)
+            n.down += t->down_until > now;
+    return n;
+}
