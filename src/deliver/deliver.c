@@ -656,6 +656,11 @@ void deliver_drain(struct deliver *d, void (*done)(void *ctx), void *ctx)
     maybe_drained(d);
 }
 
+const struct routes *deliver_routes(const struct deliver *d)
+{
+    return d->routes;
+}
+
 struct deliver_numbers deliver_numbers(const struct deliver *d)
 {
     struct deliver_numbers n = d->numbers;

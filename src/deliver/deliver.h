@@ -45,6 +45,9 @@ void deliver_probe(struct deliver *d, struct span addr, deliver_probed *done, vo
 #define DELIVER_DRAIN_GRACE ((usec)5 * USEC_PER_SEC)
 void deliver_drain(struct deliver *d, void (*done)(void *ctx), void *ctx);
 
+struct routes;
+const struct routes *deliver_routes(const struct deliver *d);
+
 struct deliver_numbers {
     uint64_t delivered, deferred, failed, connections, destinations, down;
 };

@@ -13,7 +13,7 @@ static void add_target(struct dest *t, const struct ip *ip, const char *host)
         return;
     struct target *to = &t->targets[t->ntargets++];
     *to = (struct target){.ip = *ip, .port = t->route.port};
-    snprintf(to->host, sizeof to->host, "%s", host);
+    memmove(to->host, host, strnlen(host, sizeof to->host - 1));
 }
 
 static void resolved(struct dest *t)

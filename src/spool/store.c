@@ -1,0 +1,238 @@
+/* From a decision to stable storage. */
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/xalloc.h"
+#include "spool/spool_private.h"
+#include "verdict/verdict.h"
+
+static bool to_queue(const struct group *g)
+{
+    return g->outcome == OUT_ACCEPT || g->outcome == OUT_TAG || g->outcome == OUT_CLEAN;
+}
+
+/* A refusal after the promise would be backscatter: the message is kept instead. */
+static bool to_quarantine(const struct storing *s, const struct group *g)
+{
+    return g->outcome == OUT_HOLD || (g->outcome == OUT_REJECT && s->promised);
+}
+
+/* --- record --- */
+
+static void record_it(struct storing *s)
+{
+    const struct scan_result *r = &s->result;
+    if (!s->sp->record)
+        return;
+    struct record_group *g = arena_array(s->arena, r->ngroups + 1, sizeof *g);
+    for (size_t i = 0; i < r->ngroups; i++) {
+        const struct group *from = &r->groups[i];
+        enum outcome out = to_quarantine(s, from) ? OUT_HOLD : from->outcome;
+        g[i] = (struct record_group){.outcome = outcome_name(out),
+                                     .policy = from->policy,
+                                     .reason = from->reason,
+                                     .detail = from->detail,
+                                     .reply = s->promised ? SPAN_NONE : from->reply,
+                                     .unscanned = from->unscanned,
+                                     .rcpts = from->rcpts,
+                                     .nrcpts = from->nrcpts};
+    }
+    struct record_entry e = {.id = s->req.id,
+                             .received = s->req.received,
+                             .size = s->size,
+                             .peer = &s->req.peer,
+                             .env = &s->req.env,
+                             .score = r->score,
+                             .required = r->required,
+                             .virus = r->virus,
+                             .subject = r->subject,
+                             .header_from = r->header_from,
+                             .message_id = r->message_id,
+                             .receipt = r->receipt,
+                             .micros = r->micros,
+                             .groups = g,
+                             .ngroups = r->ngroups};
+    record_add(s->sp->record, &e);
+}
+
+static void over(struct storing *s, enum store_code code, const char *why)
+{
+    struct spool *sp = s->sp;
+    if (code == STORE_OK && s->scanned)
+        record_it(s);
+    s->done(s, code, why);
+    if (s->fd >= 0)
+        close(s->fd);
+    spool_arena_give(sp, s->arena);
+    free(s);
+    sp->storing--;
+    spool_maybe_done(sp);
+}
+
+/* --- queue --- */
+
+static void on_queued(void *ctx, enum queue_result r, const char *why)
+{
+    over(ctx, r == QUEUE_OK ? STORE_OK : r == QUEUE_FULL ? STORE_FULL : STORE_FAILED, why);
+}
+
+/* The envelope for some of the recipients. */
+static struct envelope some(struct arena *a, const struct envelope *env, const uint32_t *rcpts,
+                            size_t n)
+{
+    struct envelope out = *env;
+    out.rcpts = arena_array(a, n, sizeof *out.rcpts);
+    out.nrcpts = out.cap = n;
+    for (size_t i = 0; i < n; i++)
+        out.rcpts[i] = env->rcpts[rcpts[i]];
+    return out;
+}
+
+static struct queue_new *add_new(struct storing *s)
+{
+    struct queue_new *v = &s->v[s->n];
+    char *id = arena_raw(s->arena, QUEUE_ID_SIZE);
+    *v = (struct queue_new){.id = queue_id(id, s->req.id, s->part + s->n),
+                            .created = s->req.received,
+                            .env = s->req.env,
+                            .peer = s->req.peer,
+                            .fd = s->fd,
+                            .fd_size = s->size};
+    s->n++;
+    return v;
+}
+
+static void queue_groups(struct storing *s)
+{
+    struct err e;
+    s->v = arena_array(s->arena, s->result.ngroups + 1, sizeof *s->v);
+    for (size_t i = 0; i < s->result.ngroups; i++) {
+        struct group *g = &s->result.groups[i];
+        if (!to_queue(g) || g->nrcpts == 0)
+            continue;
+        if (splices_sort(&g->edits, s->size, &e) < 0) {
+            over(s, STORE_FAILED, e.text);
+            return;
+        }
+        struct queue_new *v = add_new(s);
+        v->env = some(s->arena, &s->req.env, g->rcpts, g->nrcpts);
+        v->edits = g->edits;
+        v->flags = g->outcome == OUT_TAG ? QUEUE_NO_BOUNCE : 0;
+    }
+    if (s->n)
+        queue_put(s->sp->queue, s->v, s->n, s->replaces, on_queued, s);
+    else
+        over(s, STORE_OK, "");
+}
+
+/* --- quarantine --- */
+
+static void next_hold(struct storing *s);
+
+static void on_held(void *ctx, int result, const struct err *e)
+{
+    struct storing *s = ctx;
+    if (result < 0) {
+        bool full = e && (e->sys == ENOSPC || e->sys == EDQUOT);
+        over(s, full ? STORE_FULL : STORE_FAILED, e ? e->text : "the quarantine does not take it");
+        return;
+    }
+    s->next_group++;
+    next_hold(s);
+}
+
+static void next_hold(struct storing *s)
+{
+    const struct scan_result *r = &s->result;
+    while (s->next_group < r->ngroups && !to_quarantine(s, &r->groups[s->next_group]))
+        s->next_group++;
+    if (s->next_group == r->ngroups) {
+        queue_groups(s);
+        return;
+    }
+    const struct group *g = &r->groups[s->next_group];
+    if (!s->sp->quarantine) {
+        over(s, STORE_FAILED, "there is no quarantine");
+        return;
+    }
+    struct quarantine_hold h = {.id = s->req.id,
+                                .received = s->req.received,
+                                .peer = &s->req.peer,
+                                .env = &s->req.env,
+                                .rcpts = g->rcpts,
+                                .nrcpts = g->nrcpts,
+                                .policy = g->policy,
+                                .reason = g->reason,
+                                .detail = g->detail,
+                                .score = r->score,
+                                .virus = r->virus,
+                                .subject = r->subject,
+                                .header_from = r->header_from,
+                                .message_id = r->message_id};
+    quarantine_hold_async(s->sp->quarantine, &s->sp->loop, &h, s->fd, on_held, s);
+}
+
+void storing_start(struct storing *s)
+{
+    s->sp->storing++;
+    if (s->scanned) {
+        next_hold(s);
+        return;
+    }
+    s->v = arena_array(s->arena, 1, sizeof *s->v);
+    add_new(s)->flags = QUEUE_UNSCANNED;
+    queue_put(s->sp->queue, s->v, s->n, NULL, on_queued, s);
+}
+
+/* --- requests of the door --- */
+
+static void answer_door(struct storing *s, enum store_code code, const char *why)
+{
+    struct peer_link *to = spool_peer(s->sp, s->link);
+    if (code != STORE_OK)
+        log_event(LOG_WARN, s->req.id, "store-failed", F_STR("why", why));
+    if (!to)
+        return; /* that door is gone, and the sender with it: it will send again */
+    struct store_result r = {code, span_str(why)};
+    struct buf b = {0};
+    store_result_encode(&b, &r);
+    link_send(to->link, FRAME_STORE_RESULT, s->tag, buf_span(&b), -1);
+    buf_free(&b);
+}
+
+/* The door and the scanner may have been taken over: what they say about recipients is checked. */
+static bool sane(const struct storing *s)
+{
+    size_t n = s->req.env.nrcpts;
+    for (size_t i = 0; i < s->result.ngroups; i++)
+        for (size_t k = 0; k < s->result.groups[i].nrcpts; k++)
+            if (s->result.groups[i].rcpts[k] >= n)
+                return false;
+    return n > 0 && id_valid(span_str(s->req.id));
+}
+
+void store_request(struct spool *sp, struct link *from, uint64_t serial, uint64_t tag,
+                   struct span payload, int fd)
+{
+    (void)from;
+    struct storing *s = xcalloc(1, sizeof *s);
+    *s = (struct storing){
+        .sp = sp, .arena = spool_arena(sp), .fd = fd, .done = answer_door, .link = serial, .tag = tag};
+    struct store_request r = {0};
+    struct stat st;
+    bool ok = store_request_decode(payload, s->arena, &r) && fd >= 0 && fstat(fd, &st) == 0 &&
+              S_ISREG(st.st_mode);
+    s->req = r.req;
+    s->result = r.result;
+    s->scanned = r.scanned;
+    s->size = ok ? (uint64_t)st.st_size : 0;
+    if (!ok || !sane(s)) {
+        sp->storing++;
+        over(s, STORE_FAILED, "the request can't be read");
+        return;
+    }
+    storing_start(s);
+}
