@@ -1,9 +1,11 @@
-/* The operators' socket. A request is one line of JSON, the answer a stream of lines; the last one is
+/* The operators' socket. A request is one line of JSON, the answer a stream of lines; the last one
+ * is
  * {"done":true,...} or {"error":"..."}.
  *
  *   {"command":"status"}
  *   {"command":"queue","action":"list","filter":{...}}               one line a message
- *   {"command":"queue","action":"show","id":ID,"message":bool}       message: lines {"bytes":base64}
+ *   {"command":"queue","action":"show","id":ID,"message":bool}       message: lines
+ * {"bytes":base64}
  *   {"command":"queue","action":"retry|hold|release|delete","filter":{...},"by":WHO}
  *   {"command":"quarantine","action":"release","id":ID,"recipients":[...],"by":WHO}
  *   {"command":"quarantine","action":"delete","ids":[...],"by":WHO}
@@ -25,8 +27,9 @@
 enum { REQUEST_MAX = 1 << 20, OPERATORS_MAX = 32, ROWS_A_STEP = 200, BYTES_A_LINE = 45 * 1024 };
 #define REQUEST_TIME ((usec)60 * USEC_PER_SEC)
 
-struct operator {
-    struct operator *next;
+struct operator
+{
+    struct operator* next;
     struct spool *sp;
     struct stream *s;
     bool answering;
@@ -44,11 +47,11 @@ struct operator {
     bool releasing;
 };
 
-static void operator_free(struct operator *o);
+static void operator_free(struct operator* o);
 
 /* --- answers --- */
 
-static void say(struct operator *o, json_t *v)
+static void say(struct operator* o, json_t *v)
 {
     char *text = json_dumps(v, JSON_COMPACT);
     json_decref(v);
@@ -59,14 +62,14 @@ static void say(struct operator *o, json_t *v)
     free(text);
 }
 
-static void finish(struct operator *o, json_t *last)
+static void finish(struct operator* o, json_t *last)
 {
     json_object_set_new(last, "done", json_true());
     say(o, last);
     stream_finish(o->s);
 }
 
-static void refuse(struct operator *o, const char *why)
+static void refuse(struct operator* o, const char *why)
 {
     json_t *v = json_object();
     json_object_set_new(v, "error", listing_string(span_str(why)));
@@ -74,7 +77,7 @@ static void refuse(struct operator *o, const char *why)
     stream_finish(o->s);
 }
 
-static const char *who(const struct operator *o)
+static const char *who(const struct operator* o)
 {
     const char *by = json_string_value(json_object_get(o->request, "by"));
     return by ? by : "operator";
@@ -82,7 +85,7 @@ static const char *who(const struct operator *o)
 
 /* --- queue list and show, in steps --- */
 
-static void step_list(struct operator *o)
+static void step_list(struct operator* o)
 {
     struct queue *q = o->sp->queue;
     for (int i = 0; i < ROWS_A_STEP && o->at < o->nids; i++, o->at++) {
@@ -99,7 +102,7 @@ static void step_list(struct operator *o)
     finish(o, last);
 }
 
-static void step_bytes(struct operator *o)
+static void step_bytes(struct operator* o)
 {
     struct queue_msg *m = queue_find(o->sp->queue, span_str(o->showing));
     static const int variant = sodium_base64_VARIANT_ORIGINAL;
@@ -124,7 +127,7 @@ static void step_bytes(struct operator *o)
     }
 }
 
-static void go_on(struct operator *o)
+static void go_on(struct operator* o)
 {
     while (o->ids && !stream_full(o->s))
         step_list(o);
@@ -132,7 +135,7 @@ static void go_on(struct operator *o)
         step_bytes(o);
 }
 
-static void queue_show(struct operator *o)
+static void queue_show(struct operator* o)
 {
     const char *id = json_string_value(json_object_get(o->request, "id"));
     struct queue_msg *m = id ? queue_find(o->sp->queue, span_str(id)) : NULL;
@@ -151,7 +154,7 @@ static void queue_show(struct operator *o)
 
 /* --- queue retry, hold, release, delete --- */
 
-static void note(struct operator *o, struct queue_msg *m, const char *event, enum record_kind kind,
+static void note(struct operator* o, struct queue_msg *m, const char *event, enum record_kind kind,
                  struct span rcpt)
 {
     char id[ID_SIZE];
@@ -185,7 +188,7 @@ static bool change_for(const char *action, const struct queue_rcpt *r, struct qu
     return true;
 }
 
-static size_t change_message(struct operator *o, struct queue_msg *m, const char *action)
+static size_t change_message(struct operator* o, struct queue_msg *m, const char *action)
 {
     struct spool *sp = o->sp;
     size_t n = 0;
@@ -222,7 +225,7 @@ static size_t change_message(struct operator *o, struct queue_msg *m, const char
     return n;
 }
 
-static void queue_act(struct operator *o, const char *action)
+static void queue_act(struct operator* o, const char *action)
 {
     if (!listing_filter_given(&o->listing.filter) && !o->listing.filter.all) {
         refuse(o, "which messages? give ids or a filter, or say that all are meant");
@@ -243,7 +246,7 @@ static void queue_act(struct operator *o, const char *action)
     finish(o, last);
 }
 
-static void queue_command(struct operator *o, const char *action)
+static void queue_command(struct operator* o, const char *action)
 {
     struct err e = {0};
     o->arena = arena_new(0);
@@ -267,7 +270,7 @@ static void queue_command(struct operator *o, const char *action)
 
 /* --- quarantine --- */
 
-static void note_release(struct operator *o, const struct quarantine_release *r)
+static void note_release(struct operator* o, const struct quarantine_release *r)
 {
     for (size_t i = 0; i < r->env.nrcpts; i++) {
         struct record_event e = {.id = r->id,
@@ -283,7 +286,7 @@ static void note_release(struct operator *o, const struct quarantine_release *r)
  * (spool.c), so nothing is lost and nothing goes out twice. */
 static void on_released(void *ctx, enum queue_result r, const char *why)
 {
-    struct operator *o = ctx;
+    struct operator* o = ctx;
     struct spool *sp = o->sp;
     struct err e = {0};
     o->releasing = false;
@@ -309,7 +312,7 @@ static void on_released(void *ctx, enum queue_result r, const char *why)
     spool_maybe_done(sp);
 }
 
-static void quarantine_release_command(struct operator *o)
+static void quarantine_release_command(struct operator* o)
 {
     struct spool *sp = o->sp;
     struct err e = {0};
@@ -340,7 +343,7 @@ static void quarantine_release_command(struct operator *o)
     queue_put(sp->queue, &v, 1, NULL, on_released, o);
 }
 
-static void quarantine_delete_command(struct operator *o)
+static void quarantine_delete_command(struct operator* o)
 {
     json_t *ids = json_object_get(o->request, "ids");
     size_t n = json_array_size(ids), deleted = 0;
@@ -364,7 +367,7 @@ static void quarantine_delete_command(struct operator *o)
 
 /* --- requests --- */
 
-static void status(struct operator *o)
+static void status(struct operator* o)
 {
     struct queue_numbers q = queue_numbers(o->sp->queue);
     struct deliver_numbers d = deliver_numbers(o->sp->deliver);
@@ -374,13 +377,12 @@ static void status(struct operator *o)
                           (json_int_t)q.segments, "commits", (json_int_t)q.commits, "stored",
                           (json_int_t)q.stored, "writable", queue_writable(o->sp->queue),
                           "delivered", (json_int_t)d.delivered, "deferred", (json_int_t)d.deferred,
-                          "failed", (json_int_t)d.failed, "connections",
-                          (json_int_t)d.connections, "destinations", (json_int_t)d.destinations,
-                          "down", (json_int_t)d.down);
+                          "failed", (json_int_t)d.failed, "connections", (json_int_t)d.connections,
+                          "destinations", (json_int_t)d.destinations, "down", (json_int_t)d.down);
     finish(o, v);
 }
 
-static void answer(struct operator *o, struct span line)
+static void answer(struct operator* o, struct span line)
 {
     json_error_t je;
     o->answering = true;
@@ -403,7 +405,7 @@ static void answer(struct operator *o, struct span line)
 
 /* --- connections --- */
 
-static void operator_free(struct operator *o)
+static void operator_free(struct operator* o)
 {
     if (o->arena)
         arena_free(o->arena);
@@ -414,7 +416,7 @@ static void operator_free(struct operator *o)
 
 static size_t on_data(void *ctx, struct span bytes)
 {
-    struct operator *o = ctx;
+    struct operator* o = ctx;
     size_t end = span_find(bytes, '\n');
     if (o->answering)
         return bytes.n;
@@ -437,15 +439,15 @@ static void on_drain(void *ctx)
 
 static void on_timeout(void *ctx)
 {
-    struct operator *o = ctx;
+    struct operator* o = ctx;
     stream_close(o->s);
 }
 
 static void on_close(void *ctx, const char *why)
 {
-    struct operator *o = ctx;
+    struct operator* o = ctx;
     (void)why;
-    struct operator **at = &o->sp->operators;
+    struct operator** at = & o->sp->operators;
     while (*at != o)
         at = &(*at)->next;
     *at = o->next;
@@ -469,7 +471,7 @@ static void on_accept(uv_poll_t *p, int status_, int events)
         close(fd);
         return;
     }
-    struct operator *o = xcalloc(1, sizeof *o);
+    struct operator* o = xcalloc(1, sizeof *o);
     o->sp = sp;
     o->next = sp->operators;
     sp->operators = o;
@@ -498,7 +500,7 @@ void control_stop(struct spool *sp)
     if (sp->listening)
         uv_close((uv_handle_t *)&sp->accepting, NULL);
     sp->listening = false;
-    for (struct operator *o = sp->operators; o; o = o->next)
+    for (struct operator* o = sp->operators; o; o = o->next)
         if (o->s && !o->releasing)
             stream_close(o->s);
 }

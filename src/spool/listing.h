@@ -1,5 +1,5 @@
-/* The queue as operators see it: which messages a filter means, and how one looks as JSON. Used by the
- * spool process and by `gatehouse queue` when no gateway runs. */
+/* The queue as operators see it: which messages a filter means, and how one looks as JSON. Used by
+ * the spool process and by `gatehouse queue` when no gateway runs. */
 #ifndef GATEHOUSE_SPOOL_LISTING_H
 #define GATEHOUSE_SPOOL_LISTING_H
 
@@ -8,8 +8,8 @@
 
 #include <jansson.h>
 
-/* Absent strings and zero numbers do not restrict. Patterns as in policies: address, @domain, .domain,
- * or a glob with * and ?. */
+/* Absent strings and zero numbers do not restrict. Patterns as in policies: address, @domain,
+ * .domain, or a glob with * and ?. */
 struct listing_filter {
     const char **ids; /* names of messages; a bare receipt id means all its parts */
     size_t nids;

@@ -9,8 +9,8 @@
 #include "spool/spool_private.h"
 
 /* Beyond the scanners' own limit a lost answer is noticed; a put-off message waits this long. */
-#define SCAN_SLACK    ((usec)15 * USEC_PER_SEC)
-#define SCAN_PUT_OFF  ((usec)60 * USEC_PER_SEC)
+#define SCAN_SLACK      ((usec)15 * USEC_PER_SEC)
+#define SCAN_PUT_OFF    ((usec)60 * USEC_PER_SEC)
 #define SCAN_NO_SCANNER ((usec)1 * USEC_PER_SEC)
 
 struct scan_job {
@@ -243,7 +243,7 @@ static void apply(struct scan_job *j, struct span payload)
         storing_start(s);
         return;
     }
-    log_event(LOG_NOTE, j->m->id, "scan-put-off");
+    log_event(LOG_NOTE, j->m->id, "scan-put-off", F_INT("groups", s->result.ngroups));
     spool_arena_give(sp, s->arena);
     free(s);
     put_off(sp, j->m, SCAN_PUT_OFF);

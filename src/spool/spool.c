@@ -138,7 +138,7 @@ static void add_peer(struct spool *sp, enum role role, int fd)
         rescan_pump(sp);
         return;
     }
-    log_event(LOG_FAULT, NULL, "too-many-links");
+    log_event(LOG_FAULT, NULL, "too-many-links", F_INT("links", PEERS_MAX));
     close(fd);
 }
 
@@ -292,6 +292,25 @@ static struct quarantine *open_quarantine(struct spool *sp, struct err *e)
     return q;
 }
 
+/* A release that was stored but not yet written down in the quarantine when we died. */
+static void complete_release(void *ctx, struct queue_msg *m)
+{
+    struct spool *sp = ctx;
+    if (!(m->flags & QUEUE_RELEASED))
+        return;
+    struct arena *a = spool_arena(sp);
+    struct span *to = arena_array(a, m->nrcpts, sizeof *to);
+    for (uint32_t i = 0; i < m->nrcpts; i++)
+        to[i] = m->rcpts[i].addr;
+    struct quarantine_release rel;
+    struct err e = {0};
+    if (quarantine_release_begin(sp->quarantine, span_of(m->id, ID_LEN), to, m->nrcpts,
+                                 SPAN("recovery"), a, &rel, &e) == 0 &&
+        quarantine_release_commit(sp->quarantine, &rel, &e) == 0)
+        log_event(LOG_NOTE, m->id, "release-completed", F_INT("recipients", m->nrcpts));
+    spool_arena_give(sp, a);
+}
+
 static int open_all(struct spool *sp, int control_socket, struct err *e)
 {
     const struct settings *set = sp->set;
@@ -308,6 +327,7 @@ static int open_all(struct spool *sp, int control_socket, struct err *e)
     sp->queue = open_queue(sp, e);
     if (!sp->queue)
         return -1;
+    queue_each(sp->queue, complete_release, sp);
     deliver_attach(sp->deliver, sp->queue);
     return control_start(sp, control_socket, e);
 }

@@ -1,5 +1,5 @@
-/* The spool process: owns the queue, the quarantine and the record; stores what the door hands over,
- * runs deliveries, answers `gatehouse queue|quarantine` on the control socket. */
+/* The spool process: owns the queue, the quarantine and the record; stores what the door hands
+ * over, runs deliveries, answers `gatehouse queue|quarantine` on the control socket. */
 #ifndef GATEHOUSE_SPOOL_SPOOL_H
 #define GATEHOUSE_SPOOL_SPOOL_H
 

@@ -49,7 +49,7 @@ struct spool {
     uv_poll_t accepting;
     int control_socket;
     bool listening;
-    struct operator *operators;
+    struct operator* operators;
     size_t noperators;
     uv_timer_t tick;
     usec expired_at; /* when the quarantine was last looked through */
@@ -64,9 +64,9 @@ void spool_maybe_done(struct spool *sp);
 
 /* store.c: carries out a decision.
  *
- * Holds go first (they are the slower ones, and what is queued can't be taken back), then everything
- * for the queue in one commit, then the record. done is called once; the arena and fd are the
- * storing's and are freed after it. */
+ * Holds go first (they are the slower ones, and what is queued can't be taken back), then
+ * everything for the queue in one commit, then the record. done is called once; the arena and fd
+ * are the storing's and are freed after it. */
 struct storing {
     struct spool *sp;
     struct arena *arena;

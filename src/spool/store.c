@@ -219,8 +219,12 @@ void store_request(struct spool *sp, struct link *from, uint64_t serial, uint64_
 {
     (void)from;
     struct storing *s = xcalloc(1, sizeof *s);
-    *s = (struct storing){
-        .sp = sp, .arena = spool_arena(sp), .fd = fd, .done = answer_door, .link = serial, .tag = tag};
+    *s = (struct storing){.sp = sp,
+                          .arena = spool_arena(sp),
+                          .fd = fd,
+                          .done = answer_door,
+                          .link = serial,
+                          .tag = tag};
     struct store_request r = {0};
     struct stat st;
     bool ok = store_request_decode(payload, s->arena, &r) && fd >= 0 && fstat(fd, &st) == 0 &&
