@@ -51,12 +51,10 @@ static bool is_noncharacter(uint32_t c)
     return (c & 0xfffe) == 0xfffe || (c >= 0xfdd0 && c <= 0xfdef);
 }
 
-/* Length of the well-formed character at p (Unicode table 3-7, noncharacters refused), or 0; then
- * *bad is how many bytes the longest beginning of one has. */
-static size_t utf8_char(const unsigned char *p, size_t n, size_t *bad)
+/* Length of the well-formed character at p (Unicode table 3-7, noncharacters refused), or 0. */
+static size_t utf8_char(const unsigned char *p, size_t n)
 {
     unsigned char lead = p[0];
-    *bad = 1;
     size_t length = lead < 0x80 ? 1 : lead < 0xc2 ? 0 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
     if (length == 1)
         return 1;
@@ -75,7 +73,6 @@ static size_t utf8_char(const unsigned char *p, size_t n, size_t *bad)
             high = 0x8f;
         if (i >= n || p[i] < low || p[i] > high)
             return 0;
-        *bad = i + 1;
         c = c << 6 | (p[i] & 0x3f);
     }
     return is_noncharacter(c) ? 0 : length;
@@ -84,13 +81,12 @@ static size_t utf8_char(const unsigned char *p, size_t n, size_t *bad)
 static bool is_utf8(struct span s)
 {
     const unsigned char *p = (const unsigned char *)s.p;
-    size_t bad;
     for (size_t i = 0; i < s.n;) {
         if (p[i] < 0x80) {
             i++;
             continue;
         }
-        size_t length = utf8_char(p + i, s.n - i, &bad);
+        size_t length = utf8_char(p + i, s.n - i);
         if (!length)
             return false;
         i += length;
@@ -98,18 +94,47 @@ static bool is_utf8(struct span s)
     return true;
 }
 
-/* Each longest beginning of a character that goes wrong becomes one U+FFFD. */
+/* How many bytes a character that begins so once had; Encode skips as many continuation bytes. */
+static size_t utf8_claimed(unsigned char lead)
+{
+    return lead < 0xc0   ? 1
+           : lead < 0xe0 ? 2
+           : lead < 0xf0 ? 3
+           : lead < 0xf8 ? 4
+           : lead < 0xfc ? 5
+           : lead < 0xfe ? 6
+           : lead < 0xff ? 7
+                         : 13;
+}
+
+/* Each character that goes wrong becomes one U+FFFD. */
 static struct span utf8_repaired(struct arena *a, struct span s)
 {
+    const unsigned char *p = (const unsigned char *)s.p;
     char *out = arena_raw(a, s.n * 3 + 1);
-    size_t n = 0, bad;
+    size_t n = 0;
     for (size_t i = 0; i < s.n;) {
-        size_t length = utf8_char((const unsigned char *)s.p + i, s.n - i, &bad);
-        if (length)
-            memcpy(out + n, s.p + i, length);
-        n += length ? length : put_utf8(out + n, 0xfffd);
-        i += length ? length : bad;
+        size_t length = utf8_char(p + i, s.n - i);
+        if (length) {
+            memcpy(out + n, p + i, length);
+            n += length;
+            i += length;
+            continue;
+        }
+        n += put_utf8(out + n, 0xfffd);
+        size_t end = i + utf8_claimed(p[i]);
+        for (i++; i < s.n && i < end && (p[i] & 0xc0) == 0x80;)
+            i++;
     }
+    return span_of(out, n);
+}
+
+static struct span ascii_repaired(struct arena *a, struct span s)
+{
+    char *out = arena_raw(a, s.n * 3 + 1);
+    size_t n = 0;
+    for (size_t i = 0; i < s.n; i++)
+        n += put_utf8(out + n, s.p[i] & 0x80 ? 0xfffd : (uint32_t)s.p[i]);
     return span_of(out, n);
 }
 
@@ -153,6 +178,23 @@ static bool looks_like_1252(struct span s)
     return true;
 }
 
+/* --- Single bytes by table --- */
+
+static struct span by_table(struct arena *a, struct span s, const struct charset_table *table,
+                            bool strict)
+{
+    char *out = arena_raw(a, s.n * 3 + 1);
+    size_t n = 0;
+    for (size_t i = 0; i < s.n; i++) {
+        unsigned char byte = (unsigned char)s.p[i];
+        uint32_t c = byte < table->from ? byte : table->chars[byte - table->from];
+        if (strict && c == 0xfffd)
+            return SPAN_NONE;
+        n += put_utf8(out + n, c);
+    }
+    return span_of(out, n);
+}
+
 /* --- Everything else, by ICU --- */
 
 struct utf8_out {
@@ -181,46 +223,113 @@ static void put_utf16(struct utf8_out *o, const UChar *u, size_t n)
     }
 }
 
-static struct span by_icu(struct arena *a, struct span s, const char *name, bool strict)
+/* Whether ICU maps the character that begins with this byte, but Encode does not. */
+static bool is_foreign(const struct charset_icu *cs, unsigned char lead, UChar c)
 {
-    enum { CHUNK = 2048 };
-    UErrorCode e = U_ZERO_ERROR;
-    UConverter *cnv = ucnv_open(name, &e);
-    if (U_FAILURE(e))
-        return SPAN_NONE;
-    if (strict)
-        ucnv_setToUCallBack(cnv, UCNV_TO_U_CALLBACK_STOP, NULL, NULL, NULL, &e);
-    struct utf8_out o = {.a = a};
-    const char *in = s.p, *end = s.p + s.n;
-    do {
-        UChar chunk[CHUNK], *to = chunk;
-        e = U_ZERO_ERROR;
-        ucnv_toUnicode(cnv, &to, chunk + CHUNK, &in, end, NULL, true, &e);
-        put_utf16(&o, chunk, (size_t)(to - chunk));
-    } while (e == U_BUFFER_OVERFLOW_ERROR);
-    ucnv_close(cnv);
-    if (U_FAILURE(e))
-        return SPAN_NONE;
-    return span_of(o.p ? o.p : "", o.n);
+    return (cs->no_controls && c >= 0x80 && c < 0xa0) ||
+           (cs->no_private && c >= 0xe000 && c < 0xf900) || (c == 0x1a && lead != 0x1a) ||
+           (lead && cs->bad_leads && strchr(cs->bad_leads, lead));
 }
 
-static struct span by_name(struct arena *a, struct span s, const char *name, bool strict)
+/* Converts up to the next byte that means nothing. Returns how many bytes that took; s.n: all. */
+static size_t convert_good(UConverter *cnv, const struct charset_icu *cs, struct span s,
+                           struct utf8_out *o)
 {
-    if (strcmp(name, "=utf-8") == 0)
+    enum { CHUNK = 1024 };
+    const char *in = s.p, *end = s.p + s.n;
+    ucnv_reset(cnv);
+    for (;;) {
+        UChar chunk[CHUNK], *to = chunk;
+        int32_t from[CHUNK];
+        const char *start = in;
+        UErrorCode e = U_ZERO_ERROR;
+        ucnv_toUnicode(cnv, &to, chunk + CHUNK, &in, end, from, true, &e);
+        size_t n = (size_t)(to - chunk);
+        for (size_t i = 0; i < n; i++) {
+            size_t at = from[i] < 0 ? 0 : (size_t)from[i];
+            unsigned char lead = (unsigned char)start[at];
+            if (cs->ascii && lead < 0x80)
+                chunk[i] = lead; /* IBM's tables exchange three control characters */
+            if (!is_foreign(cs, lead, chunk[i]))
+                continue;
+            put_utf16(o, chunk, i);
+            return (size_t)(start - s.p) + at;
+        }
+        put_utf16(o, chunk, n);
+        if (e == U_BUFFER_OVERFLOW_ERROR)
+            continue;
+        bool cut_off = e == U_TRUNCATED_CHAR_FOUND && cs->ascii; /* Encode drops it */
+        if (U_SUCCESS(e) || cut_off)
+            return s.n;
+        char bad[32];
+        int8_t length = sizeof bad;
+        e = U_ZERO_ERROR;
+        ucnv_getInvalidChars(cnv, bad, &length, &e);
+        return (size_t)(in - s.p) - (U_SUCCESS(e) ? (size_t)length : 1);
+    }
+}
+
+/* What Encode makes of a byte that ICU refuses; 0 when it refuses it as well. */
+static uint32_t odd_byte(const struct charset_icu *cs, unsigned char byte)
+{
+    for (size_t i = 0; i < sizeof cs->odd / sizeof *cs->odd && cs->odd[i].byte; i++)
+        if (cs->odd[i].byte == byte)
+            return cs->odd[i].c;
+    return 0;
+}
+
+static struct span by_icu(struct arena *a, struct span s, const struct charset_icu *cs, bool strict)
+{
+    UErrorCode e = U_ZERO_ERROR;
+    UConverter *cnv = ucnv_open(cs->converter, &e);
+    if (U_FAILURE(e))
+        return SPAN_NONE;
+    ucnv_setToUCallBack(cnv, UCNV_TO_U_CALLBACK_STOP, NULL, NULL, NULL, &e);
+    struct utf8_out o = {.a = a};
+    bool failed = false;
+    while (s.n && !failed) {
+        s = span_from(s, convert_good(cnv, cs, s, &o));
+        if (!s.n)
+            break;
+        if (cs->stops)
+            break;
+        UChar c = (UChar)odd_byte(cs, (unsigned char)s.p[0]);
+        failed = strict && !c;
+        c = c ? c : 0xfffd;
+        put_utf16(&o, &c, 1);
+        s = span_from(s, 1);
+    }
+    ucnv_close(cnv);
+    return failed ? SPAN_NONE : span_of(o.p ? o.p : "", o.n);
+}
+
+static struct span by_charset(struct arena *a, struct span s, struct charset cs, bool strict)
+{
+    switch (cs.kind) {
+    case CHARSET_ASCII:
+        return is_ascii(s) ? s : strict ? SPAN_NONE : ascii_repaired(a, s);
+    case CHARSET_UTF8:
         return is_utf8(s) ? s : strict ? SPAN_NONE : utf8_repaired(a, s);
-    if (strcmp(name, "=windows-1252") == 0)
+    case CHARSET_1252:
         return from_1252(a, s, strict);
-    return by_icu(a, s, name, strict);
+    case CHARSET_TABLE:
+        return by_table(a, s, cs.table, strict);
+    case CHARSET_ICU:
+        return by_icu(a, s, cs.icu, strict);
+    case CHARSET_UNKNOWN:
+        break;
+    }
+    return SPAN_NONE;
 }
 
 /* --- UTF-16 without byte order mark --- */
 
 /* Counts of spaces, and how much more is in the one half of the pairs than in the other. */
-static const char *guess_utf16(struct span s)
+static struct charset guess_utf16(struct span s)
 {
     size_t little = 0, big = 0, even = 0, odd = 0;
     if (s.n >= 2 && (memcmp(s.p, "\xff\xfe", 2) == 0 || memcmp(s.p, "\xfe\xff", 2) == 0))
-        return NULL;
+        return (struct charset){0};
     for (size_t i = 0; i < s.n; i += 2) {
         unsigned char first = (unsigned char)s.p[i];
         unsigned char second = i + 1 < s.n ? (unsigned char)s.p[i + 1] : 0;
@@ -231,7 +340,9 @@ static const char *guess_utf16(struct span s)
     }
     little += even > odd * 4;
     big += odd * 4 > even;
-    return little > big ? "UTF-16LE" : big > little ? "UTF-16BE" : NULL;
+    return charset_named(little > big   ? SPAN("utf-16le")
+                         : big > little ? SPAN("utf-16be")
+                                        : SPAN(""));
 }
 
 /* --- The order of attempts --- */
@@ -306,17 +417,15 @@ static bool is_utf16_name(struct span s)
            span_istarts(s, SPAN("utf 16"));
 }
 
-static const char *converter_for(struct arena *a, struct span declared)
+static struct charset charset_for(struct arena *a, struct span declared)
 {
     if (span_ieq(declared, SPAN("iso-8859-1")) || span_ieq(declared, SPAN("iso8859-1")) ||
         span_ieq(declared, SPAN("windows-1252")) || span_ieq(declared, SPAN("cp1252")))
-        return "=windows-1252";
+        return (struct charset){.kind = CHARSET_1252};
     if (span_ieq(declared, SPAN("utf-8")) || span_ieq(declared, SPAN("utf8")))
-        return "=utf-8";
-    const char *name = charset_converter(a, declared);
-    if (!name && is_gb18030(declared))
-        name = charset_converter(a, SPAN("gbk"));
-    return name;
+        return (struct charset){.kind = CHARSET_UTF8};
+    struct charset cs = charset_declared(a, declared);
+    return cs.kind == CHARSET_UNKNOWN && is_gb18030(declared) ? charset_named(SPAN("cp936")) : cs;
 }
 
 static struct span by_declaration(struct arena *a, struct span s, struct span declared, bool insist,
@@ -324,14 +433,10 @@ static struct span by_declaration(struct arena *a, struct span s, struct span de
 {
     if (!insist && (span_ieq(declared, SPAN("ascii")) || span_ieq(declared, SPAN("us-ascii"))))
         return SPAN_NONE;
-    if (is_utf16_name(declared)) {
-        const char *name = guess_utf16(s);
-        return name ? by_icu(a, s, name, true) : SPAN_NONE;
-    }
-    const char *name = converter_for(a, declared);
-    if (!name || (tried_utf8 && strcmp(name, "=utf-8") == 0))
-        return SPAN_NONE;
-    return by_name(a, s, name, !insist);
+    if (is_utf16_name(declared))
+        return by_charset(a, s, guess_utf16(s), true);
+    struct charset cs = charset_for(a, declared);
+    return cs.kind == CHARSET_UTF8 && tried_utf8 ? SPAN_NONE : by_charset(a, s, cs, !insist);
 }
 
 struct span mime_normalise(struct arena *a, struct span s, struct span declared, bool insist,
