@@ -51,6 +51,9 @@ struct html {
  * after transfer decoding (for `ratio`). */
 struct html *html_parse(struct arena *a, struct span source, bool chars, size_t source_bytes);
 
+/* Latin-1 bytes to UTF-8: what joining a byte string with a character string does to it. */
+struct span html_upgrade(struct arena *a, struct span bytes);
+
 /* Whether the tag was seen, and its final open count. */
 bool html_inside(const struct html *h, const char *tag, long *count);
 

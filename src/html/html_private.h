@@ -162,8 +162,6 @@ bool html_is_space(unsigned c, bool chars);
 bool html_is_word(unsigned c, bool chars);
 /* Characters in a text. */
 size_t html_count(struct html_text t);
-/* Latin-1 to UTF-8. */
-struct span html_upgrade(struct arena *a, struct span bytes);
 /* The same characters always as the same bytes (UTF-8): a key for maps. */
 struct span html_key(struct arena *a, struct html_text t);
 /* ASCII letters folded, for values compared without regard to case. */

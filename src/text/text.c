@@ -1,0 +1,93 @@
+#include "text/text_private.h"
+
+struct span text_effective_type(const struct mime_part *p)
+{
+    static const struct span endings[] = {{".htm", 4}, {".html", 5}, {".shtm", 5}, {".shtml", 6}};
+    struct span name = p->name;
+    if (name.n && name.p[name.n - 1] == '\n')
+        name.n--;
+    for (size_t i = 0; i < sizeof endings / sizeof *endings; i++)
+        if (span_iends(name, endings[i]))
+            return SPAN("text/html");
+    return p->type;
+}
+
+static void render(struct text *t, struct mime *m, struct mime_part *p, bool is_html)
+{
+    struct span body = mime_body(m, p);
+    struct span charset = p->charset.p ? p->charset : SPAN("us-ascii");
+    struct text_part *part = ARENA_PUSH(t->arena, t->parts, t->nparts, t->parts_cap);
+    bool chars = false;
+    part->part = p;
+    if (body.n == 0) {
+        part->text = (struct html_text){SPAN(""), false};
+        return;
+    }
+    struct span s = mime_normalise(t->arena, body, charset, false, &chars);
+    part->text = (struct html_text){s, chars};
+    if (!is_html)
+        return;
+    part->html = html_parse(t->arena, s, chars, body.n);
+    part->text = part->html->text;
+    *ARENA_PUSH(t->arena, t->html, t->nhtml, t->html_cap) = (struct text_html){p, part->html};
+}
+
+static void render_parts(struct text *t, struct mime *m)
+{
+    for (struct mime_part *p = m->root; p; p = mime_next(p)) {
+        if (!p->leaf || p->type.n == 0)
+            continue;
+        struct span type = text_effective_type(p);
+        bool is_html = span_eq(type, SPAN("text/html"));
+        if (is_html || span_eq(type, SPAN("text/plain")))
+            render(t, m, p, is_html);
+    }
+}
+
+static struct span subject_of(struct mime *m, struct arena *a)
+{
+    struct mime_field *f = mime_last(&m->root->fields, SPAN("Subject"));
+    if (!f)
+        return SPAN("\n");
+    struct span s = mime_decoded(m, f);
+    return arena_printf(a, "%.*s\n", SPAN_ARG(s));
+}
+
+struct text *text_make(struct mime *m, const struct uri_tables *tables, const struct text_limits *l)
+{
+    struct text *t = ARENA_NEW(m->arena, struct text);
+    t->arena = m->arena;
+    t->mime = m;
+    t->body_part = l->body_part;
+    t->subject = subject_of(m, t->arena);
+    render_parts(t, m);
+    t->body = text_lines(t, TEXT_ALL);
+    text_rawbody(t, m, l->rawbody_part);
+    text_find_uris(t, m, tables, l->parse_dkim_uris);
+    return t;
+}
+
+struct lines text_visible(struct text *t)
+{
+    return text_lines(t, TEXT_VISIBLE);
+}
+
+struct lines text_invisible(struct text *t)
+{
+    return text_lines(t, TEXT_INVISIBLE);
+}
+
+const struct text_part *text_part_of(const struct text *t, const struct mime_part *p)
+{
+    for (size_t i = 0; i < t->nparts; i++)
+        if (t->parts[i].part == p)
+            return &t->parts[i];
+    return NULL;
+}
+
+struct span text_of_part(struct text *t, struct mime *m, const struct mime_part *p)
+{
+    (void)m;
+    const struct text_part *part = text_part_of(t, p);
+    return part ? part->text.s : SPAN_NONE;
+}
