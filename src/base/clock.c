@@ -98,15 +98,12 @@ bool clock_parse(struct span text, usec now, usec *out)
                 rest++;
     }
     long offset = 0;
-    if (*rest == '+' || *rest == '-') {
-        int h, m, used = 0;
-        if (sscanf(rest + 1, "%2d:%2d%n", &h, &m, &used) < 2 &&
-            sscanf(rest + 1, "%2d%2d%n", &h, &m, &used) < 2)
+    if (*rest) { /* "Z", "+hh", "+hhmm", "+hh:mm" */
+        struct tm zone = {0};
+        rest = strptime(rest, "%z", &zone);
+        if (!rest)
             return false;
-        offset = (h * 60L + m) * 60 * (*rest == '-' ? -1 : 1);
-        rest += 1 + used;
-    } else if (*rest == 'Z') {
-        rest++;
+        offset = zone.tm_gmtoff;
     }
     if (*rest)
         return false;

@@ -1,6 +1,5 @@
 #include "mime/compose.h"
 
-#include <stdio.h>
 
 #include "mime/mime_private.h"
 
@@ -327,9 +326,7 @@ char *compose_boundary(char out[COMPOSE_BOUNDARY_SIZE])
 {
     unsigned char random[16];
     randombytes_buf(random, sizeof random);
-    char *p = out;
-    p += sprintf(p, "=_");
-    for (size_t i = 0; i < sizeof random; i++)
-        p += sprintf(p, "%02x", random[i]);
+    memcpy(out, "=_", 2);
+    sodium_bin2hex(out + 2, COMPOSE_BOUNDARY_SIZE - 2, random, sizeof random);
     return out;
 }

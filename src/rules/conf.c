@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "base/buf.h"
 #include "rules/meta.h"
 #include "rules/pattern.h"
 
@@ -126,26 +127,23 @@ static int by_name(const void *x, const void *y)
 static struct span expand_glob(struct conf *c, const struct rule_def *self, struct span glob)
 {
     struct rule_def **found = arena_array(c->arena, c->nrules, sizeof *found);
-    size_t n = 0, size = 8;
+    size_t n = 0;
     for (size_t i = 0; i < c->nrules; i++) {
         struct rule_def *r = c->rules[i];
-        if (r != self && (r->scored || r->kind != RULE_NONE) &&
-            glob_match(glob, span_str(r->name))) {
+        if (r != self && (r->scored || r->kind != RULE_NONE) && glob_match(glob, span_str(r->name)))
             found[n++] = r;
-            size += strlen(r->name) + 3;
-        }
     }
     if (n == 0)
         return SPAN(" (0) ");
     qsort(found, n, sizeof *found, by_name);
-    char *out = arena_raw(c->arena, size), *p = out;
-    p = stpcpy(p, " (");
-    for (size_t i = 0; i < n; i++) {
-        p = stpcpy(p, i ? " + " : "");
-        p = stpcpy(p, found[i]->name);
-    }
-    p = stpcpy(p, ") ");
-    return span_of(out, (size_t)(p - out));
+    struct buf sum = {0};
+    buf_str(&sum, " (");
+    for (size_t i = 0; i < n; i++)
+        buf_printf(&sum, "%s%s", i ? " + " : "", found[i]->name);
+    buf_str(&sum, ") ");
+    struct span out = arena_dup(c->arena, buf_span(&sum));
+    buf_free(&sum);
+    return out;
 }
 
 static void expand_metas(struct conf *c)

@@ -60,7 +60,7 @@ static bool in_pristine_body(struct rules_ctx *c)
 
 static double check_welcomelist_bounce_relays(struct rules_ctx *c, const struct eval_call *call)
 {
-    if (!have_any_bounce_relays(c, call))
+    if (have_any_bounce_relays(c, call) == 0)
         return 0;
     for (size_t i = 0; i < c->text->body.n; i++)
         if (is_received(c->text->body.v[i]) && names_us(c, c->text->body.v[i]))

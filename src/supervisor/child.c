@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <grp.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -97,8 +98,8 @@ static void raise_descriptor_limit(void)
 /* Visible in ps and top. */
 static void name_process(enum role role)
 {
-    char name[16] = "gh:";
-    strncat(name, role_name(role), sizeof name - 4);
+    char name[16];
+    snprintf(name, sizeof name, "gh:%s", role_name(role));
     prctl(PR_SET_NAME, name);
 }
 
