@@ -226,9 +226,9 @@ static void put_utf16(struct utf8_out *o, const UChar *u, size_t n)
 /* Whether ICU maps the character that begins with this byte, but Encode does not. */
 static bool is_foreign(const struct charset_icu *cs, unsigned char lead, UChar c)
 {
-    return (cs->no_controls && c >= 0x80 && c < 0xa0) ||
-           (cs->no_private && c >= 0xe000 && c < 0xf900) || (c == 0x1a && lead != 0x1a) ||
-           (lead && cs->bad_leads && strchr(cs->bad_leads, lead));
+    return ((cs->quirks & QUIRK_NO_CONTROLS) && c >= 0x80 && c < 0xa0) ||
+           ((cs->quirks & QUIRK_NO_PRIVATE) && c >= 0xe000 && c < 0xf900) ||
+           (c == 0x1a && lead != 0x1a) || (lead && cs->bad_leads && strchr(cs->bad_leads, lead));
 }
 
 /* Converts up to the next byte that means nothing. Returns how many bytes that took; s.n: all. */
@@ -248,7 +248,7 @@ static size_t convert_good(UConverter *cnv, const struct charset_icu *cs, struct
         for (size_t i = 0; i < n; i++) {
             size_t at = from[i] < 0 ? 0 : (size_t)from[i];
             unsigned char lead = (unsigned char)start[at];
-            if (cs->ascii && lead < 0x80)
+            if ((cs->quirks & QUIRK_ASCII) && lead < 0x80)
                 chunk[i] = lead; /* IBM's tables exchange three control characters */
             if (!is_foreign(cs, lead, chunk[i]))
                 continue;
@@ -258,7 +258,8 @@ static size_t convert_good(UConverter *cnv, const struct charset_icu *cs, struct
         put_utf16(o, chunk, n);
         if (e == U_BUFFER_OVERFLOW_ERROR)
             continue;
-        bool cut_off = e == U_TRUNCATED_CHAR_FOUND && cs->ascii; /* Encode drops it */
+        bool cut_off =
+            e == U_TRUNCATED_CHAR_FOUND && (cs->quirks & QUIRK_ASCII); /* Encode drops it */
         if (U_SUCCESS(e) || cut_off)
             return s.n;
         char bad[32];
@@ -291,7 +292,7 @@ static struct span by_icu(struct arena *a, struct span s, const struct charset_i
         s = span_from(s, convert_good(cnv, cs, s, &o));
         if (!s.n)
             break;
-        if (cs->stops)
+        if (cs->quirks & QUIRK_STOPS)
             break;
         UChar c = (UChar)odd_byte(cs, (unsigned char)s.p[0]);
         failed = strict && !c;

@@ -3,6 +3,8 @@
  * order; one that leads to nothing is passed over. */
 #include "mime/charset_private.h"
 
+enum { EUC_QUIRKS = QUIRK_ASCII | QUIRK_NO_CONTROLS | QUIRK_NO_PRIVATE };
+
 /* Encode's names of what is not decoded by a table of ours. */
 static const struct {
     const char *name;
@@ -17,27 +19,26 @@ static const struct {
     {"utf-32be", {.converter = "UTF-32BE"}},
     {"utf-32le", {.converter = "UTF-32LE"}},
     {"hz", {.converter = "HZ"}},
-    {"7bit-jis", {.converter = "ISO-2022-JP-2", .stops = true}},
-    {"iso-2022-jp", {.converter = "ISO-2022-JP", .stops = true}},
-    {"iso-2022-jp-1", {.converter = "ISO-2022-JP-1", .stops = true}},
-    {"iso-2022-kr", {.converter = "ISO-2022-KR", .stops = true}},
-    {"euc-cn", {"EUC-CN", true, true, true, false, false, NULL, {{0}}}},
-    {"cp936", {"windows-936", true, false, false, false, NULL, {{0xff, 0xf8f5}}}},
-    {"big5-eten", {"Big5", true, true, true, false, false, NULL, {{0}}}},
-    {"big5-hkscs", {"Big5-HKSCS", true, true, false, false, NULL, {{0}}}},
-    {"cp950", {"windows-950", true, false, false, false, NULL, {{0}}}},
-    {"euc-jp", {"EUC-JP", true, true, true, false, false, NULL, {{0}}}},
-    {"shiftjis", {"Shift_JIS", true, false, true, false, "\x87\xed\xee\xfa\xfb\xfc", {{0}}}},
+    {"7bit-jis", {.converter = "ISO-2022-JP-2", .quirks = QUIRK_STOPS}},
+    {"iso-2022-jp", {.converter = "ISO-2022-JP", .quirks = QUIRK_STOPS}},
+    {"iso-2022-jp-1", {.converter = "ISO-2022-JP-1", .quirks = QUIRK_STOPS}},
+    {"iso-2022-kr", {.converter = "ISO-2022-KR", .quirks = QUIRK_STOPS}},
+    {"euc-cn", {.converter = "EUC-CN", .quirks = EUC_QUIRKS}},
+    {"euc-jp", {.converter = "EUC-JP", .quirks = EUC_QUIRKS}},
+    {"euc-kr", {.converter = "EUC-KR", .quirks = EUC_QUIRKS}},
+    {"big5-eten", {.converter = "Big5", .quirks = EUC_QUIRKS}},
+    {"big5-hkscs", {.converter = "Big5-HKSCS", .quirks = QUIRK_ASCII | QUIRK_NO_CONTROLS}},
+    {"shiftjis",
+     {.converter = "Shift_JIS",
+      .quirks = QUIRK_ASCII | QUIRK_NO_PRIVATE,
+      .bad_leads = "\x87\xed\xee\xfa\xfb\xfc"}},
     {"cp932",
-     {"windows-31j",
-      true,
-      false,
-      false,
-      false,
-      NULL,
-      {{0x80, 0x80}, {0xa0, 0xa0}, {0xfd, 0xf8f1}, {0xfe, 0xf8f2}, {0xff, 0xf8f3}}}},
-    {"euc-kr", {"EUC-KR", true, true, true, false, false, NULL, {{0}}}},
-    {"cp949", {"windows-949", true, false, false, false, NULL, {{0xff, 0xf8f7}}}},
+     {.converter = "windows-31j",
+      .quirks = QUIRK_ASCII,
+      .odd = {{0x80, 0x80}, {0xa0, 0xa0}, {0xfd, 0xf8f1}, {0xfe, 0xf8f2}, {0xff, 0xf8f3}}}},
+    {"cp936", {.converter = "windows-936", .quirks = QUIRK_ASCII, .odd = {{0xff, 0xf8f5}}}},
+    {"cp949", {.converter = "windows-949", .quirks = QUIRK_ASCII, .odd = {{0xff, 0xf8f7}}}},
+    {"cp950", {.converter = "windows-950", .quirks = QUIRK_ASCII}},
 };
 
 struct charset charset_named(struct span name)

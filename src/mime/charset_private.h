@@ -11,18 +11,23 @@ struct charset_table {
     const uint16_t *chars;
 };
 
-/* A charset that ICU decodes, and in what Encode differs. */
+/* In what Encode differs from ICU. */
+enum charset_quirk {
+    QUIRK_ASCII = 1,       /* a byte below 0x80 that begins a character is ASCII */
+    QUIRK_NO_CONTROLS = 2, /* U+0080 to U+009F are no characters of it */
+    QUIRK_NO_PRIVATE = 4,  /* nor is the private use area */
+    QUIRK_STOPS = 8        /* the first error ends the text, which is no failure */
+};
+
+/* A charset that ICU decodes. */
 struct charset_icu {
     const char *converter;
-    bool ascii;            /* a byte below 0x80 that begins a character is ASCII */
-    bool no_controls;      /* U+0080 to U+009F are no characters of it */
-    bool no_private;       /* nor is the private use area */
-    bool stops;            /* the first error ends the text, which is no failure */
+    unsigned quirks;
     const char *bad_leads; /* bytes that begin no character, or NULL */
     struct {
         unsigned char byte;
         uint16_t c;
-    } odd[6]; /*  single bytes that Encode maps and ICU does not */
+    } odd[6]; /* single bytes that Encode maps and ICU does not */
 };
 
 struct charset {
