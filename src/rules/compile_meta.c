@@ -1,0 +1,124 @@
+/* Metas: which order, what they are worth when nothing hits, and which can never hit
+ * (semantics 2.6, 7.4). */
+#include "rules/ruleset_private.h"
+
+enum { VISITING = 1, DONE = 2 };
+
+struct sorter {
+    struct ruleset *rs;
+    struct map index; /* name -> rule index + 1 */
+    uint8_t *mark;    /* by rule */
+};
+
+static struct rule *by_name(struct sorter *s, struct span name)
+{
+    uintptr_t i = (uintptr_t)map_get(&s->index, name);
+    return i ? &s->rs->rules[i - 1] : NULL;
+}
+
+/* Compiles the expression and turns its names into rule indices. Names nobody mentioned are 0. */
+static bool compile(struct sorter *s, struct rule *r)
+{
+    struct ruleset *rs = s->rs;
+    struct err e;
+    r->meta = ARENA_NEW(rs->arena, struct meta);
+    if (meta_compile(rs->arena, r->def->expr, rs->local_only, r->meta, &e) != 0) {
+        ruleset_problem(rs, r->def->at, "rule %s: %s; the rule does not run", r->def->name, e.text);
+        r->state = RULE_BAD_ARGS;
+        r->meta = NULL;
+        return false;
+    }
+    for (size_t i = 0; i < r->meta->nops; i++) {
+        struct meta_op *op = &r->meta->ops[i];
+        if (op->code != META_RULE)
+            continue;
+        const struct rule *dep = by_name(s, r->meta->names[op->index]);
+        if (dep)
+            op->index = dep->index;
+        else
+            *op = (struct meta_op){META_NUMBER, 0, 0};
+    }
+    return true;
+}
+
+static void block(struct sorter *s, struct rule *r, const char *why, struct span name)
+{
+    r->state = RULE_BLOCKED;
+    ruleset_problem(s->rs, r->def->at, "rule %s never hits: %s %.*s", r->def->name, why,
+                    SPAN_ARG(name));
+}
+
+/* Dependencies first. A chain is as deep as the rule files make it, so the depth is bounded. */
+static void visit(struct sorter *s, struct rule *r, unsigned depth)
+{
+    s->mark[r->index] = VISITING;
+    for (size_t i = 0; r->meta && i < r->meta->nnames && r->state == RULE_RUNS; i++) {
+        struct rule *dep = by_name(s, r->meta->names[i]);
+        if (!dep || dep->def->kind != RULE_META)
+            continue;
+        if (s->mark[dep->index] == VISITING || depth > META_STACK) {
+            block(s, r, "it depends on itself through", r->meta->names[i]);
+        } else {
+            if (!s->mark[dep->index])
+                visit(s, dep, depth + 1);
+            if (dep->state != RULE_RUNS && r->state == RULE_RUNS)
+                block(s, r, "it depends on a meta that is not evaluated,", r->meta->names[i]);
+        }
+    }
+    s->mark[r->index] = DONE;
+    if (r->state != RULE_RUNS || !r->meta)
+        return;
+    struct ruleset *rs = s->rs;
+    *ARENA_PUSH(rs->arena, rs->metas, rs->nmetas, rs->metas_cap) = r;
+}
+
+static void note_dependants(struct sorter *s, struct rule *r, uint32_t position)
+{
+    for (size_t i = 0; i < r->meta->nnames; i++) {
+        struct rule *dep = by_name(s, r->meta->names[i]);
+        if (dep)
+            *ARENA_PUSH(s->rs->arena, dep->dependants, dep->ndependants, dep->dependants_cap) =
+                position;
+    }
+}
+
+static double base_value(void *ctx, uint32_t index)
+{
+    const struct ruleset *rs = ctx;
+    return rs->rules[index].base;
+}
+
+/* A dependency must not run later than the meta that needs it; SpamAssassin lowers its priority. */
+static void fix_priority(struct sorter *s, const struct rule *r)
+{
+    for (size_t i = 0; i < r->meta->nnames; i++) {
+        struct rule *dep = by_name(s, r->meta->names[i]);
+        if (!dep || dep->priority <= r->priority)
+            continue;
+        bool net = r->priority < -100 && dep->def->tflags & TFLAG_NET;
+        dep->priority = net ? -100 : r->priority;
+    }
+}
+
+void ruleset_compile_metas(struct ruleset *rs)
+{
+    struct sorter s = {.rs = rs, .index = map_in(rs->arena)};
+    s.mark = arena_alloc(rs->arena, rs->nrules + 1);
+    for (size_t i = 0; i < rs->nrules; i++)
+        *map_at(&s.index, span_str(rs->rules[i].def->name)) = (void *)(uintptr_t)(i + 1);
+    for (size_t i = 0; i < rs->nrules; i++)
+        if (rs->rules[i].state == RULE_RUNS && rs->rules[i].def->kind == RULE_META)
+            compile(&s, &rs->rules[i]);
+    for (size_t i = 0; i < rs->nrules; i++)
+        if (rs->rules[i].meta && !s.mark[i])
+            visit(&s, &rs->rules[i], 0);
+    for (size_t i = 0; i < rs->nmetas; i++) {
+        struct rule *r = rs->metas[i];
+        bool division = false;
+        double v = meta_eval(r->meta, base_value, rs, &division);
+        r->base = v == 0 ? 0 : v > 0 ? v : 1;
+        note_dependants(&s, r, (uint32_t)i);
+    }
+    for (size_t i = rs->nmetas; i-- > 0;)
+        fix_priority(&s, rs->metas[i]);
+}

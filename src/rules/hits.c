@@ -1,0 +1,70 @@
+/* Hits as they occur, and the facts made of them. */
+#include "rules/ruleset_private.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+static const char no_description[] = "No description available.";
+
+void hit_add(struct rules_ctx *c, struct rule *r, double value, struct span evidence)
+{
+    struct rules_scratch *s = c->scratch;
+    if (s->count[r->index] && !r->multiple)
+        return;
+    s->value[r->index] += value > 0 ? value : 1;
+    if (s->count[r->index]++ == 0)
+        *ARENA_PUSH(c->a, s->hits, s->nhits, s->hits_cap) = (struct hit){r, evidence};
+}
+
+void hit_limited(struct rules_ctx *c, struct rule *r)
+{
+    if (c->scratch->limited[r->index])
+        return;
+    c->scratch->limited[r->index] = true;
+    facts_skip(&c->m->facts, c->a, arena_printf(c->a, "rules/%s", r->def->name).p,
+               SPAN("its regular expression reached the limit on matching steps"));
+}
+
+static int by_text(const void *x, const void *y)
+{
+    return strcmp(*(const char *const *)x, *(const char *const *)y);
+}
+
+/* SpamAssassin rounds through "%.3f". */
+static double rounded(double score)
+{
+    char text[64];
+    snprintf(text, sizeof text, "%.3f", score);
+    return strtod(text, NULL);
+}
+
+void hits_report(struct rules_ctx *c)
+{
+    const struct rules_scratch *s = c->scratch;
+    struct rules_facts *f = &c->m->facts.rules;
+    double score = 0;
+    f->subrules = arena_array(c->a, s->nhits, sizeof *f->subrules);
+    for (size_t i = 0; i < s->nhits; i++) {
+        const struct rule *r = s->hits[i].rule;
+        if (r->sub) {
+            f->subrules[f->nsubrules++] = r->def->name;
+            continue;
+        }
+        unsigned count = s->count[r->index];
+        *ARENA_PUSH(c->a, f->hits, f->nhits, f->hits_cap) =
+            (struct rule_hit){.name = r->def->name,
+                              .score = r->score * count,
+                              .area = r->area,
+                              .describe = r->def->describe ? r->def->describe : no_description,
+                              .evidence = s->hits[i].evidence,
+                              .count = count};
+        score += r->score * count;
+    }
+    if (f->nsubrules)
+        qsort(f->subrules, f->nsubrules, sizeof *f->subrules, by_text);
+    f->score = rounded(score);
+    f->required = c->set->required;
+    f->autolearn = "unavailable";
+    f->version = "4.0.1";
+    f->ran = true;
+}

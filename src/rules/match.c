@@ -1,0 +1,183 @@
+/* Regex rules on their strings (semantics 7.2, 7.3, 7.5). */
+#include "rules/ruleset_private.h"
+
+#include "base/buf.h"
+
+enum { EVIDENCE_MAX = 200, MIME_MULTIPLE_MAX = 1000 };
+
+static struct span evidence(struct rules_ctx *c, struct span s, const struct regex_match *m)
+{
+    size_t n = m->end - m->start;
+    return arena_dup(c->a, span_sub(s, m->start, m->start + (n < EVIDENCE_MAX ? n : EVIDENCE_MAX)));
+}
+
+/* --- captures --- */
+
+static bool tag_name(struct span name)
+{
+    for (size_t i = 0; i < name.n; i++) {
+        bool ok = (name.p[i] >= 'A' && name.p[i] <= 'Z') || ascii_isdigit(name.p[i]) ||
+                  (name.p[i] == '_' && i && i + 1 < name.n && name.p[i - 1] != '_');
+        if (!ok || (i == 0 && ascii_isdigit(name.p[i])))
+            return false;
+    }
+    return name.n > 0;
+}
+
+static void add_tag(struct rules_ctx *c, struct span name, struct span value)
+{
+    void **slot = map_at(&c->scratch->tags, name);
+    if (!*slot)
+        *slot = ARENA_NEW(c->a, struct tag_values);
+    struct tag_values *t = *slot;
+    for (size_t i = 0; i < t->n; i++)
+        if (span_eq(t->v[i], value))
+            return;
+    *ARENA_PUSH(c->a, t->v, t->n, t->cap) = value;
+}
+
+static void capture(struct rules_ctx *c, const struct rule *r, struct span s,
+                    const struct regex_match *m)
+{
+    struct span name;
+    unsigned group;
+    for (size_t i = 0; (group = regex_named_group(r->regex, i, &name)) != 0; i++) {
+        if (group >= REGEX_GROUPS || m->group[group].start == SIZE_MAX || !tag_name(name))
+            continue;
+        struct span value = span_sub(s, m->group[group].start, m->group[group].end);
+        if (value.n)
+            add_tag(c, name, arena_dup(c->a, value));
+    }
+}
+
+/* --- one rule --- */
+
+/* Counts matches of one string. true: the rule is done. */
+static bool match_one(struct rules_ctx *c, struct rule *r, const struct regex *re, struct span s)
+{
+    struct regex_match m;
+    size_t from = 0;
+    int rc;
+    while ((rc = regex_exec(re, s, from, &m)) == 1) {
+        if (r->def->captures)
+            capture(c, r, s, &m);
+        if (!c->scratch->count[r->index] || r->multiple)
+            hit_add(c, r, 1, c->scratch->count[r->index] ? SPAN_NONE : evidence(c, s, &m));
+        if (!r->multiple || (r->maxhits && c->scratch->count[r->index] >= r->maxhits))
+            return true;
+        /* Perl's //g: after an empty match the next one may not be empty at the same place. */
+        from = m.end > m.start || m.end > from ? m.end : from + 1;
+        if (m.end == m.start && m.end >= from)
+            from = m.end + 1;
+        if (from > s.n)
+            break;
+    }
+    if (rc < 0)
+        hit_limited(c, r);
+    return false;
+}
+
+static void with_quoted(struct buf *b, struct span value)
+{
+    for (size_t i = 0; i < value.n; i++) {
+        char ch = value.p[i];
+        if (!ascii_isalnum(ch) && ch != '_' && ch != '\0')
+            buf_char(b, '\\');
+        if (ch == '\0')
+            buf_str(b, "\\x00");
+        else
+            buf_char(b, ch);
+    }
+}
+
+/* The pattern with each %\{NAME\} replaced by the alternatives captured; NULL: some tag has no
+ * value, the rule is not run. */
+static struct regex *from_template(struct rules_ctx *c, const struct rule *r)
+{
+    struct span p = r->def->pattern;
+    struct buf b = {0};
+    bool complete = true;
+    for (size_t at; complete && (at = span_search(p, SPAN("%\\{"))) != SIZE_MAX;) {
+        struct span rest = span_from(p, at + 3);
+        size_t end = span_search(rest, SPAN("\\}"));
+        const struct tag_values *t =
+            end == SIZE_MAX ? NULL : map_get(&c->scratch->tags, span_sub(rest, 0, end));
+        complete = t != NULL;
+        buf_add(&b, span_sub(p, 0, at));
+        for (size_t i = 0; t && i < t->n; i++) {
+            buf_str(&b, i ? "|" : "(?:");
+            with_quoted(&b, t->v[i]);
+        }
+        buf_str(&b, ")");
+        p = complete ? span_from(rest, end + 2) : p;
+    }
+    buf_add(&b, p);
+    struct err e;
+    struct regex *re = complete ? regex_new(c->a, buf_span(&b), r->def->mods, &e) : NULL;
+    buf_free(&b);
+    if (re)
+        regex_set_limits(re, c->set->match_limit, c->set->depth_limit);
+    return re;
+}
+
+void match_rule(struct rules_ctx *c, struct rule *r, const struct span *elements, size_t n,
+                size_t first)
+{
+    const struct regex *re = r->def->is_template ? from_template(c, r) : r->regex;
+    if (!re)
+        return;
+    if (r->nosubject && first == 0)
+        first = 1;
+    for (size_t i = first; i < n; i++)
+        if (match_one(c, r, re, elements[i]))
+            return;
+}
+
+/* --- all rules of a subject --- */
+
+/* A header rule with `!~` hits when nothing matches. */
+static void match_negated(struct rules_ctx *c, struct rule *r, struct span s)
+{
+    int rc = regex_exec(r->regex, s, 0, NULL);
+    if (rc == 0)
+        hit_add(c, r, 1, SPAN_NONE);
+    else if (rc < 0)
+        hit_limited(c, r);
+}
+
+static bool special(struct rules_ctx *c, const struct subject *s, struct rule *r,
+                    const struct span *elements, size_t n)
+{
+    if (r->def->exists)
+        hit_add(c, r, 1, n ? arena_dup(c->a, span_sub(elements[0], 0, EVIDENCE_MAX)) : SPAN_NONE);
+    else if (r->negate && s->kind == SUBJECT_HEADER)
+        match_negated(c, r, n ? elements[0] : SPAN(""));
+    else
+        return false;
+    return true;
+}
+
+static void match_all(struct rules_ctx *c, struct subject *s, const struct span *elements, size_t n)
+{
+    for (size_t i = 0; i < s->nrules; i++)
+        if (!special(c, s, s->rules[i], elements, n))
+            match_rule(c, s->rules[i], elements, n, 0);
+}
+
+void match_subject(struct rules_ctx *c, struct subject *s, const struct span *elements, size_t n)
+{
+    match_all(c, s, elements, n);
+}
+
+/* Without the header a rule sees its if-unset text, or nothing. */
+void match_absent(struct rules_ctx *c, struct subject *s)
+{
+    for (size_t i = 0; i < s->nwhen_absent; i++) {
+        struct rule *r = s->when_absent[i];
+        struct span text = r->def->if_unset.p ? r->def->if_unset : SPAN("");
+        if (r->negate)
+            match_negated(c, r, text);
+        else
+            match_rule(c, r, &text, 1, 0);
+    }
+}

@@ -1,0 +1,41 @@
+/* Which rules may match where, at the cost of one pass over the bytes.
+ *
+ * Every pattern is taken apart (need.h) into what any match must hold: groups of literals or of
+ * short runs of byte sets, one of each group in the same string. Literals go to Vectorscan, runs to
+ * a bit-parallel automaton. A pattern of which nothing useful can be said is always a candidate.
+ * The answer is a superset; PCRE2 decides. Room-private. */
+#ifndef GATEHOUSE_RULES_PREFILTER_H
+#define GATEHOUSE_RULES_PREFILTER_H
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/cursor.h"
+#include "base/err.h"
+
+struct prefilter;
+struct prefilter_scratch;
+
+/* pattern: as pattern_pcre gives it. id: what candidates are called; below `ids`. */
+struct prefilter_pattern {
+    uint32_t id;
+    struct span pattern;
+};
+
+struct prefilter *prefilter_build(struct arena *a, const struct prefilter_pattern *p, size_t n);
+/* Compiled form, for the cache; load checks everything and returns NULL when it does not fit. */
+void prefilter_save(const struct prefilter *f, struct buf *out);
+struct prefilter *prefilter_load(struct arena *a, struct cursor *in);
+
+struct prefilter_scratch *prefilter_scratch_new(void);
+/* Once for every filter it is used with, at start. */
+void prefilter_scratch_fit(struct prefilter_scratch *s, const struct prefilter *f);
+void prefilter_scratch_free(struct prefilter_scratch *s);
+
+struct candidate {
+    uint32_t id, element;
+};
+/* Candidates in order of elements; valid until the next scan. */
+const struct candidate *prefilter_scan(const struct prefilter *f, struct prefilter_scratch *s,
+                                       const struct span *elements, size_t n, size_t *found);
+
+#endif

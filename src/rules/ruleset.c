@@ -1,0 +1,126 @@
+/* Loading and describing a set of rules. */
+#include "rules/ruleset_private.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+#include <openssl/evp.h>
+
+/* Where SpamAssassin looks: the first of these that exists (semantics 2.1). Channels are below the
+ * first one as files that include their directories. */
+static const char *const system_dirs[] = {
+    "/var/lib/spamassassin/4.000001",
+    "/usr/share/spamassassin",
+    "/usr/local/share/spamassassin",
+};
+
+static struct conf_options conf_options(const struct ruleset_options *o)
+{
+    struct conf_options c = {.local_only = o->local_only, .settings = o->settings};
+    const struct rules_settings *s = o->settings;
+    c.site_dir = s && s->site_dir ? s->site_dir : NULL;
+    if (s && s->dirs.n) {
+        c.dirs = s->dirs.v;
+        c.ndirs = s->dirs.n;
+        return c;
+    }
+    for (size_t i = 0; i < sizeof system_dirs / sizeof *system_dirs && !c.ndirs; i++)
+        if (access(system_dirs[i], R_OK | X_OK) == 0) {
+            c.dirs = &system_dirs[i];
+            c.ndirs = 1;
+        }
+    return c;
+}
+
+static void add(EVP_MD_CTX *ctx, struct span s)
+{
+    EVP_DigestUpdate(ctx, s.p ? s.p : "", s.n);
+    EVP_DigestUpdate(ctx, "", 1);
+}
+
+/* Everything that decides what is compiled: definitions of the rules that run. */
+static void hash_rules(struct ruleset *rs)
+{
+    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+    EVP_DigestInit_ex(ctx, EVP_sha256(), NULL);
+    for (size_t i = 0; i < rs->nrules; i++) {
+        const struct rule_def *d = rs->rules[i].def;
+        char head[64];
+        int n = snprintf(head, sizeof head, "%d %d %.17g", (int)d->kind, (int)rs->rules[i].state,
+                         rs->rules[i].score);
+        add(ctx, span_of(head, (size_t)n));
+        add(ctx, span_str(d->name));
+        add(ctx, d->text);
+        add(ctx, d->pattern);
+        add(ctx, d->tflags_text);
+    }
+    unsigned char digest[EVP_MAX_MD_SIZE];
+    unsigned size = 0;
+    EVP_DigestFinal_ex(ctx, digest, &size);
+    EVP_MD_CTX_free(ctx);
+    for (size_t i = 0; i < size && 2 * i + 2 < sizeof rs->hash; i++)
+        snprintf(rs->hash + 2 * i, 3, "%02x", digest[i]);
+}
+
+static void copy_problems(struct ruleset *rs)
+{
+    for (size_t i = 0; i < rs->conf->nproblems; i++) {
+        const struct conf_problem *p = &rs->conf->problems[i];
+        ruleset_problem(rs, p->at, "%s", p->text);
+    }
+}
+
+struct ruleset *ruleset_load(const struct ruleset_options *o, struct err *e)
+{
+    struct arena *a = arena_new(0);
+    struct conf_options co = conf_options(o);
+    struct conf *c = conf_read(a, &co, e);
+    if (!c) {
+        arena_free(a);
+        return NULL;
+    }
+    struct ruleset *rs = ARENA_NEW(a, struct ruleset);
+    rs->arena = a;
+    rs->conf = c;
+    rs->local_only = o->local_only;
+    /* Without network checks and Bayes of our own, the scores made for that case are the right
+     * ones. */
+    rs->score_set = 0;
+    rs->text_limits =
+        (struct text_limits){c->body_part_scan_size, c->rawbody_part_scan_size, c->parse_dkim_uris};
+    rs->required = c->required_score;
+    if (o->settings) {
+        rs->match_limit = (uint32_t)o->settings->match_limit;
+        rs->depth_limit = (uint32_t)o->settings->depth_limit;
+        rs->message_size = o->settings->message_size;
+    }
+    copy_problems(rs);
+    ruleset_compile(rs, o);
+    hash_rules(rs);
+    return rs;
+}
+
+void ruleset_free(struct ruleset *rs)
+{
+    if (rs)
+        arena_free(rs->arena);
+}
+
+const struct rule_problem *ruleset_problems(const struct ruleset *rs, size_t *n)
+{
+    *n = rs->nproblems;
+    return rs->problems;
+}
+
+const char *ruleset_hash(const struct ruleset *rs)
+{
+    return rs->hash;
+}
+
+size_t ruleset_count(const struct ruleset *rs)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < rs->nrules; i++)
+        n += rs->rules[i].state == RULE_RUNS;
+    return n;
+}

@@ -1,0 +1,148 @@
+/* The compiled rules and the scratch of one judgement, between the files of this room. */
+#ifndef GATEHOUSE_RULES_RULESET_PRIVATE_H
+#define GATEHOUSE_RULES_RULESET_PRIVATE_H
+
+#include "rules/context.h"
+#include "rules/eval.h"
+#include "rules/meta.h"
+#include "rules/prefilter.h"
+#include "rules/ruleset.h"
+
+/* Why a rule that was read is not run. */
+enum rule_state {
+    RULE_RUNS,
+    RULE_UNDEFINED, /* score or description only */
+    RULE_ZERO,      /* score 0 in the active set */
+    RULE_NETWORK,   /* asks the network */
+    RULE_LEARNING,  /* asks Bayes */
+    RULE_NO_EVAL,   /* its function does not exist here */
+    RULE_NO_PLUGIN, /* its function's plugin is not loaded */
+    RULE_BAD_ARGS,
+    RULE_BAD_REGEX,
+    RULE_BLOCKED, /* a meta over a meta with score 0, or in a circle */
+    RULE_STATES
+};
+
+enum subject_kind {
+    SUBJECT_HEADER,
+    SUBJECT_BODY,
+    SUBJECT_RAWBODY,
+    SUBJECT_URI,
+    SUBJECT_FULL,
+    SUBJECT_MIMEHEADER
+};
+
+struct rule {
+    const struct rule_def *def;
+    uint32_t index;
+    enum rule_state state;
+    double score; /* in the active set */
+    double base;  /* value when nothing has hit: only metas have one that is not 0 */
+    bool sub;     /* __NAME */
+    bool multiple, nosubject, negate;
+    unsigned maxhits; /* 0: no bound */
+    int priority;     /* after SpamAssassin's fix-ups */
+    const char *area;
+    struct regex *regex;    /* regex kinds but templates */
+    struct eval_call *call; /* evals */
+    struct meta *meta;
+    struct regex **details; /* uri_detail: one for each test */
+    uint32_t *dependants;   /* metas that use this rule, ascending order of evaluation */
+    size_t ndependants, dependants_cap;
+};
+
+/* Rules that look at the same strings. */
+struct subject {
+    enum subject_kind kind;
+    struct span name; /* header request, or MIME header */
+    struct header_req req;
+    bool raw; /* MIME header */
+    struct rule **rules;
+    size_t nrules, rules_cap;
+    struct prefilter *prefilter; /* over `rules`; NULL: every rule is tried */
+    struct rule **when_absent;   /* header rules that may hit without the header */
+    size_t nwhen_absent, absent_cap;
+};
+
+/* Evals and the few regex rules that must run early, in SpamAssassin's order. */
+struct ruleset {
+    struct arena *arena;
+    struct conf *conf;
+    unsigned score_set;
+    bool local_only;
+
+    struct rule *rules; /* by index: the order of conf->rules */
+    size_t nrules;
+
+    struct rule **captures;   /* named groups: before everything */
+    struct rule **early_body; /* body rules below the first function that edits the body */
+    struct rule **evals;
+    struct rule **metas; /* in order of evaluation */
+    size_t ncaptures, nearly_body, nevals, nmetas;
+    size_t captures_cap, early_body_cap, evals_cap, metas_cap;
+
+    struct subject *subjects;
+    size_t nsubjects, subjects_cap;
+    struct map plain_headers; /* lower-case name -> list of subjects (struct header_users *) */
+
+    struct text_limits text_limits;
+    uint32_t match_limit, depth_limit;
+    size_t message_size;
+    double required;
+
+    struct rule_problem *problems;
+    size_t nproblems, problems_cap;
+    char hash[65];
+};
+
+/* Subjects of one header name. */
+struct header_users {
+    uint32_t *subject;
+    size_t n, cap;
+};
+
+struct hit {
+    struct rule *rule;
+    struct span evidence;
+};
+
+struct rules_scratch {
+    const struct ruleset *set;
+    double *value;           /* by rule */
+    unsigned *count;         /* by rule */
+    bool *limited;           /* by rule: reported as cut off */
+    uint8_t *dirty;          /* by position in metas */
+    uint32_t *meta_position; /* by rule */
+    bool *present;           /* by subject: header seen */
+    struct hit *hits;        /* first hits, in order of occurrence */
+    size_t nhits, hits_cap;
+    struct prefilter_scratch *prefilter;
+    struct map tags; /* NAME -> struct tag_values *; in the message's arena */
+};
+
+struct tag_values {
+    struct span *v;
+    size_t n, cap;
+};
+
+void ruleset_problem(struct ruleset *rs, struct conf_at at, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* compile.c */
+void ruleset_compile(struct ruleset *rs, const struct ruleset_options *o);
+/* compile_meta.c: order of evaluation, base values, blocked ones, priorities. */
+void ruleset_compile_metas(struct ruleset *rs);
+
+/* match.c: one rule on the elements from `first` on, as SpamAssassin would: counts hits. */
+void match_rule(struct rules_ctx *c, struct rule *r, const struct span *elements, size_t n,
+                size_t first);
+/* A rule without captures on one string; the state of evals is not needed. */
+void match_subject(struct rules_ctx *c, struct subject *s, const struct span *elements, size_t n);
+void match_absent(struct rules_ctx *c, struct subject *s);
+
+/* hits.c */
+void hit_add(struct rules_ctx *c, struct rule *r, double value, struct span evidence);
+void hits_report(struct rules_ctx *c);
+void hit_limited(struct rules_ctx *c, struct rule *r);
+
+#endif

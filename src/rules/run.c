@@ -1,0 +1,320 @@
+/* One message judged (semantics 7.1). */
+#include "rules/ruleset_private.h"
+
+#include <stdlib.h>
+
+#include "base/xalloc.h"
+#include "rules/eval_state.h"
+
+struct rules_scratch *rules_scratch_new(const struct ruleset *rs)
+{
+    struct rules_scratch *s = xcalloc(1, sizeof *s);
+    size_t n = rs->nrules + 1;
+    s->set = rs;
+    s->value = xcalloc(n, sizeof *s->value);
+    s->count = xcalloc(n, sizeof *s->count);
+    s->limited = xcalloc(n, sizeof *s->limited);
+    s->dirty = xcalloc(rs->nmetas + 1, 1);
+    s->present = xcalloc(rs->nsubjects + 1, sizeof *s->present);
+    s->prefilter = prefilter_scratch_new();
+    for (size_t i = 0; i < rs->nsubjects; i++)
+        if (rs->subjects[i].prefilter)
+            prefilter_scratch_fit(s->prefilter, rs->subjects[i].prefilter);
+    return s;
+}
+
+void rules_scratch_free(struct rules_scratch *s)
+{
+    if (!s)
+        return;
+    prefilter_scratch_free(s->prefilter);
+    free(s->value);
+    free(s->count);
+    free(s->limited);
+    free(s->dirty);
+    free(s->present);
+    free(s);
+}
+
+static void reset(struct rules_scratch *s, struct arena *a)
+{
+    const struct ruleset *rs = s->set;
+    memset(s->value, 0, rs->nrules * sizeof *s->value);
+    memset(s->count, 0, rs->nrules * sizeof *s->count);
+    memset(s->limited, 0, rs->nrules * sizeof *s->limited);
+    memset(s->dirty, 0, rs->nmetas);
+    memset(s->present, 0, rs->nsubjects * sizeof *s->present);
+    s->hits = NULL;
+    s->nhits = s->hits_cap = 0;
+    s->tags = map_in(a);
+}
+
+/* --- headers --- */
+
+/* Marks the subjects whose header stands in the message; requests that are made of other headers
+ * are always asked for. */
+static void find_present(struct rules_ctx *c)
+{
+    const struct ruleset *rs = c->set;
+    struct rules_scratch *s = c->scratch;
+    const struct mime_fields *f = &c->mime->root->fields;
+    char lower[256];
+    for (size_t i = 0; i < f->n; i++) {
+        struct span name = f->v[i].name;
+        if (name.n > sizeof lower)
+            continue;
+        for (size_t k = 0; k < name.n; k++)
+            lower[k] = ascii_lower(name.p[k]);
+        const struct header_users *u = map_get(&rs->plain_headers, span_of(lower, name.n));
+        for (size_t k = 0; u && k < u->n; k++)
+            s->present[u->subject[k]] = true;
+    }
+}
+
+static void run_header_subject(struct rules_ctx *c, struct subject *s)
+{
+    struct span text;
+    if (header_get(c, &s->req, &text))
+        match_subject(c, s, &text, 1);
+    else
+        match_absent(c, s);
+}
+
+static void run_headers(struct rules_ctx *c)
+{
+    const struct ruleset *rs = c->set;
+    find_present(c);
+    for (size_t i = 0; i < rs->nsubjects; i++) {
+        struct subject *s = &rs->subjects[i];
+        if (s->kind != SUBJECT_HEADER)
+            continue;
+        if (c->scratch->present[i] || s->req.kind != 0)
+            run_header_subject(c, s);
+        else
+            match_absent(c, s);
+    }
+}
+
+/* --- MIME headers --- */
+
+/* The value of one node; raw ones are "" when missing, and if-unset counts only for the others. */
+static struct span node_value(struct rules_ctx *c, const struct subject *s, struct mime_part *p,
+                              struct span if_unset)
+{
+    if (span_ieq(s->name, SPAN("ALL"))) {
+        struct buf b = {0};
+        for (size_t i = 0; i < p->fields.n; i++) {
+            buf_add(&b, p->fields.v[i].name);
+            buf_str(&b, ": ");
+            buf_add(&b, mime_decoded(c->mime, &p->fields.v[i]));
+            buf_str(&b, "\n");
+        }
+        struct span out = arena_dup(c->a, buf_span(&b));
+        buf_free(&b);
+        return out;
+    }
+    struct mime_field *f = mime_last(&p->fields, s->name);
+    if (!f)
+        return s->raw ? SPAN("") : if_unset;
+    return s->raw ? f->raw : mime_decoded(c->mime, f);
+}
+
+static void run_mime_rule(struct rules_ctx *c, const struct subject *s, struct rule *r)
+{
+    unsigned node = 0;
+    if (r->negate) {
+        hit_add(c, r, 1, SPAN_NONE);
+        return;
+    }
+    for (struct mime_part *p = c->mime->root; p; p = mime_next(p)) {
+        if (!p->type.n)
+            continue;
+        node++;
+        if (r->def->range_to && (node < r->def->range_from || node > r->def->range_to))
+            continue;
+        struct span v = node_value(c, s, p, r->def->if_unset);
+        match_rule(c, r, &v, 1, 0);
+        if (c->scratch->count[r->index])
+            return;
+    }
+}
+
+static void run_mime_headers(struct rules_ctx *c)
+{
+    for (size_t i = 0; i < c->set->nsubjects; i++) {
+        struct subject *s = &c->set->subjects[i];
+        for (size_t k = 0; s->kind == SUBJECT_MIMEHEADER && k < s->nrules; k++)
+            run_mime_rule(c, s, s->rules[k]);
+    }
+}
+
+/* --- evals --- */
+
+static bool detail_matches(const struct detail_test *t, const struct regex *re, const struct uri *u)
+{
+    bool any = false;
+    if (span_eq(t->key, SPAN("raw")))
+        any = regex_hit(re, u->key);
+    for (size_t i = 0; span_eq(t->key, SPAN("type")) && i < u->ntypes; i++)
+        any |= regex_hit(re, span_str(u->types[i])) != t->negate;
+    for (size_t i = 0; span_eq(t->key, SPAN("cleaned")) && i < u->ncleaned; i++)
+        any |= regex_hit(re, u->cleaned[i]) != t->negate;
+    for (size_t i = 0; span_eq(t->key, SPAN("text")) && i < u->nanchors; i++)
+        any |= regex_hit(re, u->anchors[i]) != t->negate;
+    for (size_t i = 0; span_eq(t->key, SPAN("domain")) && i < u->nhosts; i++)
+        any |= regex_hit(re, u->domains[i]) != t->negate;
+    for (size_t i = 0; span_eq(t->key, SPAN("host")) && i < u->nhosts; i++)
+        any |= regex_hit(re, u->hosts[i]) != t->negate;
+    return span_eq(t->key, SPAN("raw")) ? any != t->negate : any;
+}
+
+static void run_uri_detail(struct rules_ctx *c, struct rule *r)
+{
+    for (size_t i = 0; i < c->text->uris.n; i++) {
+        bool all = true;
+        for (size_t k = 0; all && k < r->def->ndetails; k++)
+            all = detail_matches(&r->def->details[k], r->details[k], &c->text->uris.v[i]);
+        if (all) {
+            hit_add(c, r, 1, c->text->uris.v[i].key);
+            return;
+        }
+    }
+}
+
+static void run_evals(struct rules_ctx *c)
+{
+    for (size_t i = 0; i < c->set->nevals; i++) {
+        struct rule *r = c->set->evals[i];
+        if (r->details) {
+            run_uri_detail(c, r);
+            continue;
+        }
+        unsigned long before = regex_limit_hits();
+        double value = r->call->def->fn(c, r->call);
+        if (value != 0)
+            hit_add(c, r, value, SPAN_NONE);
+        if (regex_limit_hits() != before)
+            hit_limited(c, r);
+    }
+}
+
+/* --- metas --- */
+
+static double value_of(void *ctx, uint32_t index)
+{
+    return ((const struct rules_ctx *)ctx)->scratch->value[index];
+}
+
+static void spread(struct rules_scratch *s, const struct rule *r)
+{
+    for (size_t i = 0; i < r->ndependants; i++)
+        s->dirty[r->dependants[i]] = 1;
+}
+
+/* Only metas over something that differs from the empty message are computed anew. */
+static void run_metas(struct rules_ctx *c)
+{
+    struct rules_scratch *s = c->scratch;
+    for (size_t i = 0; i < s->nhits; i++)
+        spread(s, s->hits[i].rule);
+    for (size_t i = 0; i < c->set->nmetas; i++) {
+        struct rule *r = c->set->metas[i];
+        double v = r->base;
+        bool division = false;
+        if (s->dirty[i])
+            v = meta_eval(r->meta, value_of, c, &division);
+        if (v != 0)
+            hit_add(c, r, v, SPAN_NONE);
+        if (s->value[r->index] != r->base)
+            spread(s, r);
+    }
+}
+
+/* --- all --- */
+
+/* The message without an mbox separator in front. */
+static struct span pristine(const struct mime *m)
+{
+    return m->header_bytes.p ? span_from(m->raw, (size_t)(m->header_bytes.p - m->raw.p)) : m->raw;
+}
+
+static void run_captures(struct rules_ctx *c)
+{
+    for (size_t i = 0; i < c->set->ncaptures; i++) {
+        struct rule *r = c->set->captures[i];
+        struct text *t = c->text;
+        struct span one;
+        switch (r->def->kind) {
+        case RULE_HEADER: {
+            struct header_req req;
+            if (header_req_parse(c->a, r->def->header, &req) && header_get(c, &req, &one))
+                match_rule(c, r, &one, 1, 0);
+            break;
+        }
+        case RULE_BODY:
+            match_rule(c, r, t->body.v, t->body.n, 0);
+            break;
+        case RULE_RAWBODY:
+            match_rule(c, r, t->rawbody.v, t->rawbody.n, 0);
+            break;
+        case RULE_URI:
+            match_rule(c, r, t->uris.cleaned, t->uris.ncleaned, 0);
+            break;
+        default:
+            one = pristine(c->mime);
+            match_rule(c, r, &one, 1, 0);
+        }
+    }
+}
+
+static struct subject *only(const struct ruleset *rs, enum subject_kind kind)
+{
+    for (size_t i = 0; i < rs->nsubjects; i++)
+        if (rs->subjects[i].kind == kind)
+            return &rs->subjects[i];
+    return NULL;
+}
+
+static void run_lines(struct rules_ctx *c, enum subject_kind kind, const struct span *v, size_t n)
+{
+    struct subject *s = only(c->set, kind);
+    if (s && n)
+        match_subject(c, s, v, n);
+}
+
+static void run_all(struct rules_ctx *c)
+{
+    const struct ruleset *rs = c->set;
+    struct text *t = c->text;
+    run_captures(c);
+    for (size_t i = 0; i < rs->nearly_body; i++)
+        match_rule(c, rs->early_body[i], t->body.v, t->body.n, 0);
+    run_headers(c);
+    run_evals(c); /* may edit the body */
+    run_lines(c, SUBJECT_BODY, t->body.v, t->body.n);
+    run_lines(c, SUBJECT_URI, t->uris.cleaned, t->uris.ncleaned);
+    run_mime_headers(c);
+    run_lines(c, SUBJECT_RAWBODY, t->rawbody.v, t->rawbody.n);
+    struct span full = pristine(c->mime);
+    run_lines(c, SUBJECT_FULL, &full, 1);
+    run_metas(c);
+}
+
+void rules_run(const struct ruleset *rs, struct rules_scratch *s, struct message *m)
+{
+    struct span raw = m->raw;
+    if (rs->message_size && raw.n > rs->message_size) {
+        raw = span_sub(raw, 0, rs->message_size);
+        facts_skip(
+            &m->facts, m->arena, "rules",
+            arena_printf(m->arena, "only the first %zu of %zu bytes are judged", raw.n, m->raw.n));
+    }
+    reset(s, m->arena);
+    struct mime_limits limits = MIME_LIMITS_DEFAULT;
+    struct rules_ctx c = {.set = rs, .conf = rs->conf, .scratch = s, .m = m, .a = m->arena};
+    c.mime = mime_parse(m->arena, raw, &limits);
+    c.relays = relays_parse(c.mime, &rs->conf->relays);
+    c.text = text_make(c.mime, &rs->conf->uri, &rs->text_limits);
+    run_all(&c);
+    hits_report(&c);
+}
