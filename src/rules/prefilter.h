@@ -7,6 +7,8 @@
 #ifndef GATEHOUSE_RULES_PREFILTER_H
 #define GATEHOUSE_RULES_PREFILTER_H
 
+#include <stdio.h>
+
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/cursor.h"
@@ -21,7 +23,11 @@ struct prefilter_pattern {
     struct span pattern;
 };
 
+/* Never fails: without Vectorscan every pattern is one that is always tried. */
 struct prefilter *prefilter_build(struct arena *a, const struct prefilter_pattern *p, size_t n);
+/* Ids of the patterns that must always be tried. */
+const uint32_t *prefilter_always(const struct prefilter *f, size_t *n);
+void prefilter_describe(const struct prefilter *f, FILE *out);
 /* Compiled form, for the cache; load checks everything and returns NULL when it does not fit. */
 void prefilter_save(const struct prefilter *f, struct buf *out);
 struct prefilter *prefilter_load(struct arena *a, struct cursor *in);
