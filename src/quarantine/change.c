@@ -190,7 +190,7 @@ static bool expire_one(struct quarantine *q, const char *id)
         close(dir);
     }
     pthread_mutex_lock(&q->lock);
-    bool gone = index_remove(q->index, id, &e) == 0;
+    bool gone = quarantine_index_remove(q->index, id, &e) == 0;
     pthread_mutex_unlock(&q->lock);
     busy_give(q, id);
     return gone;
@@ -209,7 +209,7 @@ size_t quarantine_expire(struct quarantine *q, usec now, quarantine_gone *gone, 
 {
     char ids[QUARANTINE_EXPIRE_STEP][ID_SIZE];
     pthread_mutex_lock(&q->lock);
-    size_t n = index_expired(q->index, now, ids, QUARANTINE_EXPIRE_STEP), removed = 0;
+    size_t n = quarantine_index_expired(q->index, now, ids, QUARANTINE_EXPIRE_STEP), removed = 0;
     pthread_mutex_unlock(&q->lock);
     for (size_t i = 0; i < n; i++) {
         if (!expire_one(q, ids[i]))

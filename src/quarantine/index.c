@@ -18,7 +18,7 @@ static const char *const steps[] = {
     NULL};
 enum { INDEX_FORM = 1 };
 
-struct db *index_open(const char *state, struct err *e)
+struct db *quarantine_index_open(const char *state, struct err *e)
 {
     char *path = xasprintf("%s/quarantine.db", state);
     struct db *d = db_open(path, steps, e);
@@ -26,7 +26,7 @@ struct db *index_open(const char *state, struct err *e)
     return d;
 }
 
-struct db *index_open_read(const char *state, struct err *e)
+struct db *quarantine_index_open_read(const char *state, struct err *e)
 {
     char *path = xasprintf("%s/quarantine.db", state);
     struct db *d = db_open_read(path, INDEX_FORM, e);
@@ -34,7 +34,7 @@ struct db *index_open_read(const char *state, struct err *e)
     return d;
 }
 
-int index_put(struct db *d, const struct quarantine_item *x, struct err *e)
+int quarantine_index_put(struct db *d, const struct quarantine_item *x, struct err *e)
 {
     struct buf b = {0};
     sidecar_encode(&b, x);
@@ -50,14 +50,14 @@ int index_put(struct db *d, const struct quarantine_item *x, struct err *e)
     return result;
 }
 
-int index_remove(struct db *d, const char *id, struct err *e)
+int quarantine_index_remove(struct db *d, const char *id, struct err *e)
 {
     db_sql(d, "DELETE FROM item WHERE id = ?");
     db_put_text(d, span_str(id));
     return db_done(d, e);
 }
 
-bool index_day(struct db *d, const char *id, char out[DAY_SIZE])
+bool quarantine_index_day(struct db *d, const char *id, char out[DAY_SIZE])
 {
     db_sql(d, "SELECT received FROM item WHERE id = ?");
     db_put_text(d, span_str(id));
@@ -68,7 +68,7 @@ bool index_day(struct db *d, const char *id, char out[DAY_SIZE])
     return found;
 }
 
-size_t index_expired(struct db *d, usec now, char (*ids)[ID_SIZE], size_t most)
+size_t quarantine_index_expired(struct db *d, usec now, char (*ids)[ID_SIZE], size_t most)
 {
     size_t n = 0;
     db_sql(d, "SELECT id FROM item WHERE expires <= ? ORDER BY expires LIMIT ?");
@@ -126,7 +126,7 @@ static void one_file(void *ctx, int dir, const char *name)
     struct quarantine_item x;
     struct err e;
     if (sidecar_read(dir, text, a, &x, &e) == 0) {
-        r->failed |= index_put(r->db, &x, r->e) != 0;
+        r->failed |= quarantine_index_put(r->db, &x, r->e) != 0;
         r->added++;
     } else {
         log_event(LOG_FAULT, text, "quarantine-damaged", F_STR("why", e.text));
@@ -153,7 +153,7 @@ static int load_known(struct reconcile *r)
     return got;
 }
 
-int index_reconcile(struct db *d, int root, struct err *e)
+int quarantine_index_reconcile(struct db *d, int root, struct err *e)
 {
     struct reconcile r = {.db = d, .root = root, .a = arena_new(0), .e = e};
     r.known = map_in(r.a);
@@ -164,7 +164,7 @@ int index_reconcile(struct db *d, int root, struct err *e)
             if (r.known.entries[i].value == &r)
                 continue;
             char *id = arena_cstr(r.a, r.known.entries[i].key);
-            r.failed |= index_remove(d, id, e) != 0;
+            r.failed |= quarantine_index_remove(d, id, e) != 0;
             r.removed++;
         }
         result = r.failed || db_exec(d, "COMMIT", e) ? -1 : 0;

@@ -41,10 +41,10 @@ struct quarantine *quarantine_open(const char *state, usec keep, struct err *e)
     pthread_mutex_init(&q->lock, NULL);
     pthread_cond_init(&q->freed, &mono);
     pthread_condattr_destroy(&mono);
-    bool fine = open_root(q, state, e) == 0 && (q->index = index_open(state, e)) != NULL;
-    if (fine && index_reconcile(q->index, q->root, e))
+    bool fine = open_root(q, state, e) == 0 && (q->index = quarantine_index_open(state, e)) != NULL;
+    if (fine && quarantine_index_reconcile(q->index, q->root, e))
         fine = db_damaged(q->index) && db_renew(q->index, e) == 0 &&
-               index_reconcile(q->index, q->root, e) == 0;
+               quarantine_index_reconcile(q->index, q->root, e) == 0;
     if (fine)
         return q;
     quarantine_close(q);
@@ -107,7 +107,7 @@ int item_dir(struct quarantine *q, const char *id, struct err *e)
 {
     char day[DAY_SIZE];
     pthread_mutex_lock(&q->lock);
-    bool known = index_day(q->index, id, day);
+    bool known = quarantine_index_day(q->index, id, day);
     pthread_mutex_unlock(&q->lock);
     int dir = known ? day_open(q->root, day, false) : -1;
     if (dir >= 0 && file_there(dir, id, "json"))
@@ -132,10 +132,10 @@ int item_save(struct quarantine *q, int dir, const struct quarantine_item *x, st
         return -1;
     struct err why;
     pthread_mutex_lock(&q->lock);
-    if (index_put(q->index, x, &why)) {
+    if (quarantine_index_put(q->index, x, &why)) {
         log_event(LOG_WARN, x->id, "quarantine-index", F_STR("why", why.text));
         if (db_damaged(q->index) && db_renew(q->index, &why) == 0)
-            index_reconcile(q->index, q->root, &why);
+            quarantine_index_reconcile(q->index, q->root, &why);
     }
     pthread_mutex_unlock(&q->lock);
     return 0;

@@ -40,15 +40,15 @@ void files_each(int dir, file_fn *fn, void *ctx);
 
 /* --- index.c: quarantine.db --- */
 
-struct db *index_open(const char *state, struct err *e);
-struct db *index_open_read(const char *state, struct err *e);
-int index_put(struct db *d, const struct quarantine_item *x, struct err *e);
-int index_remove(struct db *d, const char *id, struct err *e);
+struct db *quarantine_index_open(const char *state, struct err *e);
+struct db *quarantine_index_open_read(const char *state, struct err *e);
+int quarantine_index_put(struct db *d, const struct quarantine_item *x, struct err *e);
+int quarantine_index_remove(struct db *d, const char *id, struct err *e);
 /* Where the index thinks the item is. */
-bool index_day(struct db *d, const char *id, char out[DAY_SIZE]);
+bool quarantine_index_day(struct db *d, const char *id, char out[DAY_SIZE]);
 /* Up to `most` ids whose time is over, into ids; returns how many. */
-size_t index_expired(struct db *d, usec now, char (*ids)[ID_SIZE], size_t most);
+size_t quarantine_index_expired(struct db *d, usec now, char (*ids)[ID_SIZE], size_t most);
 /* Makes the index tell what the directories hold. */
-int index_reconcile(struct db *d, int root, struct err *e);
+int quarantine_index_reconcile(struct db *d, int root, struct err *e);
 
 #endif

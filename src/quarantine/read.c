@@ -16,7 +16,7 @@ struct quarantine_reader {
 
 struct quarantine_reader *quarantine_read_open(const char *state, struct err *e)
 {
-    struct db *index = index_open_read(state, e);
+    struct db *index = quarantine_index_open_read(state, e);
     if (!index)
         return NULL;
     char *path = xasprintf("%s/quarantine", state);
@@ -109,7 +109,7 @@ int quarantine_read_item(struct quarantine_reader *r, struct span id, struct are
     if (!id_valid(id))
         return err_set(e, "'%.*s' is no id of a message", SPAN_ARG(span_sub(id, 0, 100)));
     memcpy(text, id.p, ID_LEN);
-    int dir = index_day(r->index, text, day) ? day_open(r->root, day, false) : -1;
+    int dir = quarantine_index_day(r->index, text, day) ? day_open(r->root, day, false) : -1;
     if (dir < 0 && day_search(r->root, text, day))
         dir = day_open(r->root, day, false);
     if (dir < 0)

@@ -48,8 +48,8 @@ static void copied(struct queue *q, struct job *j)
             queue_finish_record(q, c[i].id);
         } else {
             bool known = m->version == c[i].version;
-            index_unplace(q, m);
-            index_place(q, m, j->v[i].segment, j->v[i].at, (uint32_t)j->v[i].meta.n);
+            queue_index_unplace(q, m);
+            queue_index_place(q, m, j->v[i].segment, j->v[i].at, (uint32_t)j->v[i].meta.n);
             if (!known)
                 queue_restate(q, m);
         }

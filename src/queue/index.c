@@ -34,8 +34,8 @@ const char *queue_state_name(enum queue_state s)
 }
 
 /* One block holds the message, its recipients and their addresses. */
-struct queue_msg *index_make(const struct queue_meta *meta, const struct queue_rcpt *states,
-                             uint64_t size)
+struct queue_msg *queue_index_make(const struct queue_meta *meta, const struct queue_rcpt *states,
+                                   uint64_t size)
 {
     size_t n = meta->env.nrcpts, strings = meta->env.from.n;
     for (size_t i = 0; i < n; i++)
@@ -66,7 +66,7 @@ struct queue_msg *index_make(const struct queue_meta *meta, const struct queue_r
     return m;
 }
 
-void index_free(struct queue_msg *m)
+void queue_index_free(struct queue_msg *m)
 {
     for (uint32_t i = 0; i < m->nrcpts; i++)
         free(m->rcpts[i].reason);
@@ -105,7 +105,7 @@ static void grow(struct queue *q)
     free(old);
 }
 
-void index_insert(struct queue *q, struct queue_msg *m)
+void queue_index_insert(struct queue *q, struct queue_msg *m)
 {
     if (q->nmessages >= q->nslots)
         grow(q);
@@ -115,7 +115,7 @@ void index_insert(struct queue *q, struct queue_msg *m)
     q->nmessages++;
 }
 
-void index_remove(struct queue *q, struct queue_msg *m)
+void queue_index_remove(struct queue *q, struct queue_msg *m)
 {
     struct queue_msg **at = &q->slots[slot_of(q, span_str(m->id))];
     while (*at && *at != m)
@@ -160,7 +160,7 @@ bool segment_name_parse(const char *name, uint64_t *number)
     return true;
 }
 
-struct queue_segment *index_segment(struct queue *q, uint64_t number, bool make)
+struct queue_segment *queue_index_segment(struct queue *q, uint64_t number, bool make)
 {
     for (size_t i = q->nsegments; i-- > 0;)
         if (q->segments[i]->number == number)
@@ -181,10 +181,10 @@ struct queue_segment *index_segment(struct queue *q, uint64_t number, bool make)
     return q->segments[at] = s;
 }
 
-void index_place(struct queue *q, struct queue_msg *m, uint64_t segment, uint64_t at,
-                 uint32_t meta_size)
+void queue_index_place(struct queue *q, struct queue_msg *m, uint64_t segment, uint64_t at,
+                       uint32_t meta_size)
 {
-    struct queue_segment *s = index_segment(q, segment, true);
+    struct queue_segment *s = queue_index_segment(q, segment, true);
     m->segment = s;
     m->at = at;
     m->meta_size = meta_size;
@@ -199,7 +199,7 @@ void index_place(struct queue *q, struct queue_msg *m, uint64_t segment, uint64_
     q->live_bytes += bytes;
 }
 
-void index_unplace(struct queue *q, struct queue_msg *m)
+void queue_index_unplace(struct queue *q, struct queue_msg *m)
 {
     struct queue_segment *s = m->segment;
     if (!s)

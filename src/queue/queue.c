@@ -39,11 +39,11 @@ static void put_finished(struct queue *q, struct job *j)
     for (size_t i = 0; i < j->n; i++) {
         struct queue_msg *m = p->msgs[i];
         if (j->result != QUEUE_OK) {
-            index_free(m);
+            queue_index_free(m);
             continue;
         }
-        index_place(q, m, j->v[i].segment, j->v[i].at, (uint32_t)j->v[i].meta.n);
-        index_insert(q, m);
+        queue_index_place(q, m, j->v[i].segment, j->v[i].at, (uint32_t)j->v[i].meta.n);
+        queue_index_insert(q, m);
     }
     if (j->result == QUEUE_OK && p->replaces[0]) {
         struct queue_msg *old = queue_find(q, span_str(p->replaces));
@@ -128,7 +128,7 @@ void queue_put(struct queue *q, const struct queue_new *v, size_t n, struct queu
     for (size_t i = 0; i < n; i++) {
         struct queue_meta meta;
         piece_of(&j->v[i], &v[i], &meta);
-        p->msgs[i] = index_make(&meta, NULL, j->v[i].size);
+        p->msgs[i] = queue_index_make(&meta, NULL, j->v[i].size);
     }
     writer_submit(&q->writer, j);
 }
@@ -171,9 +171,9 @@ static void finish(struct queue *q, struct queue_msg *m)
 {
     if (q->ev.on_gone)
         q->ev.on_gone(q->ctx, m);
-    index_remove(q, m);
-    index_unplace(q, m);
-    index_free(m);
+    queue_index_remove(q, m);
+    queue_index_unplace(q, m);
+    queue_index_free(m);
 }
 
 void queue_settle(struct queue *q, struct queue_msg *m)
@@ -220,7 +220,7 @@ static void see_segments(struct queue *q, uint64_t opened)
 {
     uint64_t newest = q->nsegments ? q->segments[q->nsegments - 1]->number : 0;
     for (uint64_t n = newest + 1; n <= opened; n++)
-        index_segment(q, n, true);
+        queue_index_segment(q, n, true);
 }
 
 static void wake_waiters(struct queue *q, uint64_t flushed)
@@ -367,7 +367,7 @@ static void closed(uv_handle_t *h)
 static void free_message(void *ctx, struct queue_msg *m)
 {
     (void)ctx;
-    index_free(m);
+    queue_index_free(m);
 }
 
 void queue_close(struct queue *q)

@@ -133,15 +133,15 @@ struct queue {
 };
 
 /* index.c */
-struct queue_msg *index_make(const struct queue_meta *meta, const struct queue_rcpt *states,
-                             uint64_t size);
-void index_free(struct queue_msg *m);
-void index_insert(struct queue *q, struct queue_msg *m);
-void index_remove(struct queue *q, struct queue_msg *m);
-struct queue_segment *index_segment(struct queue *q, uint64_t number, bool make);
-void index_place(struct queue *q, struct queue_msg *m, uint64_t segment, uint64_t at,
-                 uint32_t meta_size);
-void index_unplace(struct queue *q, struct queue_msg *m);
+struct queue_msg *queue_index_make(const struct queue_meta *meta, const struct queue_rcpt *states,
+                                   uint64_t size);
+void queue_index_free(struct queue_msg *m);
+void queue_index_insert(struct queue *q, struct queue_msg *m);
+void queue_index_remove(struct queue *q, struct queue_msg *m);
+struct queue_segment *queue_index_segment(struct queue *q, uint64_t number, bool make);
+void queue_index_place(struct queue *q, struct queue_msg *m, uint64_t segment, uint64_t at,
+                       uint32_t meta_size);
+void queue_index_unplace(struct queue *q, struct queue_msg *m);
 void rcpt_reason(struct queue_rcpt *r, struct span reason);
 
 /* recover.c */

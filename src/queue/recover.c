@@ -73,9 +73,9 @@ static bool data_checks_out(struct scan *s, uint64_t at, const struct record *r)
 
 static void drop(struct queue *q, struct queue_msg *m)
 {
-    index_remove(q, m);
-    index_unplace(q, m);
-    index_free(m);
+    queue_index_remove(q, m);
+    queue_index_unplace(q, m);
+    queue_index_free(m);
 }
 
 static bool take_message(struct scan *s, const struct record *r, struct span bytes)
@@ -91,9 +91,9 @@ static bool take_message(struct scan *s, const struct record *r, struct span byt
     struct queue_msg *old = queue_find(q, span_str(meta.id));
     if (old) /* copied forward: the later record knows more */
         drop(q, old);
-    struct queue_msg *m = index_make(&meta, states, r->data_size);
-    index_place(q, m, s->number, s->pos, r->meta_size);
-    index_insert(q, m);
+    struct queue_msg *m = queue_index_make(&meta, states, r->data_size);
+    queue_index_place(q, m, s->number, s->pos, r->meta_size);
+    queue_index_insert(q, m);
     return true;
 }
 
@@ -314,7 +314,7 @@ static int scan_segment(struct queue *q, uint64_t number, struct queue_recovery 
     struct span head = look(&s, 0, SEGMENT_HEADER);
     if (head.p && segment_header_read(head, number, &s.salt)) {
         found->segments++;
-        index_segment(q, number, true);
+        queue_index_segment(q, number, true);
         scan_records(&s);
     } else {
         scan_headless(&s);
