@@ -136,9 +136,14 @@ static bool key_sound(char tag, struct span key)
     if (at != SIZE_MAX && tag == 'c')
         return false;
     if (at != SIZE_MAX && domain.n == 0)
-        return at > 0; /* "user@" */
+        return at > 0 && span_find(key, '@') == at; /* "user@" */
     if (domain.n > 0 && domain.p[0] == '.')
         domain = span_from(domain, 1);
+    /* No top-level domain is a number: that was meant to be an address. */
+    struct span top = span_from(domain, span_rfind(domain, '.') + 1);
+    uint64_t number;
+    if (span_u64(top, &number))
+        return false;
     return domain_valid(domain, true) || literal_valid(domain, NULL);
 }
 
