@@ -1,6 +1,5 @@
 #include "mime/compose.h"
 
-
 #include "mime/mime_private.h"
 
 #include <sodium.h>
