@@ -59,6 +59,28 @@ static void find(FILE *in, const char *user, char found[HASH_MAX], char other[HA
     free(line);
 }
 
+int users_line(struct span line, struct err *why)
+{
+    char hash[HASH_MAX];
+    struct span s = span_trim(line);
+    size_t colon = span_find(s, ':');
+    if (s.n == 0 || s.p[0] == '#')
+        return 0;
+    if (colon == SIZE_MAX || colon == 0)
+        return err_set(why, "expected user:hash");
+    struct span h = span_from(s, colon + 1);
+    h = span_sub(h, 0, span_find(h, ':'));
+    if (h.n == 0 || h.n >= HASH_MAX)
+        return err_set(why, "the user has no usable hash and can't log in");
+    memcpy(hash, h.p, h.n);
+    hash[h.n] = '\0';
+    if (!strong(hash))
+        return err_set(why,
+                       "the hash is too weak and does not count; use yescrypt, bcrypt, SHA-512 "
+                       "or Argon2id (mkpasswd, argon2)");
+    return 0;
+}
+
 enum users_answer users_check(const char *file, const char *user, const char *password, size_t n)
 {
     char found[HASH_MAX] = "", other[HASH_MAX] = "";
