@@ -103,7 +103,7 @@ static bool is_sloppy(const struct html_parser *h, struct span name, struct span
 }
 
 /* An attribute of such a name stands for the attribute `suffix`: what is left of sloppy mark-up
- * like <a class="x"/href="...">. The first of one name counts, the last of all names. */
+ * like <a class/href="...">. The first of one name counts, the last of all names. */
 static bool sloppy_attr(struct html_parser *h, struct html_attrs attrs, const char *suffix,
                         struct html_text *value)
 {

@@ -14,6 +14,7 @@ struct tokenizer {
     enum html_tag_id literal; /* raw element that is open: only its end tag counts; T_OTHER: none */
     bool cdata;               /* no entities in texts */
     bool loose_comments;      /* at the end of input: comments end at the first '>' */
+    bool endless[T_COUNT];    /* no end tag of this raw element follows any more */
     bool pending_title;       /* an unclosed title: its end tag is made up before the next tag */
     uint8_t *sections;        /* the strongest section up to each open level */
     size_t nsections, sections_cap;
@@ -395,7 +396,7 @@ static const char *markup(struct tokenizer *t, const char *beg)
 static bool literal_text(struct tokenizer *t, const char **from)
 {
     const struct html_tag *tag = html_tag(t->literal);
-    if (t->literal == T_PLAINTEXT)
+    if (t->literal == T_PLAINTEXT || t->endless[t->literal])
         return false;
     for (const char *s = *from; (s = find(t, s, '<')) < t->end; s++) {
         if ((size_t)(t->end - s) < (size_t)tag->n + 3 || s[1] != '/')
@@ -412,6 +413,7 @@ static bool literal_text(struct tokenizer *t, const char **from)
         *from = gt + 1;
         return true;
     }
+    t->endless[t->literal] = true;
     return false;
 }
 
