@@ -86,8 +86,6 @@ static void add_to_subject(struct ruleset *rs, struct rule *r)
     add(rs, &s->rules, &s->nrules, &s->rules_cap, r);
 }
 
-/* MIME header subjects with and without :raw have the same name afterwards; they stay apart. */
-
 /* --- rules --- */
 
 static struct regex *make_regex(struct ruleset *rs, struct rule *r, struct span pattern,
@@ -276,7 +274,6 @@ static void index_headers(struct ruleset *rs)
 void ruleset_compile(struct ruleset *rs, const struct ruleset_options *o)
 {
     struct conf *c = rs->conf;
-    (void)o;
     rs->nrules = c->nrules;
     rs->rules = arena_array(rs->arena, c->nrules, sizeof *rs->rules);
     for (size_t i = 0; i < c->nrules; i++) {
@@ -287,4 +284,5 @@ void ruleset_compile(struct ruleset *rs, const struct ruleset_options *o)
     ruleset_compile_metas(rs);
     sort_into_lists(rs);
     index_headers(rs);
+    ruleset_compile_filters(rs, o);
 }

@@ -157,16 +157,31 @@ static bool special(struct rules_ctx *c, const struct subject *s, struct rule *r
     return true;
 }
 
-static void match_all(struct rules_ctx *c, struct subject *s, const struct span *elements, size_t n)
+/* One candidate that the filter found. */
+static void match_candidate(struct rules_ctx *c, struct rule *r, const struct span *elements,
+                            uint32_t element)
 {
-    for (size_t i = 0; i < s->nrules; i++)
-        if (!special(c, s, s->rules[i], elements, n))
-            match_rule(c, s->rules[i], elements, n, 0);
+    unsigned count = c->scratch->count[r->index];
+    if (count && (!r->multiple || (r->maxhits && count >= r->maxhits)))
+        return;
+    if (r->def->is_template)
+        match_rule(c, r, elements, element + 1, element);
+    else if (!(r->nosubject && element == 0))
+        match_one(c, r, r->regex, elements[element]);
 }
 
 void match_subject(struct rules_ctx *c, struct subject *s, const struct span *elements, size_t n)
 {
-    match_all(c, s, elements, n);
+    for (size_t i = 0; i < s->nalways; i++)
+        if (!special(c, s, s->always[i], elements, n))
+            match_rule(c, s->always[i], elements, n, 0);
+    if (!s->prefilter)
+        return;
+    size_t found;
+    const struct candidate *v =
+        prefilter_scan(s->prefilter, c->scratch->prefilter, elements, n, &found);
+    for (size_t i = 0; i < found; i++)
+        match_candidate(c, &c->set->rules[v[i].id], elements, v[i].element);
 }
 
 /* Without the header a rule sees its if-unset text, or nothing. */

@@ -558,7 +558,7 @@ static void *load_array(struct arena *a, struct cursor *in, size_t n, size_t siz
 }
 
 /* Numbers of a damaged cache must not lead outside the arrays. */
-static bool consistent(const struct prefilter *f)
+static bool consistent(const struct prefilter *f, size_t ids)
 {
     size_t features = f->nliterals + f->nruns;
     if (f->start[features] != f->nusers || (f->nliterals && !f->literals) || (f->nruns && !f->runs))
@@ -569,13 +569,19 @@ static bool consistent(const struct prefilter *f)
     for (size_t i = 0; i < f->nusers; i++)
         if (f->users[i].pattern >= f->n)
             return false;
+    for (size_t i = 0; i < f->n; i++)
+        if (f->id[i] >= ids)
+            return false;
+    for (size_t i = 0; i < f->nalways; i++)
+        if (f->always[i] >= ids)
+            return false;
     for (size_t i = 0; f->runs && i < f->runs->words * 64; i++)
         if (f->runs->run_of[i] >= f->nruns && f->nruns)
             return false;
     return true;
 }
 
-struct prefilter *prefilter_load(struct arena *a, struct cursor *in)
+struct prefilter *prefilter_load(struct arena *a, size_t ids, struct cursor *in)
 {
     struct prefilter *f = ARENA_NEW(a, struct prefilter);
     if (cursor_u32(in) != FORMAT)
@@ -600,5 +606,5 @@ struct prefilter *prefilter_load(struct arena *a, struct cursor *in)
     if (db.n && hs_deserialize_database(db.p, db.n, &f->literals) != HS_SUCCESS)
         return NULL;
     f->runs = runs ? shiftand_load(a, in) : NULL;
-    return !in->failed && consistent(f) ? f : NULL;
+    return !in->failed && consistent(f, ids) ? f : NULL;
 }

@@ -17,7 +17,7 @@
 struct prefilter;
 struct prefilter_scratch;
 
-/* pattern: as pattern_pcre gives it. id: what candidates are called; below `ids`. */
+/* pattern: as pattern_pcre gives it. id: what candidates are called. */
 struct prefilter_pattern {
     uint32_t id;
     struct span pattern;
@@ -28,9 +28,10 @@ struct prefilter *prefilter_build(struct arena *a, const struct prefilter_patter
 /* Ids of the patterns that must always be tried. */
 const uint32_t *prefilter_always(const struct prefilter *f, size_t *n);
 void prefilter_describe(const struct prefilter *f, FILE *out);
-/* Compiled form, for the cache; load checks everything and returns NULL when it does not fit. */
+/* Compiled form, for the cache; load checks everything (ids lie below `ids`) and returns NULL when
+ * it does not fit. */
 void prefilter_save(const struct prefilter *f, struct buf *out);
-struct prefilter *prefilter_load(struct arena *a, struct cursor *in);
+struct prefilter *prefilter_load(struct arena *a, size_t ids, struct cursor *in);
 
 struct prefilter_scratch *prefilter_scratch_new(void);
 /* Once for every filter it is used with, at start. */

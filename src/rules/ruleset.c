@@ -4,8 +4,6 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include <openssl/evp.h>
-
 /* Where SpamAssassin looks: the first of these that exists (semantics 2.1). Channels are below the
  * first one as files that include their directories. */
 static const char *const system_dirs[] = {
@@ -30,36 +28,6 @@ static struct conf_options conf_options(const struct ruleset_options *o)
             c.ndirs = 1;
         }
     return c;
-}
-
-static void add(EVP_MD_CTX *ctx, struct span s)
-{
-    EVP_DigestUpdate(ctx, s.p ? s.p : "", s.n);
-    EVP_DigestUpdate(ctx, "", 1);
-}
-
-/* Everything that decides what is compiled: definitions of the rules that run. */
-static void hash_rules(struct ruleset *rs)
-{
-    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
-    EVP_DigestInit_ex(ctx, EVP_sha256(), NULL);
-    for (size_t i = 0; i < rs->nrules; i++) {
-        const struct rule_def *d = rs->rules[i].def;
-        char head[64];
-        int n = snprintf(head, sizeof head, "%d %d %.17g", (int)d->kind, (int)rs->rules[i].state,
-                         rs->rules[i].score);
-        add(ctx, span_of(head, (size_t)n));
-        add(ctx, span_str(d->name));
-        add(ctx, d->text);
-        add(ctx, d->pattern);
-        add(ctx, d->tflags_text);
-    }
-    unsigned char digest[EVP_MAX_MD_SIZE];
-    unsigned size = 0;
-    EVP_DigestFinal_ex(ctx, digest, &size);
-    EVP_MD_CTX_free(ctx);
-    for (size_t i = 0; i < size && 2 * i + 2 < sizeof rs->hash; i++)
-        snprintf(rs->hash + 2 * i, 3, "%02x", digest[i]);
 }
 
 static void copy_problems(struct ruleset *rs)
@@ -96,7 +64,6 @@ struct ruleset *ruleset_load(const struct ruleset_options *o, struct err *e)
     }
     copy_problems(rs);
     ruleset_compile(rs, o);
-    hash_rules(rs);
     return rs;
 }
 

@@ -22,8 +22,8 @@ struct ruleset_options {
     unsigned threads;      /* for cold compilation; 0: one a core */
 };
 
-/* Reads and compiles. A line that can't be used is a problem with file:line (ruleset_problems), not a
- * failure; NULL only when no rule directory can be read at all. */
+/* Reads and compiles. A line that can't be used is a problem with file:line (ruleset_problems), not
+ * a failure; NULL only when no rule directory can be read at all. */
 struct ruleset *ruleset_load(const struct ruleset_options *o, struct err *e);
 void ruleset_free(struct ruleset *rs);
 
@@ -40,7 +40,8 @@ struct rule_problem {
 };
 const struct rule_problem *ruleset_problems(const struct ruleset *rs, size_t *n);
 
-/* `gatehouse rules list|explain|coverage`: plain text or JSON. explain returns -1 for an unknown name. */
+/* `gatehouse rules list|explain|coverage`: plain text or JSON. explain returns -1 for an unknown
+ * name. */
 void ruleset_list(const struct ruleset *rs, FILE *out, bool json);
 int ruleset_explain(const struct ruleset *rs, const char *name, FILE *out, bool json);
 void ruleset_coverage(const struct ruleset *rs, FILE *out, bool json);

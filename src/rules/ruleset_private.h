@@ -59,8 +59,10 @@ struct subject {
     bool raw; /* MIME header */
     struct rule **rules;
     size_t nrules, rules_cap;
-    struct prefilter *prefilter; /* over `rules`; NULL: every rule is tried */
-    struct rule **when_absent;   /* header rules that may hit without the header */
+    struct prefilter *prefilter; /* of the rules that it can tell something about; NULL: none */
+    struct rule **always;        /* the others: tried on every string */
+    size_t nalways, always_cap;
+    struct rule **when_absent; /* header rules that may hit without the header */
     size_t nwhen_absent, absent_cap;
 };
 
@@ -130,6 +132,8 @@ void ruleset_problem(struct ruleset *rs, struct conf_at at, const char *fmt, ...
 
 /* compile.c */
 void ruleset_compile(struct ruleset *rs, const struct ruleset_options *o);
+/* compile_filter.c: candidate filters for all subjects, from the cache or compiled anew. */
+void ruleset_compile_filters(struct ruleset *rs, const struct ruleset_options *o);
 /* compile_meta.c: order of evaluation, base values, blocked ones, priorities. */
 void ruleset_compile_metas(struct ruleset *rs);
 
