@@ -345,7 +345,7 @@ static double check_ratware_envelope_from(struct rules_ctx *c, const struct eval
     if (!from.n || at == SIZE_MAX || at == 0 || at + 1 == to.n)
         return 0;
     struct span user = span_sub(to, 0, at), dom = ctx_registered_domain(c, span_from(to, at + 1));
-    if (!domain_valid(c, dom))
+    if (!ctx_domain_valid(c, dom))
         return 0;
     for (size_t i = 0; i + dom.n + 1 + user.n < from.n; i++) {
         struct span rest = span_from(from, i);

@@ -41,7 +41,7 @@ struct eval_state *eval_state(struct rules_ctx *c);
 bool charset_likes_capitals(struct span s);
 
 /* A known top-level domain after a dot, and no white space. */
-bool domain_valid(struct rules_ctx *c, struct span domain);
+bool ctx_domain_valid(struct rules_ctx *c, struct span domain);
 
 /* Received headers are missing or were taken away: ezmlm, MSN groups (semantics 8.5). */
 bool received_headers_removed(struct rules_ctx *c);

@@ -70,7 +70,7 @@ static struct span host_after(struct span s, size_t at, const char *ends)
 }
 
 /* A known top-level domain after a dot, and no white space. */
-bool domain_valid(struct rules_ctx *c, struct span domain)
+bool ctx_domain_valid(struct rules_ctx *c, struct span domain)
 {
     for (size_t i = 0; i < domain.n; i++)
         if (ascii_isspace(domain.p[i]))
@@ -92,7 +92,7 @@ static struct span link_domain(struct rules_ctx *c, struct span key)
     if (!host.n || ip_pattern_is(host))
         return SPAN_NONE;
     struct span name = ctx_registered_domain(c, host), full, domain;
-    if (!uri_host_domain(&c->conf->uri, c->a, name, &full, &domain) || !domain_valid(c, domain))
+    if (!uri_host_domain(&c->conf->uri, c->a, name, &full, &domain) || !ctx_domain_valid(c, domain))
         return SPAN_NONE;
     return name;
 }
@@ -111,7 +111,7 @@ static struct span claimed_domain(struct rules_ctx *c, struct span text)
         if (ip_pattern_is(host))
             return host;
         struct span name = ctx_registered_domain(c, host);
-        return domain_valid(c, name) ? name : SPAN_NONE;
+        return ctx_domain_valid(c, name) ? name : SPAN_NONE;
     }
 }
 
