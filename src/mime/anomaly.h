@@ -51,7 +51,7 @@ enum { MIME_ANOMALIES_OF_A_KIND = 4 };
     X(PART_NO_SEPARATOR, "part.no-separator", "no empty line between header and body of a part")   \
     X(BODY_NUL, "body.nul", "a NUL byte in a body")                                                \
     X(BODY_BARE_CR, "body.bare-cr", "a CR without LF in a body")                                   \
-    X(BODY_BARE_LF, "body.bare-lf", "an LF without CR in the body of a CRLF message")              \
+    X(LINE_BARE_LF, "line.bare-lf", "an LF without CR in a CRLF message")                          \
     X(BODY_BLANK_RUN, "body.blank-run", "more than 20 empty lines, cut to 20")                     \
     X(BODY_LONG_LINE, "body.long-line", "a line of more than 2048 bytes in a part, cut")           \
     X(BASE64_JUNK, "base64.junk", "characters outside the alphabet in base64")                     \

@@ -85,9 +85,27 @@ size_t separator_line(struct span s)
     return is_mbx_line(line) ? n : 0;
 }
 
-/* One logical line [at, end) of the text: stored as a field if it has a colon. */
-static void store_field(struct mime *m, struct mime_part *p, struct text *t, size_t at, size_t end)
+/* A name that goes over several lines: its line ends are not those of values, but the message's. */
+static struct span folded_name(struct mime *m, bool crlf, struct span name)
 {
+    if (!crlf || span_find(name, '\n') == SIZE_MAX)
+        return name;
+    char *out = arena_raw(m->arena, name.n * 2);
+    size_t n = 0;
+    for (size_t i = 0; i < name.n; i++) {
+        if (name.p[i] == '\n')
+            out[n++] = '\r';
+        out[n++] = name.p[i];
+    }
+    return span_of(out, n);
+}
+
+/* One logical line [at, end) of the text: stored as a field if it has a colon. */
+static void store_field(const struct header *h, size_t at, size_t end)
+{
+    struct mime *m = h->m;
+    struct mime_part *p = h->part;
+    struct text *t = h->text;
     uint64_t orig = text_at(m, t, at);
     struct span line = span_sub(t->s, at, end);
     size_t colon = span_find(line, ':');
@@ -102,6 +120,7 @@ static void store_field(struct mime *m, struct mime_part *p, struct text *t, siz
         name.n--;
     if (name.n != colon)
         mime_note(m, MIME_A_HEADER_SPACE_BEFORE_COLON, orig);
+    name = folded_name(m, h->crlf, name);
     if (name.n > MIME_NAME_MAX) {
         name.n = MIME_NAME_MAX;
         p->flags |= MIME_TRUNCATED_HEADER;
@@ -129,8 +148,10 @@ static enum line_kind line_kind(struct span line)
     return field_colon(line, true) == SIZE_MAX ? LINE_JUNK : LINE_FIELD;
 }
 
-struct header_end header_read(struct mime *m, struct mime_part *p, struct text *t)
+struct header_end header_read(const struct header *h)
 {
+    struct mime *m = h->m;
+    struct text *t = h->text;
     struct span s = t->s;
     size_t field = SIZE_MAX, errors = 0, at = 0, end;
     enum line_kind kind = LINE_FIELD;
@@ -145,7 +166,7 @@ struct header_end header_read(struct mime *m, struct mime_part *p, struct text *
             continue;
         }
         if (field != SIZE_MAX)
-            store_field(m, p, t, field, at);
+            store_field(h, field, at);
         field = SIZE_MAX;
         if (kind == LINE_JUNK) {
             mime_note(m, MIME_A_HEADER_JUNK, text_at(m, t, at));
@@ -158,8 +179,8 @@ struct header_end header_read(struct mime *m, struct mime_part *p, struct text *
         field = at;
     }
     if (field != SIZE_MAX)
-        store_field(m, p, t, field, at);
-    p->flags |= MIME_MISSING_HEAD_BODY_SEPARATOR;
+        store_field(h, field, at);
+    h->part->flags |= MIME_MISSING_HEAD_BODY_SEPARATOR;
     mime_note(m, MIME_A_HEADER_NO_SEPARATOR, text_at(m, t, at));
     return (struct header_end){at, false};
 }

@@ -81,7 +81,8 @@ struct mime {
     struct span header_bytes; /* pristine header block of raw, with its blank line if present and
                                  without an mbox separator line. A slice of raw, or (when a CRLF
                                  message has bare LFs there) a copy with CRLF, as SpamAssassin */
-    struct span body_bytes;   /* the rest of raw */
+    struct span
+        body_bytes; /* the rest of raw (likewise, when its first line was taken for a header) */
     struct mime_part *root;
     unsigned flags; /* of enum mime_flag, the whole message */
     struct mime_anomaly *anomalies;

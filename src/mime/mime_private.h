@@ -101,14 +101,20 @@ void mime_note(struct mime *m, enum mime_anomaly_kind kind, uint64_t at);
 /* boundary: the one in force, inherited or own. */
 void mime_note_fields(struct mime *m, struct mime_part *p, struct span boundary);
 
-/* Reads the header block of a message from t (whole message without separator line). Fills fields
- * and flags of p; returns the position of the body. ended: there was an empty line, of which the
- * position is before the returned one. */
+/* The header block of a message: text is the whole message without separator line; fields and flags
+ * of part are filled. crlf: the message has CRLF line ends, the text has lost the CRs. */
+struct header {
+    struct mime *m;
+    struct mime_part *part;
+    struct text *text;
+    bool crlf;
+};
+/* body: where it begins; separator: an empty line stands before it. */
 struct header_end {
     size_t body;
     bool separator;
 };
-struct header_end header_read(struct mime *m, struct mime_part *p, struct text *t);
+struct header_end header_read(const struct header *h);
 /* Length of a first line that separates messages in an mbox or MBX file; 0 when there is none. */
 size_t separator_line(struct span first_line);
 

@@ -37,13 +37,14 @@ static bool wants_blank_line(struct span body, const struct mime_ctype *ct)
            !span_starts(span_from(line, 2), ct->boundary);
 }
 
-/* Reads the header of a message that t holds and queues its body. Returns where the body begins. */
-static struct header_end start_message(struct parser *ps, struct mime_part *p, struct text *t,
-                                       size_t depth)
+/* Reads the header of a message and queues its body. */
+static struct header_end start_message(struct parser *ps, const struct header *h, size_t depth)
 {
     struct mime *m = ps->m;
+    struct mime_part *p = h->part;
+    struct text *t = h->text;
     p->at = text_at(m, t, 0);
-    struct header_end head = header_read(m, p, t);
+    struct header_end head = header_read(h);
     struct text body = text_slice(m, t, head.body, t->s.n);
     p->body_at = body.last.orig;
     p->size = text_at(m, t, t->s.n) - p->at;
@@ -69,9 +70,10 @@ static void open_embedded(struct parser *ps, const struct job *j, struct span de
         t = text_decoded(m, decoded, j->part->body_at);
     }
     t = text_slice(m, &t, separator_line(t.s), t.s.n);
-    if (ends_lines_with_crlf(t.s))
+    bool crlf = ends_lines_with_crlf(t.s);
+    if (crlf)
         t = text_without_cr(m, &t);
-    start_message(ps, p, &t, j->depth - 1);
+    start_message(ps, &(struct header){m, p, &t, crlf}, j->depth - 1);
 }
 
 /* `name=`, blanks, an optional quote, then what is neither quote nor ';' (semantics 3.4). */
@@ -154,6 +156,68 @@ static void run_queue(struct parser *ps)
             ps->m->flags |= MIME_UNBALANCED_BOUNDARY;
 }
 
+/* The bytes, each bare LF made CRLF; themselves when there is none. */
+static struct span with_crlf(struct mime *m, struct span s)
+{
+    size_t bare = 0;
+    for (size_t i = 0; i < s.n; i++)
+        bare += s.p[i] == '\n' && (i == 0 || s.p[i - 1] != '\r');
+    if (!bare)
+        return s;
+    char *out = arena_raw(m->arena, s.n + bare);
+    size_t n = 0;
+    for (size_t i = 0; i < s.n; i++) {
+        if (s.p[i] == '\n' && (i == 0 || s.p[i - 1] != '\r'))
+            out[n++] = '\r';
+        out[n++] = s.p[i];
+    }
+    return span_of(out, n);
+}
+
+/* SpamAssassin repairs the line ends of what it has read as header lines, among them the one that
+ * turned out to be the first of the body. */
+static void set_pristine(struct mime *m, size_t from, bool separator)
+{
+    m->header_bytes = span_sub(m->raw, from, m->root->body_at);
+    m->body_bytes = span_from(m->raw, m->root->body_at);
+    if (!m->crlf)
+        return;
+    struct span header = with_crlf(m, m->header_bytes);
+    if (header.n != m->header_bytes.n)
+        mime_note(m, MIME_A_HEADER_BARE_LF, m->root->at);
+    m->header_bytes = header;
+    size_t line = separator || !m->body_bytes.n ? 0 : line_end(m->body_bytes, 0);
+    struct span first = with_crlf(m, span_sub(m->body_bytes, 0, line));
+    if (first.n == line)
+        return;
+    struct span rest = span_from(m->body_bytes, line);
+    char *copy = arena_raw(m->arena, first.n + rest.n + 1);
+    memcpy(copy, first.p, first.n);
+    memcpy(copy + first.n, rest.p, rest.n);
+    m->body_bytes = span_of(copy, first.n + rest.n);
+}
+
+static void note_bytes(struct mime *m, const struct text *t)
+{
+    struct span head = span_sub(m->raw, m->root->at, m->root->body_at);
+    struct span body = span_from(m->raw, m->root->body_at);
+    const char *nul = memchr(head.p, '\0', head.n);
+    if (nul)
+        mime_note(m, MIME_A_HEADER_NUL, (uint64_t)(nul - m->raw.p));
+    nul = body.n ? memchr(body.p, '\0', body.n) : NULL;
+    if (nul)
+        mime_note(m, MIME_A_BODY_NUL, (uint64_t)(nul - m->raw.p));
+    /* a CR that is still there stands alone, or in a message that has LFs only */
+    size_t cr = span_find(t->s, '\r');
+    if (cr != SIZE_MAX) {
+        struct text copy = *t;
+        uint64_t at = text_at(m, &copy, cr);
+        mime_note(m, at < m->root->body_at ? MIME_A_HEADER_BARE_CR : MIME_A_BODY_BARE_CR, at);
+    }
+    if (m->crlf && !t->origin->regular)
+        mime_note(m, MIME_A_LINE_BARE_LF, m->root->body_at);
+}
+
 struct mime *mime_parse(struct arena *a, struct span raw, const struct mime_limits *limits)
 {
     struct mime *m = &ARENA_NEW(a, struct mime_state)->m;
@@ -165,12 +229,14 @@ struct mime *mime_parse(struct arena *a, struct span raw, const struct mime_limi
     size_t separator = separator_line(m->raw);
     m->crlf = ends_lines_with_crlf(span_from(m->raw, separator));
     struct text t = text_of_raw(m, separator, m->crlf);
-    struct header_end head = start_message(&ps, m->root, &t, m->limits.depth);
-    if (m->raw.n == 0) /* nothing at all counts as one empty line */
+    struct header_end head =
+        start_message(&ps, &(struct header){m, m->root, &t, m->crlf}, m->limits.depth);
+    set_pristine(m, separator, head.separator);
+    if (m->raw.n == 0) { /* nothing at all counts as one empty line */
         m->root->flags = 0;
-    m->header_bytes = span_sub(m->raw, separator, m->root->body_at);
-    m->body_bytes = span_from(m->raw, m->root->body_at);
-    (void)head;
+        m->header_bytes = SPAN("\n");
+    }
+    note_bytes(m, &t);
     m->flags = m->root->flags;
     run_queue(&ps);
     return m;
