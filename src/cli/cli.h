@@ -47,4 +47,7 @@ int cmd_queue(int argc, char **argv);
 int cmd_quarantine(int argc, char **argv);
 int cmd_log(int argc, char **argv);
 
+/* Help texts that stand beside their command. */
+extern const char cmd_log_help[], cmd_quarantine_help[];
+
 #endif
