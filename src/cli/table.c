@@ -63,5 +63,6 @@ const struct command commands[] = {
     {"scan", "judge files, directories, mailboxes", scan_help, cmd_scan},
     {"check", "what is wrong with settings, maps and rules", check_help, cmd_check},
     {"rules", "list and explain rules", rules_help, cmd_rules},
+    {"log", "what happened to which message", cmd_log_help, cmd_log},
     {0},
 };

@@ -37,7 +37,7 @@ int main(int argc, char **argv)
         struct envelope env = {.from = SPAN("ann@sender.example"), .rcpts = to, .nrcpts = 2};
         struct peer peer = {.has_ip = true, .helo = SPAN("client.example"), .listener = SPAN("mx")};
         uint32_t both[] = {0, 1};
-        char id[ID_SIZE], text[2048];
+        char id[32], text[2048];
         ip_parse(SPAN("192.0.2.7"), &peer.ip);
         snprintf(id, sizeof id, "3K7F0Q2M8TZC%04d", i);
         snprintf(text, sizeof text, receipt, id, i, i, i);
