@@ -47,7 +47,7 @@ static size_t check_rules(struct report *r, struct settings *s)
     struct err e = {0};
     if (!s->rules.enabled)
         return 0;
-    struct ruleset *rs = cli_ruleset(s, true, &e);
+    struct ruleset *rs = cli_ruleset(s, true, true, &e);
     if (!rs) {
         found(r, "rules", e.text);
         return 0;

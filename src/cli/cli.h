@@ -24,9 +24,10 @@ struct settings *cli_settings(const char *file);
 int cli_usage(const char *name, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /* The rules of the settings, compiled patterns kept in paths.cache, or in the user's own cache
- * directory where that one can't be written. NULL with the reason in e. */
+ * directory where that one can't be written. check: every pattern is tried, so that
+ * ruleset_problems is complete. NULL with the reason in e. */
 struct ruleset;
-struct ruleset *cli_ruleset(const struct settings *s, bool local_only, struct err *e);
+struct ruleset *cli_ruleset(const struct settings *s, bool local_only, bool check, struct err *e);
 /* Where the engine of the running gateway listens ("unix:/run/gatehouse/virus.sock"), in the
  * settings' arena, or NULL. */
 const char *cli_virus_socket(const struct settings *s);

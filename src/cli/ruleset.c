@@ -29,12 +29,13 @@ static const char *own_cache(const struct settings *s)
     return usable(dir) ? dir : NULL;
 }
 
-struct ruleset *cli_ruleset(const struct settings *s, bool local_only, struct err *e)
+struct ruleset *cli_ruleset(const struct settings *s, bool local_only, bool check, struct err *e)
 {
     const struct ruleset_options o = {
         .settings = &s->rules,
         .cache_dir = usable(s->paths.cache) ? s->paths.cache : own_cache(s),
         .local_only = local_only,
+        .check = check,
     };
     return ruleset_load(&o, e);
 }

@@ -327,7 +327,7 @@ static int load(struct scan *s)
         s->set->rules.dirs = s->o->rules;
         s->set->rules.site_dir = NULL;
     }
-    if (s->set->rules.enabled && !(s->rs = cli_ruleset(s->set, s->o->local, &e))) {
+    if (s->set->rules.enabled && !(s->rs = cli_ruleset(s->set, s->o->local, false, &e))) {
         fprintf(stderr, "gatehouse scan: %s\n", e.text);
         return EXIT_CONFIG;
     }

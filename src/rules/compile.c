@@ -93,7 +93,7 @@ static struct regex *make_regex(struct ruleset *rs, struct rule *r, struct span 
 {
     struct err e;
     struct regex *re = regex_new(rs->arena, pattern, mods, &e);
-    if (!re) {
+    if (!re || (rs->check && regex_check(re, &e) != 0)) {
         r->state = RULE_BAD_REGEX;
         ruleset_problem(rs, r->def->at, "rule %s: %s; the rule does not run", r->def->name, e.text);
         return NULL;

@@ -51,6 +51,7 @@ struct ruleset *ruleset_load(const struct ruleset_options *o, struct err *e)
     rs->arena = a;
     rs->conf = c;
     rs->local_only = o->local_only;
+    rs->check = o->check;
     /* Without network checks and Bayes of our own, the scores made for that case are the right
      * ones. */
     rs->score_set = 0;

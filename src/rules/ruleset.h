@@ -19,6 +19,7 @@ struct ruleset_options {
     const struct rules_settings *settings;
     const char *cache_dir; /* compiled patterns by content hash; NULL: no cache */
     bool local_only;       /* no network rules (score sets 0 and 2) */
+    bool check;            /* compile every pattern now, so that broken ones are problems */
     unsigned threads;      /* for cold compilation; 0: one a core */
 };
 

@@ -71,7 +71,7 @@ struct ruleset {
     struct arena *arena;
     struct conf *conf;
     unsigned score_set;
-    bool local_only;
+    bool local_only, check; /* of the options */
 
     struct rule *rules; /* by index: the order of conf->rules */
     size_t nrules;
