@@ -68,7 +68,7 @@ static struct job *take_first(struct dest *t)
 
 static bool connect_next(struct conn *k);
 
-static void conn_free(struct conn *k)
+static void conn_unlink(struct conn *k)
 {
     struct dest *t = k->dest;
     struct conn **at = &t->conns;
@@ -78,6 +78,11 @@ static void conn_free(struct conn *k)
     t->nconns--;
     t->nconnecting -= !k->ready;
     t->d->nconns--;
+}
+
+static void conn_free(struct conn *k)
+{
+    conn_unlink(k);
     free(k);
 }
 
@@ -210,9 +215,10 @@ static void on_end(void *ctx, enum client_end how, struct span why)
         bool back = j && put_back(k, j);
         if (how == CLIENT_LOST && !back)
             shrink(t);
-        conn_free(k);
+        conn_unlink(k);
         if (j && !back)
-            job_answered(j);
+            job_answered(j); /* says where it was: k->where */
+        free(k);
     }
     dest_pump(t);
     if (d->starved) /* soon, but not from within */

@@ -26,7 +26,7 @@ static void on_incoming(uv_poll_t *poll, int status, int events);
 
 static void gate_start(struct gate *g)
 {
-    if (!g->polling && !g->door->draining)
+    if (!g->polling && !g->door->retired && !g->door->draining)
         g->polling = uv_poll_start(&g->poll, UV_READABLE, on_incoming) == 0;
 }
 
@@ -155,12 +155,22 @@ static void stop(struct door *d)
 
 static void stop_when_empty(struct door *d)
 {
-    if (d->draining && d->nconns == 0)
+    if ((d->draining || d->retired) && d->nconns == 0)
         stop(d);
 }
 
 void door_conn_gone(struct door *d)
 {
+    stop_when_empty(d);
+}
+
+/* A reload: no session is lost, they end in their own time. */
+static void retire(struct door *d)
+{
+    log_event(LOG_NOTE, NULL, "retired", F_INT("sessions", d->nconns));
+    d->retired = true;
+    for (size_t i = 0; i < d->ngates; i++)
+        gate_stop(&d->gates[i]);
     stop_when_empty(d);
 }
 
@@ -194,6 +204,8 @@ static void on_control_frame(void *ctx, struct link *l, enum frame_type type, ui
         close(fd);
     if (type == FRAME_DRAIN)
         drain(d);
+    else if (type == FRAME_RETIRE)
+        retire(d);
     else if (type == FRAME_REOPEN_LOG)
         log_reopen();
 }
@@ -253,7 +265,6 @@ int door_main(const struct settings *set, int control_fd, const int *listeners)
     struct door *d = xcalloc(1, sizeof *d);
     signal(SIGPIPE, SIG_IGN);
     d->set = set;
-    d->waiting_last = &d->waiting;
     uv_loop_init(&d->loop);
     d->incoming = open_incoming(set);
     d->access = access_open(set->access_file);

@@ -58,6 +58,11 @@ struct address_count {
     uint64_t n;
 };
 
+/* Transactions in a row. */
+struct txns {
+    struct txn *first, *last;
+};
+
 struct door {
     const struct settings *set;
     uv_loop_t loop;
@@ -69,13 +74,15 @@ struct door {
     struct address_count *addresses[ADDRESS_BUCKETS];
     struct scanner *scanners;
     struct asks asks;
-    struct txn *waiting, **waiting_last; /* for a scanner */
+    struct txns waiting;  /* for a scanner */
+    struct txns homeless; /* for the next spool */
     struct access *access;
     struct domains *domains;
     struct recipients *recipients;
     struct authenticator *auth;
     uv_timer_t tick;
     unsigned ticks;
+    bool retired; /* a successor has the listeners: what is open goes on until it ends */
     bool draining, stopping;
     bool full;    /* the spool's file system has less than queue.minimum_free */
     int incoming; /* directory for large messages, or -1 */
@@ -154,7 +161,8 @@ struct txn {
     enum txn_stage stage;
     struct ask *ask; /* of the passage */
     struct txn *next_waiting;
-    bool queued;
+    struct txns *queued; /* the list that it waits in, or NULL */
+    unsigned store_tries;
     uv_timer_t *deadline;
     usec began, data_done, scan_done; /* monotonic */
     struct scan_result result;
@@ -178,6 +186,7 @@ void passage_scanned(struct door *d, struct ask *a, struct span payload);
 void passage_scanner_lost(struct door *d, struct ask *a);
 void passage_stored(struct door *d, struct ask *a, struct span payload);
 void passage_spool_lost(struct door *d, struct ask *a);
+void passage_spool_found(struct door *d);
 void passage_cancel(struct txn *t);
 
 /* ---- links.c ---- */

@@ -160,6 +160,7 @@ void links_add(struct door *d, enum role role, int fd)
     if (role == ROLE_SPOOL) {
         /* The one before is draining: it answers what it has, and then closes. */
         d->spool = link_open(&d->loop, fd, ROLE_DOOR, role, &spool_events, d);
+        passage_spool_found(d);
         return;
     }
     if (role != ROLE_SCAN) {

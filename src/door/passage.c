@@ -16,7 +16,11 @@
 #include "base/log.h"
 #include "base/xalloc.h"
 
-enum { STORE_TIME_S = 120 }; /* how long the spool may take; it answers much sooner or is stuck */
+enum {
+    STORE_TIME_S = 120,   /* how long the spool may take; it answers much sooner or is stuck */
+    SPOOL_ABSENCE_S = 15, /* how long a message waits for the next spool (restart, reload) */
+    STORE_TRIES = 2       /* spools that may die on one message */
+};
 
 /* ---- the end ---- */
 
@@ -78,6 +82,37 @@ static void set_deadline(struct txn *t, usec in, uv_timer_cb late)
     uv_timer_start(t->deadline, late, (uint64_t)(in / 1000) + 1, 0);
 }
 
+/* ---- those who wait ---- */
+
+static void txns_append(struct txns *l, struct txn *t)
+{
+    t->queued = l;
+    t->next_waiting = NULL;
+    *(l->last ? &l->last->next_waiting : &l->first) = t;
+    l->last = t;
+}
+
+static void txns_prepend(struct txns *l, struct txn *t)
+{
+    t->queued = l;
+    t->next_waiting = l->first;
+    l->first = t;
+    if (!l->last)
+        l->last = t;
+}
+
+static void txns_remove(struct txns *l, struct txn *t)
+{
+    struct txn *before = NULL;
+    for (struct txn *i = l->first; i && i != t; i = i->next_waiting)
+        before = i;
+    *(before ? &before->next_waiting : &l->first) = t->next_waiting;
+    if (l->last == t)
+        l->last = before;
+    t->queued = NULL;
+    t->next_waiting = NULL;
+}
+
 /* ---- storing ---- */
 
 static int send_store(struct txn *t, uint64_t tag)
@@ -105,6 +140,20 @@ static void store_late(uv_timer_t *timer)
     finish(t, R_SPOOL_GONE, t->req.id);
 }
 
+static void spool_absent(uv_timer_t *timer)
+{
+    struct txn *t = timer->data;
+    txns_remove(&t->door->homeless, t);
+    finish(t, R_SPOOL_GONE, t->req.id);
+}
+
+/* Between two spools (a reload, a restart) a message waits for the next one. */
+static void wait_for_spool(struct txn *t)
+{
+    txns_append(&t->door->homeless, t);
+    set_deadline(t, SPOOL_ABSENCE_S * USEC_PER_SEC, spool_absent);
+}
+
 static void store(struct txn *t)
 {
     struct door *d = t->door;
@@ -113,10 +162,22 @@ static void store(struct txn *t)
     if (send_store(t, t->ask->tag) != 0) {
         ask_end(&d->asks, t->ask);
         t->ask = NULL;
-        finish(t, R_SPOOL_GONE, t->req.id);
+        wait_for_spool(t);
         return;
     }
     set_deadline(t, STORE_TIME_S * USEC_PER_SEC, store_late);
+}
+
+void passage_spool_found(struct door *d)
+{
+    struct txns waiting = d->homeless;
+    d->homeless = (struct txns){0};
+    for (struct txn *t = waiting.first, *next; t; t = next) {
+        next = t->next_waiting;
+        t->queued = NULL;
+        t->next_waiting = NULL;
+        store(t);
+    }
 }
 
 void passage_stored(struct door *d, struct ask *a, struct span payload)
@@ -136,12 +197,17 @@ void passage_stored(struct door *d, struct ask *a, struct span payload)
            t->req.id);
 }
 
+/* The spool died before it answered: perhaps it has the message, perhaps not. Stored twice is
+ * better than refused; a message that kills every spool is not tried for ever. */
 void passage_spool_lost(struct door *d, struct ask *a)
 {
     struct txn *t = a->owner;
     ask_end(&d->asks, a);
     t->ask = NULL;
-    finish(t, R_SPOOL_GONE, t->req.id);
+    if (++t->store_tries < STORE_TRIES)
+        wait_for_spool(t);
+    else
+        finish(t, R_SPOOL_GONE, t->req.id);
 }
 
 /* ---- deciding ---- */
@@ -229,27 +295,11 @@ static void hold_poison(struct txn *t)
 
 /* ---- scanning ---- */
 
-static void unqueue(struct txn *t)
-{
-    struct door *d = t->door;
-    for (struct txn **p = &d->waiting; *p; p = &(*p)->next_waiting) {
-        if (*p != t)
-            continue;
-        *p = t->next_waiting;
-        break;
-    }
-    d->waiting_last = &d->waiting;
-    while (*d->waiting_last)
-        d->waiting_last = &(*d->waiting_last)->next_waiting;
-    t->queued = false;
-    t->next_waiting = NULL;
-}
-
 static void no_scanner(uv_timer_t *timer)
 {
     struct txn *t = timer->data;
     log_event(LOG_WARN, t->req.id, "no-scanner", F_INT("crashes", t->req.crashes));
-    unqueue(t);
+    txns_remove(&t->door->waiting, t);
     finish(t, R_NO_SCANNER, t->req.id);
 }
 
@@ -257,17 +307,10 @@ static void wait_for_scanner(struct txn *t, bool first)
 {
     struct door *d = t->door;
     t->stage = TXN_WAITING;
-    t->queued = true;
-    if (first) { /* it has waited before: to the front */
-        t->next_waiting = d->waiting;
-        d->waiting = t;
-        if (!t->next_waiting)
-            d->waiting_last = &t->next_waiting;
-    } else {
-        t->next_waiting = NULL;
-        *d->waiting_last = t;
-        d->waiting_last = &t->next_waiting;
-    }
+    if (first) /* it has waited before */
+        txns_prepend(&d->waiting, t);
+    else
+        txns_append(&d->waiting, t);
     set_deadline(t, d->set->limits.scan_time, no_scanner);
     passage_next(d);
 }
@@ -308,13 +351,13 @@ static bool send_to(struct scanner *s, struct txn *t)
 
 void passage_next(struct door *d)
 {
-    for (struct txn *t = d->waiting, *next; t; t = next) {
+    for (struct txn *t = d->waiting.first, *next; t; t = next) {
         next = t->next_waiting;
         struct scanner *s;
         while ((s = links_idle_scanner(d, t->req.crashes > 0))) {
             if (!send_to(s, t))
                 continue;
-            unqueue(t);
+            txns_remove(&d->waiting, t);
             break;
         }
         if (!s && t->req.crashes == 0)
@@ -382,7 +425,7 @@ void passage_begin(struct txn *t)
 void passage_cancel(struct txn *t)
 {
     if (t->queued)
-        unqueue(t);
+        txns_remove(t->queued, t);
     if (!t->ask)
         return;
     /* A scanner's answer still frees its place; the spool's interests nobody. */

@@ -39,6 +39,7 @@ struct work {
 };
 
 static void maybe_finish(struct scanner *sc);
+static void drain(struct scanner *sc);
 
 static struct message *take_message(struct scanner *sc)
 {
@@ -131,6 +132,14 @@ static void on_peer_frame(void *ctx, struct link *l, enum frame_type type, uint6
         on_request(ctx, l, tag, payload, fd);
 }
 
+static bool has_door(const struct scanner *sc)
+{
+    for (size_t i = 0; i < PEERS_MAX; i++)
+        if (sc->peers[i].link && link_peer(sc->peers[i].link) == ROLE_DOOR)
+            return true;
+    return false;
+}
+
 static void on_peer_drained(void *ctx, struct link *l)
 {
     struct scanner *sc = ctx;
@@ -146,6 +155,8 @@ static void on_peer_closed(void *ctx, struct link *l)
     for (size_t i = 0; i < PEERS_MAX; i++)
         if (sc->peers[i].link == l)
             memset(&sc->peers[i], 0, sizeof sc->peers[i]);
+    if (link_peer(l) == ROLE_DOOR && !has_door(sc))
+        drain(sc); /* it died, or found us too slow: the supervisor starts and connects another */
     maybe_finish(sc);
 }
 

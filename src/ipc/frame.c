@@ -9,6 +9,7 @@ enum { LARGEST_MESSAGE = 64 * 1024 * 1024, SMALL = 4096 };
 static const struct frame_rule rules[FRAME_TYPES] = {
     [FRAME_LINK] = {"link", ROLE_SUPERVISOR, CHILD, 1, true},
     [FRAME_DRAIN] = {"drain", ROLE_SUPERVISOR, CHILD, 0, false},
+    [FRAME_RETIRE] = {"retire", ROLE_SUPERVISOR, ROLE_DOOR, 0, false},
     [FRAME_REOPEN_LOG] = {"reopen-log", ROLE_SUPERVISOR, CHILD, 0, false},
     [FRAME_READY] = {"ready", CHILD, ROLE_SUPERVISOR, 0, false},
     [FRAME_SCAN_REQUEST] = {"scan-request", ROLE_DOOR | ROLE_SPOOL, ROLE_SCAN, LARGEST_MESSAGE,

@@ -203,11 +203,21 @@ void child_connect(const struct child *a, const struct child *b)
     close(fds[1]);
 }
 
+static void ask_to_end(struct child *c, enum child_state state, enum frame_type how, usec grace)
+{
+    if (c->state >= state)
+        return;
+    c->state = state;
+    c->drain_until = clock_mono() + grace;
+    link_post(c->control, ROLE_SUPERVISOR, c->role, how, SPAN(""), -1);
+}
+
 void child_drain(struct child *c, usec grace)
 {
-    if (c->state == CHILD_DRAINING)
-        return;
-    c->state = CHILD_DRAINING;
-    c->drain_until = clock_mono() + grace;
-    link_post(c->control, ROLE_SUPERVISOR, c->role, FRAME_DRAIN, SPAN(""), -1);
+    ask_to_end(c, CHILD_DRAINING, FRAME_DRAIN, grace);
+}
+
+void child_retire(struct child *c, usec grace)
+{
+    ask_to_end(c, CHILD_RETIRED, FRAME_RETIRE, grace);
 }

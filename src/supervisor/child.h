@@ -17,7 +17,7 @@ struct generation {
     struct account account;
 };
 
-enum child_state { CHILD_STARTING, CHILD_READY, CHILD_DRAINING };
+enum child_state { CHILD_STARTING, CHILD_READY, CHILD_RETIRED, CHILD_DRAINING };
 
 struct child {
     enum role role;
@@ -40,7 +40,9 @@ pid_t child_compile_rules(const struct generation *g);
 
 /* Connects two processes with a new link. */
 void child_connect(const struct child *a, const struct child *b);
-/* Sends FRAME_DRAIN; gives it `grace` to end. */
+/* Sends FRAME_DRAIN, or FRAME_RETIRE to a door that may keep its sessions; gives it `grace` to end.
+ * A retired door can be drained later. */
 void child_drain(struct child *c, usec grace);
+void child_retire(struct child *c, usec grace);
 
 #endif

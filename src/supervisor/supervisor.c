@@ -88,7 +88,7 @@ static size_t serving(const struct supervisor *s, enum role role)
 {
     size_t n = 0;
     for (size_t i = 0; i < s->n; i++)
-        n += s->children[i].role == role && s->children[i].state != CHILD_DRAINING &&
+        n += s->children[i].role == role && s->children[i].state < CHILD_RETIRED &&
              s->children[i].generation == s->generation;
     return n;
 }
@@ -259,8 +259,10 @@ static void drain_old(struct supervisor *s)
             continue;
         /* Scanners go when their successors serve, so that somebody always scans. */
         bool successors = c->role != ROLE_SCAN || serving(s, ROLE_SCAN) > 0;
-        if (successors)
-            child_drain(c, c->role == ROLE_DOOR ? s->now.set->limits.session_time : stop_grace);
+        if (c->role == ROLE_DOOR)
+            child_retire(c, s->now.set->limits.session_time + stop_grace);
+        else if (successors)
+            child_drain(c, stop_grace);
     }
 }
 
@@ -327,11 +329,11 @@ static void child_ended(struct supervisor *s, size_t i, int status)
     struct child c = s->children[i];
     close(c.control);
     s->children[i] = s->children[--s->n];
-    bool wanted_end = c.state == CHILD_DRAINING && WIFEXITED(status);
+    bool wanted_end = c.state >= CHILD_RETIRED && WIFEXITED(status);
     log_event(wanted_end ? LOG_NOTE : LOG_WARN, NULL, "ended", F_STR("role", role_name(c.role)),
               F_INT("pid", c.pid), F_INT("status", WIFEXITED(status) ? WEXITSTATUS(status) : 0),
               F_INT("signal", WIFSIGNALED(status) ? WTERMSIG(status) : 0));
-    if (c.state != CHILD_DRAINING)
+    if (c.state < CHILD_RETIRED)
         plan_restart(s, &c);
     if (s->stopping)
         stop_next(s);
@@ -385,7 +387,7 @@ static void on_child(struct supervisor *s, size_t i)
     if (type == FRAME_READY && c->state == CHILD_STARTING) {
         c->state = CHILD_READY;
         drain_old(s);
-    } else if (type < 0 && c->state != CHILD_DRAINING) {
+    } else if (type < 0 && c->state < CHILD_RETIRED) {
         kill(c->pid,
              SIGKILL); /* it closed its end or broke the rules: the end is told by SIGCHLD */
     }
@@ -394,7 +396,7 @@ static void on_child(struct supervisor *s, size_t i)
 static void kill_the_late(struct supervisor *s)
 {
     for (size_t i = 0; i < s->n; i++)
-        if (s->children[i].state == CHILD_DRAINING && clock_mono() > s->children[i].drain_until)
+        if (s->children[i].state >= CHILD_RETIRED && clock_mono() > s->children[i].drain_until)
             kill(s->children[i].pid, SIGKILL);
 }
 

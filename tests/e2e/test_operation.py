@@ -102,7 +102,7 @@ def test_systemd_is_told(tmp_path, sink, monkeypatch):
 
 def test_a_policy_for_each_recipient(tmp_path, sink):
     policies = [
-        {"name": "abuse desk", "recipients": ["abuse@example.org"], "scan": False},
+        {"name": "abuse-desk", "recipients": ["abuse@example.org"], "scan": False},
         {"name": "strict", "recipients": ["strict@example.org"], "on_spam": "hold"},
         {"name": "tagging", "recipients": ["@example.org"], "on_high_spam": "tag",
          "subject_tag": "[SPAM _SCORE_] ", "headers": "mimedefang"},
@@ -124,7 +124,7 @@ def test_a_policy_for_each_recipient(tmp_path, sink):
 
 
 def test_quarantine_releases_unchanged_once(tmp_path, sink):
-    policies = [{"name": "holding", "on_spam": "hold"}]
+    policies = [{"name": "default", "on_spam": "hold"}]
     data = message(subject="please tag me", body="..dots\r\n" + "x" * 50 + "\r\n")
     with harness.gateway(tmp_path, next_hop=sink.port, settings={"policies": policies}) as g:
         assert g.send(data, to=["bob@example.org", "carol@example.org"])[0] == 250
