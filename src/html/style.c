@@ -22,6 +22,19 @@ static bool value_of(struct span s, struct span *value)
     return value->n && span_find(*value, '\n') == SIZE_MAX;
 }
 
+/* "color: " with nothing but white space: the ".+?" takes a blank, which is no colour. */
+static bool blank_value(struct span s, struct span *value)
+{
+    bool blank = false;
+    for (size_t i = 0; i < s.n; i++) {
+        if (!ascii_isspace(s.p[i]))
+            return false;
+        blank |= s.p[i] != '\n';
+    }
+    *value = SPAN("");
+    return blank;
+}
+
 static int declaration(struct span s, struct span *name, struct span *value)
 {
     s = skip_space(s);
@@ -31,9 +44,12 @@ static int declaration(struct span s, struct span *name, struct span *value)
     *name = span_sub(s, 0, n);
     bool direct = n < s.n && s.p[n] == ':';
     struct span rest = skip_space(span_from(s, n));
+    bool color = span_ieq(*name, SPAN("color")) || span_ieq(*name, SPAN("background-color"));
+    if (direct && color && blank_value(span_from(rest, 1), value))
+        return D_COLOR;
     if (n == 0 || rest.n == 0 || rest.p[0] != ':' || !value_of(span_from(rest, 1), value))
         return D_NONE;
-    if (direct && (span_ieq(*name, SPAN("color")) || span_ieq(*name, SPAN("background-color"))))
+    if (direct && color)
         return D_COLOR;
     if (direct && span_eq(*name, SPAN("background")))
         return D_BACKGROUND;

@@ -247,8 +247,11 @@ static void run_captures(struct rules_ctx *c)
         switch (r->def->kind) {
         case RULE_HEADER: {
             struct header_req req;
-            if (header_req_parse(c->a, r->def->header, &req) && header_get(c, &req, &one))
-                match_rule(c, r, &one, 1, 0);
+            if (!header_req_parse(c->a, r->def->header, &req))
+                break;
+            if (!header_get(c, &req, &one))
+                one = r->def->if_unset.p ? r->def->if_unset : SPAN("");
+            match_rule(c, r, &one, 1, 0);
             break;
         }
         case RULE_BODY:
