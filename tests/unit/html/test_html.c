@@ -200,6 +200,8 @@ static void invisible_text(void **state)
         {"<p style='background:#000'>a", "\n\n", "a"},
         {"<p style='background: url(a, b) red, #000000'>a", "\n\n", "a"},
         {"<p style='color: rgba(255,255,255,.5)'>a", "\n\n", "a"},
+        {"<p style='color: ; x:y'>a", "\n\n", "a"}, /* a blank is an invalid colour */
+        {"<p style='color:;'>a", "\n\na", ""},
         {"<p style='color:transparent'>a", "\n\n", "a"},
         {"<p style='color:inherit; color: White ! important'>a", "\n\n", "a"},
         {"<table><tr><td style='display:none'>a<td>b", "  b", "a"},
