@@ -62,9 +62,11 @@ struct span report_safe(const struct report_on *r, int report_safe, uint64_t bou
 /* The message with new X-Spam-* headers in front and old ones gone (report_safe 0, or ham). */
 struct span report_marked(const struct report_on *r);
 
-/* The verdict text of auto-learning (semantics 9.3): "ham", "spam", "no", "disabled",
- * "unavailable". Learning itself is done elsewhere. */
-const char *report_autolearn(const struct conf *conf, const struct rules_facts *facts);
+/* The verdict text of auto-learning (semantics 9.3) as _AUTOLEARN_ shows it: "no
+ * autolearn_force=no", "disabled". What would be learned is "unavailable" until something learns.
+ */
+const char *report_autolearn(const struct conf *conf, const struct rules_facts *facts,
+                             struct arena *scratch);
 
 /* About 200 characters of the body (elements 1 to 3), as _PREVIEW_ shows them. */
 struct span report_preview(struct arena *a, const struct span *body, size_t n);

@@ -85,6 +85,11 @@ const char *ruleset_hash(const struct ruleset *rs)
     return rs->hash;
 }
 
+const struct conf *ruleset_conf(const struct ruleset *rs)
+{
+    return rs->conf;
+}
+
 size_t ruleset_count(const struct ruleset *rs)
 {
     size_t n = 0;

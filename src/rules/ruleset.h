@@ -51,4 +51,8 @@ void ruleset_coverage(const struct ruleset *rs, FILE *out, bool json);
 const char *ruleset_hash(const struct ruleset *rs);
 size_t ruleset_count(const struct ruleset *rs);
 
+/* What the rule files said: for reports (rules/report.h). */
+struct conf;
+const struct conf *ruleset_conf(const struct ruleset *rs);
+
 #endif

@@ -5,6 +5,7 @@
 
 #include "base/xalloc.h"
 #include "rules/eval_state.h"
+#include "rules/report_private.h"
 
 struct rules_scratch *rules_scratch_new(const struct ruleset *rs)
 {
@@ -320,4 +321,5 @@ void rules_run(const struct ruleset *rs, struct rules_scratch *s, struct message
     c.text = text_make(c.mime, &rs->conf->uri, &rs->text_limits);
     run_all(&c);
     hits_report(&c);
+    report_facts(&c);
 }
