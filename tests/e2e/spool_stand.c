@@ -443,8 +443,10 @@ int main(int argc, char **argv)
     uv_poll_init(&s.loop, &in.poll, 0);
     in.poll.data = &in;
     uv_poll_start(&in.poll, UV_READABLE, on_input);
-    while (!in.eof) {
+    for (;;) {
         size_t end = span_find(buf_span(&in.b), '\n');
+        if (end == SIZE_MAX && in.eof)
+            break;
         if (end == SIZE_MAX) {
             uv_run(&s.loop, UV_RUN_ONCE);
             continue;
