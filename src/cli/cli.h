@@ -32,11 +32,12 @@ struct ruleset *cli_ruleset(const struct settings *s, bool local_only, bool chec
  * settings' arena, or NULL. */
 const char *cli_virus_socket(const struct settings *s);
 
-/* One request to the running spool process over its control socket (JSON a line each way; the reply
- * is a stream of JSON lines, the last one {"done":true} or {"error":"..."}). Returns 0, -1 with e
- * (e->sys
- * == ENOENT/ECONNREFUSED when no gateway runs). line: called for each reply line before the last.
- */
+/* One request to the running spool process over its control socket (JSON a line each way; what
+ * there is to ask: spool/control.c; the reply is a stream of JSON lines, the last one
+ * {"done":true,...} or
+ * {"error":"..."}). Returns 0, -1 with e (e->sys == ENOENT or ECONNREFUSED when no gateway runs).
+ * line (may be NULL): called for each reply line, for the last one only when it says more than
+ * done. */
 int cli_control(const struct settings *set, const char *request_json,
                 void (*line)(void *ctx, const char *json), void *ctx, struct err *e);
 

@@ -167,27 +167,6 @@ static void note(struct operator* o, struct queue_msg *m, const char *event, enu
     record_event(o->sp->record, &e);
 }
 
-/* Whether the action makes sense for this recipient, and what it becomes. */
-static bool change_for(const char *action, const struct queue_rcpt *r, struct queue_change *c)
-{
-    *c = (struct queue_change){.state = r->state,
-                               .next = r->next,
-                               .last = r->last,
-                               .tries = r->tries,
-                               .warned = r->warned};
-    if (strcmp(action, "hold") == 0 && r->state == Q_WAITING && !r->active)
-        c->state = Q_HELD;
-    else if (strcmp(action, "release") == 0 && r->state == Q_HELD)
-        c->state = Q_WAITING;
-    else if (strcmp(action, "delete") == 0)
-        c->state = Q_DELETED;
-    else
-        return false;
-    if (c->state == Q_WAITING)
-        c->next = clock_wall();
-    return true;
-}
-
 static size_t change_message(struct operator* o, struct queue_msg *m, const char *action)
 {
     struct spool *sp = o->sp;
@@ -196,16 +175,14 @@ static size_t change_message(struct operator* o, struct queue_msg *m, const char
     for (uint32_t i = 0; listing_next(&o->listing, m, &i); i++) {
         struct queue_rcpt *r = &m->rcpts[i];
         struct queue_change c;
-        if (strcmp(action, "retry") == 0) {
-            n += r->state == Q_WAITING && !r->active;
+        if (!listing_change(action, r, o->listing.now, &c))
             continue;
-        }
-        if (!change_for(action, r, &c))
-            continue;
+        n++;
+        if (strcmp(action, "retry") == 0)
+            continue; /* need not outlive the process: deliver_now */
         bool deleted = c.state == Q_DELETED;
         note(o, m, deleted ? "deleted" : action, deleted ? RECORD_DELETED : RECORD_KINDS, r->addr);
         queue_change(sp->queue, m, &i, 1, &c);
-        n++;
     }
     m->in_work--;
     if (m->open && n) {
@@ -260,8 +237,7 @@ static void queue_command(struct operator* o, const char *action)
         go_on(o);
     } else if (strcmp(action, "show") == 0) {
         queue_show(o);
-    } else if (strcmp(action, "retry") == 0 || strcmp(action, "hold") == 0 ||
-               strcmp(action, "release") == 0 || strcmp(action, "delete") == 0) {
+    } else if (listing_action(action)) {
         queue_act(o, action);
     } else {
         refuse(o, "no such action on the queue");

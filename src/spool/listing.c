@@ -266,6 +266,38 @@ json_t *listing_details(const struct listing *l, struct queue *q, struct queue_m
     return o;
 }
 
+/* --- actions --- */
+
+bool listing_action(const char *action)
+{
+    static const char *const names[] = {"retry", "hold", "release", "delete"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (strcmp(action, names[i]) == 0)
+            return true;
+    return false;
+}
+
+bool listing_change(const char *action, const struct queue_rcpt *r, usec now,
+                    struct queue_change *c)
+{
+    *c = (struct queue_change){.state = r->state,
+                               .next = r->next,
+                               .last = r->last,
+                               .tries = r->tries,
+                               .warned = r->warned};
+    if (strcmp(action, "hold") == 0 && r->state == Q_WAITING && !r->active)
+        c->state = Q_HELD;
+    else if (strcmp(action, "release") == 0 && r->state == Q_HELD)
+        c->state = Q_WAITING;
+    else if (strcmp(action, "delete") == 0)
+        c->state = Q_DELETED;
+    else if (strcmp(action, "retry") != 0 || r->state != Q_WAITING || r->active)
+        return false;
+    if (c->state == Q_WAITING)
+        c->next = now;
+    return true;
+}
+
 /* --- ids --- */
 
 struct row {

@@ -41,6 +41,10 @@ json_t *listing_details(const struct listing *l, struct queue *q, struct queue_m
 /* Names of the messages that are meant, oldest first; free() it. */
 typedef char listing_id[QUEUE_ID_SIZE];
 listing_id *listing_ids(const struct listing *l, struct queue *q, size_t *n);
+/* What an operator's action (retry, hold, release, delete) makes of a recipient; false: nothing. */
+bool listing_change(const char *action, const struct queue_rcpt *r, usec now,
+                    struct queue_change *c);
+bool listing_action(const char *action);
 /* A string from outside as JSON: what is not UTF-8 is shown byte by byte (Latin-1). */
 json_t *listing_string(struct span s);
 
