@@ -50,6 +50,6 @@ int cmd_quarantine(int argc, char **argv);
 int cmd_log(int argc, char **argv);
 
 /* Help texts that stand beside their command. */
-extern const char cmd_log_help[], cmd_quarantine_help[];
+extern const char cmd_log_help[], cmd_quarantine_help[], cmd_queue_help[];
 
 #endif

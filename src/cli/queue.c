@@ -13,6 +13,28 @@
 
 enum { PIECE = 48 * 1024 };
 
+const char cmd_queue_help[] =
+    "usage: gatehouse queue [-c FILE] [--json] list [FILTER...]\n"
+    "       gatehouse queue [-c FILE] [--json] show ID [--message]\n"
+    "       gatehouse queue [-c FILE] [--json] retry|hold|release|delete ID...|FILTER...|--all\n"
+    "\n"
+    "Mail that was promised and waits for its next hop. retry tries now, also where the next hop "
+    "was\n"
+    "not to be reached; hold keeps mail from being tried until it is released; delete forgets it "
+    "and\n"
+    "tells nobody. Without a running gateway the commands work on the queue's files.\n"
+    "\n"
+    "  --message           show: the bytes of the message on standard output\n"
+    "  --recipient PATTERN address, @domain, .domain (and below), or a glob with * and ?\n"
+    "  --sender PATTERN    the same; <> is the null sender\n"
+    "  --destination GLOB  as list --json tells it: 'smtp:[192.0.2.1]:25', 'mx:example.org'\n"
+    "  --state STATE       waiting (all that is not held), deferred (tried before), active, held\n"
+    "  --older AGE --younger AGE   in the queue: 30m, 2h, 3d\n"
+    "  --all               retry, hold, release, delete: everything in the queue\n"
+    "  --json              one object a line\n"
+    "\n"
+    "example: gatehouse queue retry --destination 'mx:example.org'\n";
+
 struct options {
     const char *config, *action;
     json_t *filter;

@@ -63,6 +63,8 @@ const struct command commands[] = {
     {"scan", "judge files, directories, mailboxes", scan_help, cmd_scan},
     {"check", "what is wrong with settings, maps and rules", check_help, cmd_check},
     {"rules", "list and explain rules", rules_help, cmd_rules},
+    {"queue", "mail on its way: list, retry, hold, release, delete", cmd_queue_help, cmd_queue},
+    {"quarantine", "held mail: list, show, release, delete", cmd_quarantine_help, cmd_quarantine},
     {"log", "what happened to which message", cmd_log_help, cmd_log},
     {0},
 };

@@ -379,7 +379,10 @@ static void command(struct stand *s, const char *line)
     struct span op = text_of(in, "op");
     s->answered = false;
     s->answer = json_object();
-    if (span_eq(op, SPAN("store"))) {
+    if (!s->door && !span_eq(op, SPAN("start")) && !span_eq(op, SPAN("kill"))) {
+        json_object_set_new(s->answer, "code", json_string("gone"));
+        s->answered = true;
+    } else if (span_eq(op, SPAN("store"))) {
         store(s, in);
     } else if (span_eq(op, SPAN("load"))) {
         load(s, in);
