@@ -17,7 +17,7 @@
 enum {
     REST_MS = 200, /* no descriptors left: accepting rests */
     TICK_MS = 1000,
-    CERTIFICATE_TICKS = 60 /* how often changed certificates are looked for */
+    CERTIFICATE_TICKS = 5 /* how often changed certificates are looked for */
 };
 
 /* ---- listening ---- */
