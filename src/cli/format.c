@@ -1,12 +1,12 @@
 #include "cli/format.h"
 
 #include <jansson.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
 #include "action/action.h"
+#include "rules/report.h"
 
 char *score_text(double score, char out[SCORE_TEXT_SIZE])
 {
@@ -183,33 +183,6 @@ static void json(struct buf *out, const struct judged *j)
 
 /* --- text: the report of `spamassassin -t` --- */
 
-/* One hit of _SUMMARY_ (semantics 10.2): " 1.0 NAME                   AREA: description", the
- * description wrapped at column 75 and continued from column 28. */
-static void report_hit(struct buf *out, const struct rule_hit *h)
-{
-    enum { WIDTH = 75, INDENT = 28 };
-    const struct span parts[] = {span_str(h->area), span_str(h->describe)};
-    size_t column = INDENT;
-    bool first_word = true;
-    buf_printf(out, fabs(h->score) >= 10 ? "%4.0f %-22s " : "%4.1f %-22s ", h->score, h->name);
-    for (size_t i = 0; i < 2; i++) {
-        struct span rest = parts[i], word;
-        while ((word = span_word(&rest, " ")).p) {
-            if (!first_word && column + 1 + word.n > WIDTH) {
-                buf_printf(out, "\n%*s", INDENT, "");
-                column = INDENT;
-            } else if (!first_word) {
-                buf_char(out, ' ');
-                column++;
-            }
-            buf_add(out, word);
-            column += word.n;
-            first_word = false;
-        }
-    }
-    buf_char(out, '\n');
-}
-
 /* What a stranger wrote goes to a terminal: control characters are shown as '?'. */
 static void printable(struct buf *out, struct span s)
 {
@@ -217,6 +190,24 @@ static void printable(struct buf *out, struct span s)
         unsigned char c = (unsigned char)s.p[i];
         buf_char(out, c == '\n' || (c >= ' ' && c != 0x7f) ? (char)c : '?');
     }
+}
+
+/* The template of the rule files; own rules without one get its main part. */
+static struct span report_of(const struct judged *j)
+{
+    struct report_on on = report_on(ruleset_conf(j->rules), j->m, j->m->arena);
+    on.hostname = j->set->hostname;
+    on.required = required(j);
+    on.spam = first(j) && first(j)->spam;
+    struct span text = report_text(&on);
+    if (!span_starts(text, SPAN("(no report template")))
+        return text;
+    return report_expand(&on,
+                         SPAN("Content analysis details:   (_SCORE_ points, _REQD_ required)\n\n"
+                              " pts rule name              description\n"
+                              "---- ---------------------- "
+                              "--------------------------------------------------\n"
+                              "_SUMMARY_\n"));
 }
 
 static void text_report(struct buf *out, const struct judged *j)
@@ -235,21 +226,8 @@ static void text_report(struct buf *out, const struct judged *j)
         printable(out, v->name);
         buf_str(out, "\n");
     }
-    if (r->preview.n) {
-        buf_str(out, "Content preview:  ");
-        printable(out, span_trim(r->preview));
-        buf_str(out, "\n\n");
-    }
-    if (r->ran) {
-        buf_printf(out,
-                   "Content analysis details:   (%.1f points, %.1f required)\n\n"
-                   " pts rule name              description\n"
-                   "---- ---------------------- "
-                   "--------------------------------------------------\n",
-                   r->score, required(j));
-        for (size_t i = 0; i < r->nhits; i++)
-            report_hit(out, &r->hits[i]);
-    }
+    if (r->ran && j->rules)
+        printable(out, report_of(j));
     for (size_t i = 0; i < j->m->facts.nskipped; i++) {
         const struct skipped *s = &j->m->facts.skipped[i];
         buf_printf(out, "Not checked: %s: %.*s\n", s->check, SPAN_ARG(s->why));

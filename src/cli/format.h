@@ -5,12 +5,14 @@
 
 #include "base/buf.h"
 #include "cli/source.h"
+#include "rules/ruleset.h"
 #include "verdict/verdict.h"
 
 enum scan_format { FORMAT_TEXT, FORMAT_JSON, FORMAT_TSV, FORMAT_MESSAGE };
 
 struct judged {
     const struct settings *set;
+    const struct ruleset *rules; /* NULL: none */
     const struct item *item;
     const struct message *m;
     const struct verdict *verdict;

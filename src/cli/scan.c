@@ -254,7 +254,7 @@ static void work(void *ctx, size_t index, struct pool_result *r, struct buf *out
         uv_run(&s->loop, UV_RUN_ONCE);
     r->micros = s->took;
     r->bad = s->m->facts.virus.state == VIRUS_FOUND || (s->verdict->n && s->verdict->v[0].spam);
-    const struct judged j = {s->set, it, s->m, s->verdict, s->took};
+    const struct judged j = {s->set, s->rs, it, s->m, s->verdict, s->took};
     format_judged(out, s->o->format, &j, s->items.n > 1);
     close(fd);
 }

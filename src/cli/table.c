@@ -52,9 +52,8 @@ static const char rules_help[] =
     "usage: gatehouse rules [-c FILE] [--rules DIR]... [--json] list|coverage\n"
     "       gatehouse rules [-c FILE] [--rules DIR]... [--json] explain NAME...\n"
     "\n"
-    "list: every rule in force. coverage: rules read, usable, and ignored by cause. explain: what "
-    "a\n"
-    "rule tests, where it is written, what it scores, what refers to it.\n"
+    "list: every rule in force. coverage: rules read, usable, and ignored by cause. explain: what\n"
+    "a rule tests, where it is written, what it scores, what refers to it.\n"
     "\n"
     "example: gatehouse rules explain GTUBE\n";
 
