@@ -358,7 +358,7 @@ static void check_age(struct deliver *d, struct queue_msg *m, usec now)
     for (uint32_t i = 0; i < m->nrcpts; i++) {
         struct queue_rcpt *r = &m->rcpts[i];
         /* Each is tried at least once, however long the gateway was away. */
-        if (!ready(r, now) || r->tries == 0 || (!over && r->warned))
+        if (!ready(r, now) || !r->reason || (!over && r->warned))
             continue;
         struct span said =
             r->reason ? span_str(r->reason) : SPAN("450 4.4.7 not delivered in time");

@@ -39,7 +39,8 @@ static struct pending *pending_new(struct deliver *d, struct queue_msg *m, const
     p->d = d;
     p->m = m;
     p->rcpts = xmalloc((n + 1) * sizeof *rcpts);
-    memcpy(p->rcpts, rcpts, n * sizeof *rcpts);
+    if (n)
+        memcpy(p->rcpts, rcpts, n * sizeof *rcpts);
     p->n = n;
     m->in_work++;
     d->nreports++;

@@ -33,6 +33,7 @@ struct operator
     struct spool *sp;
     struct stream *s;
     bool answering;
+    struct buf in; /* the request, as far as it has come */
     /* a list under way */
     struct arena *arena;
     json_t *request;
@@ -386,6 +387,7 @@ static void operator_free(struct operator* o)
     if (o->arena)
         arena_free(o->arena);
     json_decref(o->request);
+    buf_free(&o->in);
     free(o->ids);
     free(o);
 }
@@ -393,18 +395,19 @@ static void operator_free(struct operator* o)
 static size_t on_data(void *ctx, struct span bytes)
 {
     struct operator* o = ctx;
-    size_t end = span_find(bytes, '\n');
     if (o->answering)
         return bytes.n;
-    if (end == SIZE_MAX) {
-        if (bytes.n > REQUEST_MAX) {
-            o->answering = true;
-            refuse(o, "the request is too long");
-        }
-        return 0;
-    }
+    size_t end = span_find(bytes, '\n');
+    buf_add(&o->in, span_sub(bytes, 0, end));
+    if (end == SIZE_MAX && o->in.n <= REQUEST_MAX)
+        return bytes.n;
     stream_deadline(o->s, 0);
-    answer(o, span_sub(bytes, 0, end));
+    if (o->in.n > REQUEST_MAX) {
+        o->answering = true;
+        refuse(o, "the request is too long");
+    } else {
+        answer(o, buf_span(&o->in));
+    }
     return bytes.n;
 }
 

@@ -94,7 +94,7 @@ static bool state_matches(const char *state, const struct queue_rcpt *r)
     if (strcmp(state, "active") == 0)
         return r->active;
     if (strcmp(state, "deferred") == 0)
-        return !r->active && r->tries > 0;
+        return !r->active && r->reason;
     return true;
 }
 
@@ -179,7 +179,7 @@ static const char *shown_state(const struct queue_rcpt *r)
 {
     if (r->state != Q_WAITING)
         return queue_state_name(r->state);
-    return r->active ? "active" : r->tries ? "deferred" : "waiting";
+    return r->active ? "active" : r->reason ? "deferred" : "waiting";
 }
 
 static json_t *recipient_json(const struct listing *l, struct arena *a, const struct queue_rcpt *r)

@@ -310,8 +310,8 @@ def test_routes_from_a_file(tmp_path, sink):
     routes = tmp_path / "routes"
     routes.write_text(f"example.org {smtp(sink)}\n.example.com relay:[127.0.0.1]:{other.port}\n"
                       "closed.example error:5.7.1:550 closed\n"
-                      f"box.example maildir:{tmp_path}/box\n")
-    with stand(tmp_path, "error:nohost unknown", settings={"routes": {"file": str(routes)},
+                      f"box.example maildir:{tmp_path}/box\n. error:nohost unknown\n")
+    with stand(tmp_path, "mx", settings={"routes": {"file": str(routes)},
                "queue": {"bounce": False}}) as spool:
         spool.store(message(), ["a@example.org", "b@www.example.com", "c@closed.example",
                                 "d@box.example", "e@elsewhere.example"])
