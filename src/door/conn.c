@@ -65,7 +65,7 @@ static bool any_has(const struct cidrs *list, const struct ip *ip)
 static void set_deadline(struct conn *c)
 {
     const struct limits *l = &c->door->set->limits;
-    if (smtp_waiting(&c->smtp) && !c->proxy_wanted) {
+    if (smtp_waiting(&c->smtp) && c->smtp.wait != WAIT_TLS) {
         stream_deadline(c->stream, 0); /* we are the slow ones, and have deadlines of our own */
         return;
     }
@@ -317,13 +317,22 @@ static size_t on_data(void *ctx, struct span bytes)
     used += smtp_input(&c->smtp, span_from(bytes, used));
     if (c->smtp.closed)
         return bytes.n;
-    if (smtp_waiting(&c->smtp) && c->smtp.wait != WAIT_TLS) {
+    /* Nothing is taken before the open question is answered, nor from somebody who does not read
+     * our replies. */
+    if ((smtp_waiting(&c->smtp) && c->smtp.wait != WAIT_TLS) || stream_full(c->stream)) {
         c->paused = true;
         stream_pause(c->stream);
     }
     if (used > 0)
         set_deadline(c);
     return used;
+}
+
+static void on_drain(void *ctx)
+{
+    struct conn *c = ctx;
+    if (!smtp_waiting(&c->smtp))
+        conn_go_on(c);
 }
 
 void conn_go_on(struct conn *c)
@@ -387,8 +396,11 @@ static void on_close(void *ctx, const char *why)
     door_conn_gone(d);
 }
 
-static const struct stream_events events = {
-    .on_data = on_data, .on_secure = on_secure, .on_timeout = on_timeout, .on_close = on_close};
+static const struct stream_events events = {.on_data = on_data,
+                                            .on_drain = on_drain,
+                                            .on_secure = on_secure,
+                                            .on_timeout = on_timeout,
+                                            .on_close = on_close};
 
 /* Without a session: one line, then good-bye. */
 static void turn_away(const struct door *d, int fd)

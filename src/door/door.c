@@ -59,25 +59,36 @@ static void on_incoming(uv_poll_t *poll, int status, int events)
     }
 }
 
-static void open_gates(struct door *d, const int *listeners)
+struct door_keys *door_keys_read(const struct settings *set)
 {
+    struct tls_server *v = xcalloc(set->listeners.n + 1, sizeof *v);
+    for (size_t i = 0; i < set->listeners.n; i++) {
+        const struct listener *l = &set->listeners.v[i];
+        struct err e;
+        if (l->tls != TLS_MODE_NONE &&
+            tls_server_open(&v[i], &set->tls, l->certificate, l->key, &e) != 0)
+            log_event(LOG_FAULT, NULL, "no-tls", F_STR("listener", l->name), F_STR("why", e.text));
+    }
+    return (struct door_keys *)v;
+}
+
+static void open_gates(struct door *d, const int *listeners, struct door_keys *keys)
+{
+    struct tls_server *tls = (struct tls_server *)keys;
     d->ngates = d->set->listeners.n;
     d->gates = xcalloc(d->ngates ? d->ngates : 1, sizeof *d->gates);
     for (size_t i = 0; i < d->ngates; i++) {
         struct gate *g = &d->gates[i];
-        struct err e;
         g->door = d;
         g->set = &d->set->listeners.v[i];
         g->fd = listeners[i];
         fcntl(g->fd, F_SETFL, fcntl(g->fd, F_GETFL) | O_NONBLOCK);
-        if (g->set->tls != TLS_MODE_NONE &&
-            tls_server_open(&g->tls, &d->set->tls, g->set->certificate, g->set->key, &e) != 0)
-            log_event(LOG_FAULT, NULL, "no-tls", F_STR("listener", g->set->name),
-                      F_STR("why", e.text));
+        g->tls = tls[i];
         uv_poll_init(&d->loop, &g->poll, g->fd);
         g->poll.data = g;
         gate_start(g);
     }
+    free(tls);
 }
 
 static void poll_closed(uv_handle_t *h)
@@ -260,7 +271,8 @@ static void free_all(struct door *d)
     free(d);
 }
 
-int door_main(const struct settings *set, int control_fd, const int *listeners)
+int door_main(const struct settings *set, int control_fd, const int *listeners,
+              struct door_keys *keys)
 {
     struct door *d = xcalloc(1, sizeof *d);
     signal(SIGPIPE, SIG_IGN);
@@ -277,7 +289,7 @@ int door_main(const struct settings *set, int control_fd, const int *listeners)
     d->tick.data = d;
     uv_timer_start(&d->tick, on_tick, TICK_MS, TICK_MS);
     d->control = link_open(&d->loop, control_fd, ROLE_DOOR, ROLE_SUPERVISOR, &control_events, d);
-    open_gates(d, listeners);
+    open_gates(d, listeners, keys ? keys : door_keys_read(set));
     link_send(d->control, FRAME_READY, 0, SPAN(""), -1);
     uv_run(&d->loop, UV_RUN_DEFAULT);
     if (uv_loop_close(&d->loop) != 0)

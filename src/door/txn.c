@@ -56,6 +56,10 @@ enum reply_id txn_begin_content(struct txn *t)
 static int move_to_disk(struct txn *t)
 {
     int fd = openat(t->door->incoming, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    if (fd < 0 && (errno == EOPNOTSUPP || errno == EISDIR || errno == ENOENT)) {
+        t->on_disk = true; /* a file system without O_TMPFILE: it stays in memory */
+        return 0;
+    }
     if (fd < 0)
         return -1;
     off_t from = 0;

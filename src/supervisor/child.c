@@ -103,12 +103,12 @@ static void name_process(enum role role)
     prctl(PR_SET_NAME, name);
 }
 
-static int run_role(enum role role, int control, const struct generation *g)
+static int run_role(enum role role, int control, const struct generation *g, struct door_keys *keys)
 {
     const struct settings *set = g->set;
     switch (role) {
     case ROLE_DOOR:
-        return door_main(set, control, g->listeners);
+        return door_main(set, control, g->listeners, keys);
     case ROLE_SCAN:
         return scan_main(set, control, g->rules, g->virus_address);
     case ROLE_SPOOL:
@@ -139,8 +139,9 @@ static void become(enum role role, int control, const struct generation *g)
     free(keep);
     name_process(role);
     raise_descriptor_limit();
+    struct door_keys *keys = role == ROLE_DOOR ? door_keys_read(g->set) : NULL;
     drop_privileges(&g->account);
-    exit(run_role(role, control, g));
+    exit(run_role(role, control, g, keys));
 }
 
 int child_start(struct child *c, enum role role, const struct generation *g)

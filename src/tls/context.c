@@ -136,13 +136,15 @@ int tls_server_reload(struct tls_server *t, struct err *e)
     struct timespec cert = changed(t->certificate), key = changed(t->key);
     if (same_time(cert, t->cert_mtime) && same_time(key, t->key_mtime))
         return 0;
+    if (cert.tv_sec == 0 || key.tv_sec == 0)
+        return 0; /* being replaced, or not ours to see since privileges were dropped */
+    t->cert_mtime = cert;
+    t->key_mtime = key;
     SSL_CTX *fresh = server_context(t->set, t->certificate, t->key, e);
     if (!fresh)
         return -1;
     SSL_CTX_free(t->ctx);
     t->ctx = fresh;
-    t->cert_mtime = cert;
-    t->key_mtime = key;
     return 1;
 }
 

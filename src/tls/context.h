@@ -35,7 +35,7 @@ struct tls_server {
 int tls_server_open(struct tls_server *t, const struct tls_settings *set, const char *certificate,
                     const char *key, struct err *e);
 /* Reads the files again when they have changed: 1 replaced, 0 unchanged, -1 with e: the old
- * certificate stays in force. */
+ * certificate stays in force (told once for each change). */
 int tls_server_reload(struct tls_server *t, struct err *e);
 void tls_server_close(struct tls_server *t);
 

@@ -301,7 +301,7 @@ static pid_t start_door(const struct settings *set, const int *listeners, int *c
     signal(SIGTERM, SIG_IGN);
     close(fds[0]);
     log_role("door");
-    exit(door_main(set, fds[1], listeners));
+    exit(door_main(set, fds[1], listeners, NULL));
 }
 
 static void hand_over(int control, enum role role, int fd)

@@ -386,3 +386,20 @@ def test_resets_in_every_phase_do_no_harm(door):
     with door.talk() as t:
         t.ehlo()
         assert t.message().startswith("250")
+
+
+def test_a_client_that_does_not_read_is_not_listened_to(tmp_path):
+    with st.stand(tmp_path, {"limits": {"commands": 1000000, "command_timeout": "2s"}}) as s:
+        with s.talk() as t:
+            t.sock.setblocking(False)
+            sent, end = 0, time.monotonic() + 10
+            while time.monotonic() < end:
+                try:
+                    sent += t.sock.send(b"NOOP\r\n" * 10000)
+                except BlockingIOError:
+                    time.sleep(0.05)
+                except OSError:
+                    break  # the deadline came
+            assert time.monotonic() < end
+            assert sent < 50_000_000
+        s.wait_log("end=timeout")

@@ -277,6 +277,21 @@ def test_junk_instead_of_a_handshake(tmp_path):
         s.wait_log(r'end="tls: ')
 
 
+def test_handshakes_that_never_end(tmp_path):
+    listeners = [{"name": "mx", "tls": "starttls"}, {"name": "smtps", "tls": "implicit"}]
+    with st.stand(tmp_path, {"tls": st.certificate(tmp_path), "listeners": listeners,
+                             "limits": {"command_timeout": "1s"}}) as s:
+        with s.talk() as t:
+            t.ehlo()
+            assert t.code("STARTTLS") == 220
+            t.send(b"\x16\x03\x01")
+            assert t.closed()
+        with s.talk("smtps", greeting=False) as t:
+            t.send(b"\x16\x03\x01")
+            assert t.closed()
+        s.wait_log("(?s)end=timeout.*end=timeout")
+
+
 def test_required_and_implicit_tls(tmp_path):
     listeners = [{"name": "mx", "tls": "starttls", "require_tls": True},
                  {"name": "smtps", "tls": "implicit"}]
