@@ -79,7 +79,10 @@ static void set_deadline(struct conn *c)
 static void on_timeout(void *ctx)
 {
     struct conn *c = ctx;
-    if (clock_mono() >= c->opened + c->door->set->limits.session_time) {
+    if (stream_full(c->stream)) { /* who does not read need not be told */
+        c->ending = "timeout";
+        stream_close(c->stream);
+    } else if (clock_mono() >= c->opened + c->door->set->limits.session_time) {
         c->ending = "session-time";
         smtp_refuse(&c->smtp, R_TOO_LONG_SESSION);
     } else {
