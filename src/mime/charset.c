@@ -6,6 +6,8 @@
 #include <unicode/ucnv.h>
 #include <unicode/ucnv_err.h>
 
+#define HIGH_BITS 0x8080808080808080u
+
 bool is_ascii(struct span s)
 {
     uint64_t bits = 0;
@@ -17,7 +19,7 @@ bool is_ascii(struct span s)
     }
     for (; i < s.n; i++)
         bits |= (uint64_t)(unsigned char)s.p[i];
-    return !(bits & 0x8080808080808080u);
+    return !(bits & HIGH_BITS);
 }
 
 static size_t put_utf8(char *out, uint32_t c)
@@ -82,6 +84,14 @@ static bool is_utf8(struct span s)
 {
     const unsigned char *p = (const unsigned char *)s.p;
     for (size_t i = 0; i < s.n;) {
+        uint64_t word;
+        if (s.n - i >= sizeof word) {
+            memcpy(&word, p + i, sizeof word);
+            if (!(word & HIGH_BITS)) {
+                i += sizeof word;
+                continue;
+            }
+        }
         if (p[i] < 0x80) {
             i++;
             continue;

@@ -2,7 +2,7 @@
 
 size_t mime_find(const struct mime_fields *f, struct span name, size_t from)
 {
-    while (from < f->n && !span_ieq(f->v[from].name, name))
+    while (from < f->n && (f->v[from].name.n != name.n || !span_ieq(f->v[from].name, name)))
         from++;
     return from;
 }
@@ -10,7 +10,7 @@ size_t mime_find(const struct mime_fields *f, struct span name, size_t from)
 struct mime_field *mime_last(const struct mime_fields *f, struct span name)
 {
     for (size_t i = f->n; i-- > 0;)
-        if (span_ieq(f->v[i].name, name))
+        if (f->v[i].name.n == name.n && span_ieq(f->v[i].name, name))
             return &f->v[i];
     return NULL;
 }

@@ -176,11 +176,11 @@ static struct span with_crlf(struct mime *m, struct span s)
 
 /* SpamAssassin repairs the line ends of what it has read as header lines, among them the one that
  * turned out to be the first of the body. */
-static void set_pristine(struct mime *m, size_t from, bool separator)
+static void set_pristine(struct mime *m, const struct text *t, size_t from, bool separator)
 {
     m->header_bytes = span_sub(m->raw, from, m->root->body_at);
     m->body_bytes = span_from(m->raw, m->root->body_at);
-    if (!m->crlf)
+    if (!m->crlf || t->origin->regular)
         return;
     struct span header = with_crlf(m, m->header_bytes);
     if (header.n != m->header_bytes.n)
@@ -231,7 +231,7 @@ struct mime *mime_parse(struct arena *a, struct span raw, const struct mime_limi
     struct text t = text_of_raw(m, separator, m->crlf);
     struct header_end head =
         start_message(&ps, &(struct header){m, m->root, &t, m->crlf}, m->limits.depth);
-    set_pristine(m, separator, head.separator);
+    set_pristine(m, &t, separator, head.separator);
     if (m->raw.n == 0) { /* nothing at all counts as one empty line */
         m->root->flags = 0;
         m->header_bytes = SPAN("\n");

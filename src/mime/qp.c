@@ -55,38 +55,75 @@ static int escaped(struct span s, size_t *i)
     return high << 4 | low;
 }
 
+/* The next c at or after i, remembered in *next (SIZE_MAX - 1 at first). */
+static size_t next_char(struct span s, size_t i, char c, size_t *next)
+{
+    if (*next < i || *next == SIZE_MAX - 1) {
+        const char *p = memchr(s.p + i, c, s.n - i);
+        *next = p ? (size_t)(p - s.p) : SIZE_MAX;
+    }
+    return *next < s.n ? *next : s.n;
+}
+
+static size_t put(char *out, size_t n, struct span s)
+{
+    memcpy(out + n, s.p, s.n);
+    return n + s.n;
+}
+
+/* A line end: with the CR that stands before it, unless crlf says that this becomes LF. */
+static size_t put_line_end(char *out, size_t n, bool crlf)
+{
+    if (crlf && n && out[n - 1] == '\r')
+        n--;
+    out[n] = '\n';
+    return n + 1;
+}
+
+/* [from, lf) without the blanks before the line end, CR or not. */
+static size_t put_line(char *out, size_t n, struct span s, size_t from, size_t lf)
+{
+    bool cr = lf > from && s.p[lf - 1] == '\r';
+    size_t to = lf - cr;
+    while (to > from && is_blank(s.p[to - 1]))
+        to--;
+    n = put(out, n, span_sub(s, from, to));
+    if (cr)
+        out[n++] = '\r';
+    return n;
+}
+
 struct span qp_decode(struct arena *a, struct span s, bool crlf, bool *broken)
 {
     char *out = arena_raw(a, s.n + 1);
-    size_t n = 0;
+    size_t n = 0, equals = SIZE_MAX - 1, lf = SIZE_MAX - 1;
     for (size_t i = 0; i < s.n;) {
-        char c = s.p[i];
-        if (c == '=') {
-            size_t after = skip_soft_breaks(s, i);
-            if (after > i) {
-                i = after;
-                continue;
-            }
-            int byte = escaped(s, &i);
-            if (byte < 0 && broken)
-                *broken = true;
-            i += byte < 0;
-            out[n++] = byte < 0 ? '=' : (char)byte;
-            c = out[n - 1];
-        } else if (is_blank(c)) {
-            size_t end = skip_blanks(s, i);
-            if (!after_line_end(s, end)) {
-                memcpy(out + n, s.p + i, end - i);
-                n += end - i;
-            }
-            i = end;
+        size_t e = next_char(s, i, '=', &equals), l = next_char(s, i, '\n', &lf);
+        if (l < e) {
+            n = put_line_end(out, put_line(out, n, s, i, l), crlf);
+            i = l + 1;
             continue;
+        }
+        n = put(out, n, span_sub(s, i, e));
+        i = e;
+        if (i == s.n)
+            break;
+        size_t after = skip_soft_breaks(s, i);
+        if (after > i) {
+            i = after;
+            continue;
+        }
+        int byte = escaped(s, &i);
+        if (byte == '\n') {
+            n = put_line_end(out, n, crlf);
+        } else if (byte >= 0) {
+            out[n++] = (char)byte;
         } else {
-            out[n++] = c;
+            if (broken)
+                *broken = true;
+            out[n++] = '=';
             i++;
         }
-        if (crlf && c == '\n' && n > 1 && out[n - 2] == '\r')
-            out[--n - 1] = '\n';
     }
     return span_of(out, n);
 }

@@ -1,10 +1,19 @@
 #include "mime/mime_private.h"
 
+/* In blocks whose count fits a byte, which compilers turn into vector code. */
 static size_t count_lf(const char *p, size_t n)
 {
+    enum { BLOCK = 240 };
     size_t count = 0;
-    for (size_t i = 0; i < n; i++)
-        count += p[i] == '\n';
+    while (n) {
+        size_t block = n < BLOCK ? n : BLOCK;
+        unsigned char in_block = 0;
+        for (size_t i = 0; i < block; i++)
+            in_block = (unsigned char)(in_block + (p[i] == '\n'));
+        count += in_block;
+        p += block;
+        n -= block;
+    }
     return count;
 }
 
