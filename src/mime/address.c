@@ -228,7 +228,11 @@ static bool next_round(struct reader *r, struct found *f)
         f->mailbox = span_sub(r->s, from, end);
         return true;
     }
-    return bare_phrase(r, from, longest, f);
+    if (bare_phrase(r, from, longest, f))
+        return true;
+    /* white space in front of a comma is a phrase, too */
+    bool comma = has(r->s, from, ',') || has(r->s, from, ';');
+    return comma && from > r->at && bare_phrase(r, from - 1, from, f);
 }
 
 /* --- What a round means --- */

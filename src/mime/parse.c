@@ -99,9 +99,12 @@ static struct span part_name(struct mime *m, struct mime_part *p, const struct m
 {
     struct mime_field *f = mime_last(&p->fields, SPAN("Content-Disposition"));
     struct span name = f ? disposition_name(mime_decoded(m, f)) : SPAN_NONE;
+    bool typed = !is_false(ct->name);
+    if (name.p && typed && !span_eq(name, ct->name))
+        mime_note(m, MIME_A_NAME_CONFLICT, f->at);
     if (name.p)
         return name;
-    return is_false(ct->name) ? SPAN_NONE : ct->name;
+    return typed ? ct->name : SPAN_NONE;
 }
 
 /* The text with the empty line before it that wants_blank_line() asked for. */
