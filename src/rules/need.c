@@ -12,7 +12,9 @@ enum {
     STRINGS_MAX = 24, /* of one exact language */
     GROUP_MAX = 2500, /* runs of one group */
     NESTING_MAX = 150,
-    REPEAT_MAX = 8
+    REPEAT_MAX = 8,
+    TIMES_MAX = 200,
+    LETTERS_MAX = 3 /* spellings of a letter that are kept apart */
 };
 
 struct text {
@@ -204,6 +206,11 @@ static void text_to_need(struct parser *p, const struct text *t, struct need *ne
         if (t->v[i].n == 0)
             return;
         struct run r = best_stretch(p->sets, &t->v[i], STRETCH, &cost);
+        bool known = false;
+        for (size_t k = 0; k < g.n && !known; k++)
+            known = memcmp(&g.v[k], &r, sizeof r) == 0;
+        if (known)
+            continue;
         g.cost += cost;
         *ARENA_PUSH(p->a, g.v, g.n, g.cap) = r;
     }
@@ -278,6 +285,16 @@ static size_t longest(const struct text *t)
     return n;
 }
 
+/* Holds strings so short that they say little on their own, as the spellings of one letter: better
+ * one string of larger sets, to which what follows can be joined, than a group of its own. */
+static bool letter_like(const struct text *t)
+{
+    for (size_t i = 0; i < t->n; i++)
+        if (t->v[i].n <= 2)
+            return true;
+    return false;
+}
+
 static struct text product(struct parser *p, const struct text *x, const struct text *y)
 {
     struct text out = {0};
@@ -309,11 +326,10 @@ static void concat(struct parser *p, struct info *x, struct info *y)
         x->strings = y->strings;
         return;
     }
-    for (int tries = 0; x->strings.n * y->strings.n > STRINGS_MAX && tries < 2; tries++) {
-        struct text *larger = y->strings.n >= x->strings.n ? &y->strings : &x->strings;
-        if (!collapse(p, larger))
-            break;
-    }
+    if (x->strings.n * y->strings.n > STRINGS_MAX && letter_like(&y->strings))
+        collapse(p, &y->strings);
+    if (x->strings.n * y->strings.n > STRINGS_MAX && letter_like(&x->strings))
+        collapse(p, &x->strings);
     if (x->strings.n * y->strings.n > STRINGS_MAX ||
         longest(&x->strings) + longest(&y->strings) > RUN_ITEMS) {
         text_to_need(p, &x->strings, &x->need);
@@ -365,6 +381,11 @@ static void finish(struct parser *p, struct info *x)
 static void either(struct parser *p, struct info *x, struct info *y)
 {
     x->alphabet = set_or(x->alphabet, y->alphabet);
+    if (x->exact && y->exact && x->strings.n + y->strings.n > STRINGS_MAX &&
+        (letter_like(&x->strings) || letter_like(&y->strings))) {
+        collapse(p, &x->strings);
+        collapse(p, &y->strings);
+    }
     if (x->exact && y->exact && x->strings.n + y->strings.n <= STRINGS_MAX) {
         for (size_t i = 0; i < y->strings.n; i++)
             *ARENA_PUSH(p->a, x->strings.v, x->strings.n, x->strings.cap) = y->strings.v[i];
@@ -385,6 +406,7 @@ static void either(struct parser *p, struct info *x, struct info *y)
         for (size_t i = 0; i < h->n; i++)
             *ARENA_PUSH(p->a, g.v, g.n, g.cap) = h->v[i];
         g.cost += h->cost;
+        g.times = g.times < h->times ? g.times : h->times;
         need_add(&merged, g);
     }
     x->need = merged;
@@ -774,6 +796,12 @@ static bool quantifier(struct parser *p, unsigned *min, unsigned *max)
     return true;
 }
 
+static unsigned times(unsigned n, unsigned by)
+{
+    n = (n ? n : 1) * (by < TIMES_MAX ? by : TIMES_MAX);
+    return n < TIMES_MAX ? n : TIMES_MAX;
+}
+
 /* Appends x{min,max} to the sequence. */
 static void repeat(struct parser *p, struct info *seq, struct info *x, unsigned min, unsigned max)
 {
@@ -794,8 +822,14 @@ static void repeat(struct parser *p, struct info *seq, struct info *x, unsigned 
     }
     struct byteset alphabet = x->alphabet;
     unsigned copies = min < REPEAT_MAX ? min : REPEAT_MAX;
+    if (min > 1 && x->exact && x->strings.n > 1 && letter_like(&x->strings))
+        collapse(p, &x->strings);
     if (!x->exact || x->strings.n > 1)
         copies = 1;
+    for (size_t i = 0; i < x->need.ngroups && !x->exact; i++) {
+        x->need.groups[i].times = times(x->need.groups[i].times, min);
+        x->need.groups[i].cost /= min;
+    }
     for (unsigned i = 0; i < copies; i++) {
         struct info again = *x;
         again.strings.v = NULL;
@@ -848,11 +882,15 @@ static struct info alternatives(struct parser *p)
         return anything();
     }
     struct info x = sequence(p);
+    bool several = false;
     while (more(p) && peek(p) == '|') {
         p->at++;
         struct info y = sequence(p);
         either(p, &x, &y);
+        several = true;
     }
+    if (several && x.exact && x.strings.n > LETTERS_MAX && letter_like(&x.strings))
+        collapse(p, &x.strings);
     p->nesting--;
     return x;
 }

@@ -1,9 +1,9 @@
 /* What every match of a pattern must contain: the base of the prefilter.
  *
- * A need is a conjunction of groups; a group is a disjunction of runs; a run is a short sequence of
- * byte sets, each optionally followed by a set of bytes that may stand in between any number of
- * times. All are necessary conditions: a string that holds a match holds one run of each group.
- * Room-private. */
+ * A need is a conjunction of groups; a group is a disjunction of runs, of which some number must
+ * occur at different places; a run is a short sequence of byte sets, each optionally followed by a
+ * set of bytes that may stand in between any number of times. All are necessary conditions: a
+ * string that holds a match holds one run of each group. Room-private. */
 #ifndef GATEHOUSE_RULES_NEED_H
 #define GATEHOUSE_RULES_NEED_H
 
@@ -25,7 +25,8 @@ struct run {
 struct runs {
     struct run *v;
     size_t n, cap;
-    double cost; /* expected number in a kilobyte of mail text */
+    double cost;    /* expected number in a kilobyte of mail text */
+    unsigned times; /* how many of them, at different places; 0 and 1: one */
 };
 
 struct need {

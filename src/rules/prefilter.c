@@ -13,7 +13,7 @@ enum {
     LITERAL_MIN = 3, /* shorter ones are left to the automaton */
     VARIANTS = 4,    /* spellings of one run that are still worth literals */
     WINDOW = 6,      /* items of a run in the automaton */
-    FORMAT = 1
+    FORMAT = 2
 };
 /* Expected times in a kilobyte above which a group tells nothing. */
 static const double USELESS = 30;
@@ -22,7 +22,8 @@ static const double LITERAL_BONUS = 200;
 
 struct user {
     uint32_t pattern; /* local number */
-    uint32_t bit;     /* of the group */
+    uint16_t group;   /* below NEED_GROUPS */
+    uint16_t times;   /* at how many places; 1 for runs, which are not counted */
 };
 
 struct prefilter {
@@ -36,6 +37,7 @@ struct prefilter {
     size_t nliterals, nruns, nusers;
     uint32_t *start;
     struct user *users;
+    bool *counted;           /* by literal: some user wants to know how many */
     hs_database_t *literals; /* NULL: none */
     struct shiftand *runs;
 };
@@ -77,12 +79,12 @@ static struct feature *feature_at(struct builder *b, struct features *f, struct 
     return &f->v[(uintptr_t)*slot - 1];
 }
 
-static void add_user(struct builder *b, struct feature *f, uint32_t pattern, uint32_t bit)
+static void add_user(struct builder *b, struct feature *f, struct user u)
 {
-    if (f->nusers && f->users[f->nusers - 1].pattern == pattern &&
-        f->users[f->nusers - 1].bit == bit)
+    if (f->nusers && f->users[f->nusers - 1].pattern == u.pattern &&
+        f->users[f->nusers - 1].group == u.group)
         return;
-    *ARENA_PUSH(b->a, f->users, f->nusers, f->cap) = (struct user){pattern, bit};
+    *ARENA_PUSH(b->a, f->users, f->nusers, f->cap) = u;
 }
 
 /* The bytes of a set, lower case of a pair standing for both; 0 when there are too many. */
@@ -181,7 +183,7 @@ static struct choice choose(const struct builder *b, const struct run *r)
 }
 
 static void add_literals(struct builder *b, const struct run *r, const struct choice *c,
-                         uint32_t pattern, uint32_t bit)
+                         struct user u)
 {
     struct spelling sp;
     spell(b, r, c->from, c->to, &sp);
@@ -194,13 +196,14 @@ static void add_literals(struct builder *b, const struct run *r, const struct ch
         struct feature *f = feature_at(b, &b->literals, own);
         f->text = span_from(own, 1);
         f->caseless = sp.caseless;
-        add_user(b, f, pattern, bit);
+        add_user(b, f, u);
     }
 }
 
 static void add_window(struct builder *b, const struct run *r, const struct choice *c,
-                       uint32_t pattern, uint32_t bit)
+                       struct user u)
 {
+    u.times = 1;
     struct run w = {.n = (uint16_t)(c->to - c->from)};
     memcpy(w.set, r->set + c->from, w.n * sizeof *w.set);
     memcpy(w.loop, r->loop + c->from, w.n * sizeof *w.loop);
@@ -208,7 +211,7 @@ static void add_window(struct builder *b, const struct run *r, const struct choi
     struct span key = arena_dup(b->a, span_of((const char *)&w, sizeof w));
     struct feature *f = feature_at(b, &b->runs, key);
     f->run = w;
-    add_user(b, f, pattern, bit);
+    add_user(b, f, u);
 }
 
 static double group_cost(const struct builder *b, const struct runs *g)
@@ -216,7 +219,7 @@ static double group_cost(const struct builder *b, const struct runs *g)
     double cost = 0;
     for (size_t i = 0; i < g->n; i++)
         cost += choose(b, &g->v[i]).cost;
-    return cost;
+    return g->times > 1 ? cost / g->times : cost;
 }
 
 /* Adds the useful groups of a pattern; the bits of them, 0 when there is none. */
@@ -226,16 +229,17 @@ static uint32_t add_pattern(struct builder *b, const struct need *need, uint32_t
     for (size_t g = 0; g < need->ngroups; g++) {
         if (group_cost(b, &need->groups[g]) > USELESS)
             continue;
-        uint32_t bit = 1u << g;
+        struct user u = {pattern, (uint16_t)g,
+                         (uint16_t)(need->groups[g].times ? need->groups[g].times : 1)};
         for (size_t i = 0; i < need->groups[g].n; i++) {
             const struct run *r = &need->groups[g].v[i];
             struct choice c = choose(b, r);
             if (c.literal)
-                add_literals(b, r, &c, pattern, bit);
+                add_literals(b, r, &c, u);
             else
-                add_window(b, r, &c, pattern, bit);
+                add_window(b, r, &c, u);
         }
-        bits |= bit;
+        bits |= 1u << g;
     }
     return bits;
 }
@@ -258,6 +262,14 @@ static void copy_users(struct prefilter *f, struct arena *a, const struct builde
                 f->users[at++] = both[i]->v[j].users[u];
         }
     f->start[k] = (uint32_t)at;
+}
+
+static void note_counted(struct prefilter *f, struct arena *a)
+{
+    f->counted = arena_array(a, f->nliterals + 1, sizeof *f->counted);
+    for (size_t i = 0; i < f->nliterals; i++)
+        for (uint32_t u = f->start[i]; u < f->start[i + 1]; u++)
+            f->counted[i] |= f->users[u].times > 1;
 }
 
 static void compile_literals(struct prefilter *f, struct builder *b)
@@ -315,6 +327,7 @@ struct prefilter *prefilter_build(struct arena *a, const struct prefilter_patter
         }
     }
     copy_users(f, a, &b);
+    note_counted(f, a);
     compile_literals(f, &b);
     struct run *runs = arena_array(b.a, b.runs.n + 1, sizeof *runs);
     for (size_t i = 0; i < b.runs.n; i++)
@@ -354,6 +367,7 @@ struct prefilter_scratch {
     size_t nout, out_cap;
     uint32_t *seen;           /* by feature: the last element + 1 */
     uint32_t *element, *bits; /* by pattern: element + 1 and its groups found there */
+    uint8_t *count;           /* by pattern and group: places found in that element */
     size_t features, patterns;
     struct buf joined;
     uint64_t *ended;
@@ -377,6 +391,7 @@ void prefilter_scratch_fit(struct prefilter_scratch *s, const struct prefilter *
         s->patterns = f->n;
         s->element = xrealloc(s->element, s->patterns * sizeof *s->element);
         s->bits = xrealloc(s->bits, s->patterns * sizeof *s->bits);
+        s->count = xrealloc(s->count, s->patterns * NEED_GROUPS);
     }
     size_t words = f->runs ? f->runs->words : 0;
     if (words > s->ended_cap) {
@@ -395,6 +410,7 @@ void prefilter_scratch_free(struct prefilter_scratch *s)
     free(s->seen);
     free(s->element);
     free(s->bits);
+    free(s->count);
     free(s->ended);
     buf_free(&s->joined);
     free(s);
@@ -454,28 +470,36 @@ static void find_literals(const struct prefilter *f, struct prefilter_scratch *s
         }
 }
 
+static void add_candidate(struct prefilter_scratch *s, uint32_t id, uint32_t element)
+{
+    if (s->nout == s->out_cap) {
+        s->out_cap = s->out_cap ? 2 * s->out_cap : 256;
+        s->out = xrealloc(s->out, s->out_cap * sizeof *s->out);
+    }
+    s->out[s->nout++] = (struct candidate){id, element};
+}
+
 static void feature_seen(const struct prefilter *f, struct prefilter_scratch *s, size_t feature,
                          uint32_t element)
 {
-    if (s->seen[feature] == element + 1)
+    bool counted = feature < f->nliterals && f->counted[feature];
+    if (s->seen[feature] == element + 1 && !counted)
         return;
     s->seen[feature] = element + 1;
-    for (uint32_t u = f->start[feature]; u < f->start[feature + 1]; u++) {
-        uint32_t p = f->users[u].pattern;
+    for (uint32_t i = f->start[feature]; i < f->start[feature + 1]; i++) {
+        const struct user *u = &f->users[i];
+        uint32_t p = u->pattern;
         if (s->element[p] != element + 1) {
             s->element[p] = element + 1;
             s->bits[p] = 0;
+            memset(s->count + p * NEED_GROUPS, 0, NEED_GROUPS);
         }
+        if (s->bits[p] == f->full[p] ||
+            (u->times > 1 && ++s->count[p * NEED_GROUPS + u->group] < u->times))
+            continue;
+        s->bits[p] |= 1u << u->group;
         if (s->bits[p] == f->full[p])
-            continue;
-        s->bits[p] |= f->users[u].bit;
-        if (s->bits[p] != f->full[p])
-            continue;
-        if (s->nout == s->out_cap) {
-            s->out_cap = s->out_cap ? 2 * s->out_cap : 256;
-            s->out = xrealloc(s->out, s->out_cap * sizeof *s->out);
-        }
-        s->out[s->nout++] = (struct candidate){f->id[p], element};
+            add_candidate(s, f->id[p], element);
     }
 }
 
@@ -567,7 +591,8 @@ static bool consistent(const struct prefilter *f, size_t ids)
         if (f->start[i] > f->start[i + 1])
             return false;
     for (size_t i = 0; i < f->nusers; i++)
-        if (f->users[i].pattern >= f->n)
+        if (f->users[i].pattern >= f->n || f->users[i].group >= NEED_GROUPS ||
+            f->users[i].times > UINT8_MAX)
             return false;
     for (size_t i = 0; i < f->n; i++)
         if (f->id[i] >= ids)
@@ -606,5 +631,8 @@ struct prefilter *prefilter_load(struct arena *a, size_t ids, struct cursor *in)
     if (db.n && hs_deserialize_database(db.p, db.n, &f->literals) != HS_SUCCESS)
         return NULL;
     f->runs = runs ? shiftand_load(a, in) : NULL;
-    return !in->failed && consistent(f, ids) ? f : NULL;
+    if (in->failed || !consistent(f, ids))
+        return NULL;
+    note_counted(f, a);
+    return f;
 }

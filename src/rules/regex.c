@@ -31,6 +31,7 @@ struct regex {
     _Atomic unsigned uses;
     pcre2_code_8 *code8;
     pcre2_code_32 *code32;
+    bool factored;
     char why[160]; /* of BROKEN */
 };
 
@@ -147,9 +148,15 @@ void regex_set_limits(struct regex *r, uint32_t match, uint32_t depth)
     r->depth_limit = depth ? depth : REGEX_DEPTH_LIMIT;
 }
 
-static enum state compile32(struct regex *r, struct workspace *w)
+static void explain(struct regex *r, int code, size_t at)
 {
-    (void)w;
+    uint8_t text[128] = "";
+    pcre2_get_error_message_8(code, text, sizeof text);
+    snprintf(r->why, sizeof r->why, "%s (at byte %zu)", (char *)text, at);
+}
+
+static enum state compile32(struct regex *r)
+{
     uint32_t *wide = xmalloc((r->pattern.n + 1) * sizeof *wide);
     for (size_t i = 0; i < r->pattern.n; i++)
         wide[i] = (unsigned char)r->pattern.p[i];
@@ -164,31 +171,42 @@ static enum state compile32(struct regex *r, struct workspace *w)
     free(wide);
     if (r->code32)
         return READY_32;
-    uint8_t text[128] = "";
-    pcre2_get_error_message_8(code, text, sizeof text);
-    snprintf(r->why, sizeof r->why, "%s (at byte %zu)", (char *)text, at);
+    explain(r, code, at);
     return BROKEN;
 }
 
-static enum state compile(struct regex *r)
+static pcre2_code_8 *compile8(struct span pattern, int *code, size_t *at)
 {
-    struct workspace *w = workspace();
     pcre2_compile_context_8 *cc = pcre2_compile_context_create_8(NULL);
     pcre2_set_newline_8(cc, PCRE2_NEWLINE_LF);
     pcre2_set_character_tables_8(cc, tables8);
+    pcre2_code_8 *made = pcre2_compile_8((const uint8_t *)pattern.p, pattern.n,
+                                         PCRE2_NEVER_UTF | PCRE2_NEVER_UCP, code, at, cc);
+    pcre2_compile_context_free_8(cc);
+    return made;
+}
+
+/* As it is; or with subroutines, when it is too large; or by the 32-bit library. */
+static enum state compile(struct regex *r)
+{
     int code;
     size_t at;
-    r->code8 = pcre2_compile_8((const uint8_t *)r->pattern.p, r->pattern.n,
-                               PCRE2_NEVER_UTF | PCRE2_NEVER_UCP, &code, &at, cc);
-    pcre2_compile_context_free_8(cc);
+    r->code8 = compile8(r->pattern, &code, &at);
     if (r->code8)
         return READY_8;
-    if (code == PCRE2_ERROR_PATTERN_TOO_LARGE || code == PCRE2_ERROR_LOOKBEHIND_TOO_COMPLICATED)
-        return compile32(r, w);
-    uint8_t text[128] = "";
-    pcre2_get_error_message_8(code, text, sizeof text);
-    snprintf(r->why, sizeof r->why, "%s (at byte %zu)", (char *)text, at);
-    return BROKEN;
+    if (code != PCRE2_ERROR_PATTERN_TOO_LARGE) {
+        explain(r, code, at);
+        return BROKEN;
+    }
+    struct arena *scratch = arena_new(0);
+    struct span small = pattern_factor(scratch, r->pattern);
+    if (small.p)
+        r->code8 = compile8(small, &code, &at);
+    arena_free(scratch);
+    if (!r->code8)
+        return compile32(r);
+    r->factored = true;
+    return READY_8;
 }
 
 static enum state ready(const struct regex *cr)
@@ -197,10 +215,11 @@ static enum state ready(const struct regex *cr)
     enum state s = atomic_load_explicit(&r->state, memory_order_acquire);
     if (s != FRESH)
         return s;
+    workspace(); /* the tables */
     pthread_mutex_lock(&r->lock);
     if ((s = atomic_load_explicit(&r->state, memory_order_relaxed)) == FRESH) {
         s = compile(r);
-        if (s == READY_8 && r->pattern.n <= JIT_AT_ONCE)
+        if (s == READY_8 && (r->factored || r->pattern.n <= JIT_AT_ONCE))
             r->jit = pcre2_jit_compile_8(r->code8, PCRE2_JIT_COMPLETE) == 0;
         atomic_store_explicit(&r->state, s, memory_order_release);
     }
@@ -287,7 +306,7 @@ int regex_exec(const struct regex *cr, struct span subject, size_t from, struct 
         return 0;
     switch (ready(r)) {
     case READY_8:
-        if (r->pattern.n > JIT_AT_ONCE && r->uses <= JIT_AFTER_USES)
+        if (!r->jit && r->pattern.n > JIT_AT_ONCE && r->uses <= JIT_AFTER_USES)
             maybe_jit(r);
         return exec8(r, w, subject, from, m);
     case READY_32:
