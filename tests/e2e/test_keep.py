@@ -99,3 +99,37 @@ def test_log_follows(state):
     finally:
         p.kill()
         p.wait()
+
+
+def test_quarantine_lists_and_shows(state):
+    fill(state, 7)
+    assert ids(state, "quarantine", "list") == ["0", "3", "6"]
+    assert ids(state, "quarantine", "list", "recipient=@sales.example.org") == ["3"]
+    assert ids(state, "quarantine", "list", "text=HELD", "-n", "1") == ["6"]
+    assert ids(state, "quarantine", "list", "reason=virus") == []
+    assert "<bob@example.org>, <eve@sales.example.org>" in \
+        run(state, "quarantine", "list").stdout
+    text = run(state, "quarantine", "show", "3K7F0Q2M8TZC0003").stdout
+    assert "<eve@sales.example.org> held: spam" in text and "192.0.2.7" in text
+    p = subprocess.run([BINARY, "quarantine", "-c", state / "gatehouse.yaml", "show", "--message",
+                        "3K7F0Q2M8TZC0003"], capture_output=True, check=True)
+    assert p.stdout == b"Subject: held\r\n\r\nbody 3\r\n"
+    assert "is not in the quarantine" in \
+        run(state, "quarantine", "show", "3K7F0Q2M8TZC0001", code=1).stderr
+    assert "no id" in run(state, "quarantine", "show", "../../x", code=1).stderr
+    run(state, "quarantine", code=64)
+    run(state, "quarantine", "steal", code=64)
+
+
+def test_quarantine_without_a_gateway(state):
+    fill(state, 4)
+    assert "no gateway runs" in \
+        run(state, "quarantine", "release", "3K7F0Q2M8TZC0003", code=75).stderr
+    assert run(state, "quarantine", "delete", "3K7F0Q2M8TZC0003").stdout == \
+        "3K7F0Q2M8TZC0003 deleted\n"
+    assert ids(state, "quarantine", "list") == ["0"]
+    assert ids(state, "quarantine", "list", "--all") == ["0", "3"]
+    assert "already deleted for" in \
+        run(state, "quarantine", "delete", "3K7F0Q2M8TZC0003", code=1).stderr
+    shown = run(state, "quarantine", "show", "3K7F0Q2M8TZC0003").stdout
+    assert "deleted on 20" in shown
