@@ -1,4 +1,5 @@
 #include "action/action_private.h"
+#include "mime/compose.h"
 
 enum { SIGNATURE_MAX = 200, WHY_MAX = 200, TAG_MAX = 200 };
 
@@ -61,7 +62,15 @@ static void add_virus_status(struct buf *b, const struct settings *set, const st
     buf_str(b, eol);
 }
 
-/* The policy's tag with _SCORE_ and _REQD_ filled in. */
+static bool ascii(struct span s)
+{
+    for (size_t i = 0; i < s.n; i++)
+        if ((unsigned char)s.p[i] >= 0x80)
+            return false;
+    return true;
+}
+
+/* The policy's tag with _SCORE_ and _REQD_ filled in, ready for a header (RFC 2047). */
 static struct span subject_tag(const struct message *m, const struct decision *d, struct arena *a)
 {
     struct span t = span_str(d->policy->subject_tag);
@@ -78,9 +87,18 @@ static struct span subject_tag(const struct message *m, const struct decision *d
             t = span_from(t, 1);
         }
     }
-    struct span out = arena_dup(a, buf_span(&b));
+    struct span plain = arena_dup(a, buf_span(&b));
+    if (ascii(plain)) {
+        buf_free(&b);
+        return plain;
+    }
+    /* In one piece, its own space inside: white space between encoded words is not shown. */
+    buf_clear(&b);
+    compose_phrase(&b, plain);
+    buf_char(&b, ' ');
+    struct span encoded = arena_dup(a, buf_span(&b));
     buf_free(&b);
-    return out;
+    return encoded;
 }
 
 /* Puts the tag in front of every Subject there is (readers differ in which one they show), or adds

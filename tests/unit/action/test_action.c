@@ -233,6 +233,16 @@ static void subject_tags(void **state)
            "Subject: [SPAM 8.0/5.0]\r\nTo: a\r\n\r\nSubject: body\r\n");
 }
 
+static void subject_tags_of_other_letters(void **state)
+{
+    struct scene *s = *state;
+    s->policy.subject_tag = "[M\xc3\xbcll] ";
+    spam(s);
+    /* "[Müll] " with its space, and no line break inside. */
+    expect(s, "Subject: =?utf-8?Q?x?=\n\n",
+           "Subject: =?utf-8?q?=5BM=C3=BCll=5D_?= =?utf-8?Q?x?=\n\n");
+}
+
 static void replies(void **state)
 {
     struct scene *s = *state;
@@ -323,6 +333,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(spamassassin_headers, setup, teardown),
         cmocka_unit_test_setup_teardown(mimedefang_headers, setup, teardown),
         cmocka_unit_test_setup_teardown(subject_tags, setup, teardown),
+        cmocka_unit_test_setup_teardown(subject_tags_of_other_letters, setup, teardown),
         cmocka_unit_test_setup_teardown(replies, setup, teardown),
         cmocka_unit_test_setup_teardown(receipt, setup, teardown),
     };
