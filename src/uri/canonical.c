@@ -1,5 +1,8 @@
 /* The forms of a URI that rules see (semantics 5.4). Every trick that hides a host, and every
  * wrapped URI, adds a form; the work list grows by what redirectors wrap. */
+#include <unicode/uchar.h>
+#include <unicode/utf8.h>
+
 #include "uri/uri_private.h"
 
 struct forms {
@@ -317,14 +320,29 @@ static void add_host(struct forms *f, const struct address *u, struct span host)
     add(f, JOIN(f->a, u->proto, host, u->rest));
 }
 
-/* What stands behind a port that goes without saying; the rest itself when it does not. */
-static struct span rest_without_port(const struct address *u)
+/* Perl's \w at the front of s: by Unicode in wide strings. */
+static bool begins_word(struct span s, bool wide)
+{
+    if (s.n == 0)
+        return false;
+    if (!((unsigned char)s.p[0] & 0x80))
+        return ascii_isalnum(s.p[0]) || s.p[0] == '_';
+    UChar32 c;
+    size_t i = 0;
+    U8_NEXT(s.p, i, s.n, c);
+    if (!wide || c < 0)
+        return false;
+    return u_isUAlphabetic(c) || c == 0x200C || c == 0x200D ||
+           U_MASK(u_charType(c)) & (U_GC_M_MASK | U_GC_ND_MASK | U_GC_PC_MASK);
+}
+
+/* What stands behind a port that goes without saying (":80\b"); the rest itself when it does not.
+ */
+static struct span rest_without_port(const struct address *u, bool wide)
 {
     struct span usual = span_eq(u->proto, SPAN("http://")) ? SPAN(":80") : SPAN(":443");
-    struct span rest = u->rest;
-    bool whole = rest.n == usual.n ||
-                 (rest.n > usual.n && !ascii_isalnum(rest.p[usual.n]) && rest.p[usual.n] != '_');
-    return span_starts(rest, usual) && whole ? span_from(rest, usual.n) : rest;
+    struct span behind = span_from(u->rest, usual.n);
+    return span_starts(u->rest, usual) && !begins_word(behind, wide) ? behind : u->rest;
 }
 
 static bool is_ascii(struct span s)
@@ -526,7 +544,7 @@ static void host_forms(struct forms *f, struct span s)
         return;
     struct span rest_noport = SPAN_NONE;
     if (u.port.n) {
-        rest_noport = rest_without_port(&u);
+        rest_noport = rest_without_port(&u, f->wide);
         if (rest_noport.n != u.rest.n)
             add(f, JOIN(f->a, u.proto, u.host, rest_noport));
     }

@@ -4,6 +4,8 @@
 
 #include "text/text.h"
 
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
     struct arena *a = arena_new(0);

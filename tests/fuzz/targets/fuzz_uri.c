@@ -13,6 +13,8 @@ static void same_host(const struct uri_tables *t, struct arena *a, struct span u
         abort();
 }
 
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
     struct arena *a = arena_new(0);

@@ -266,6 +266,8 @@ static void character_strings(void **state)
     FORMS_WIDE("http://x.com/%41\xc3\xa9\xe2\x82\xac", "http://x.com/%41\xe9\x90",
                "http://x.com/A%e9\x90");
     FORMS("http://x.com/%41\xc3\xa9", "http://x.com/%41\xc3\xa9", "http://x.com/A%c3%a9");
+    FORMS_WIDE("http://x.com:80\xc3\xa9", "http://x.com:80\xe9"); /* no word boundary */
+    FORMS("http://x.com:80\xc3\xa9", "http://x.com:80\xc3\xa9", "http://x.com\xc3\xa9");
     FORMS_WIDE("\xc2\xa0http://x.com/\xe3\x80\x80", "http://x.com/");
 }
 
