@@ -11,7 +11,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-enum { BACKLOG = 4096 };
+enum { BACKLOG = 4096, BIND_TRIES = 20, BIND_PAUSE_NS = 50 * 1000 * 1000 };
 
 static bool split_address(const char *address, struct ip *ip, uint16_t *port)
 {
@@ -41,10 +41,24 @@ static socklen_t to_sockaddr(const struct ip *ip, uint16_t port, struct sockaddr
     return sizeof *in6;
 }
 
+/* After a crash the processes of the last life may hold the port for a moment. */
+static bool bind_patiently(int fd, const struct sockaddr *sa, socklen_t n)
+{
+    const struct timespec pause = {0, BIND_PAUSE_NS};
+    for (int i = 0; i < BIND_TRIES; i++) {
+        if (bind(fd, sa, n) == 0 && listen(fd, BACKLOG) == 0)
+            return true;
+        if (errno != EADDRINUSE)
+            return false;
+        nanosleep(&pause, NULL);
+    }
+    return false;
+}
+
 static int listening(int fd, const struct sockaddr *sa, socklen_t n, const char *name,
                      struct err *e)
 {
-    if (bind(fd, sa, n) == 0 && listen(fd, BACKLOG) == 0)
+    if (bind_patiently(fd, sa, n))
         return fd;
     if (errno == EACCES)
         err_sys(e, "can't listen on %s (ports below 1024 need root or CAP_NET_BIND_SERVICE)", name);

@@ -33,7 +33,7 @@ class Load:
         self.sent = 0
         self.lock = threading.Lock()
         self.halt = threading.Event()
-        self.threads = [threading.Thread(target=self.push, args=(random.Random(seed + i), i))
+        self.threads = [threading.Thread(target=self.push, args=(random.Random(seed + i), i), daemon=True)
                         for i in range(senders)]
         for t in self.threads:
             t.start()
@@ -43,6 +43,7 @@ class Load:
         while not self.halt.is_set():
             with contextlib.suppress(OSError, smtplib.SMTPException):
                 with self.gate.smtp() as s:
+                    s.ehlo()
                     for _ in range(rng.randint(1, 20)):
                         if self.halt.is_set():
                             break
@@ -104,6 +105,17 @@ class Counter(harness.Sink):
         return b"250 2.0.0 kept"
 
 
+def strike(gate, rng, everything):
+    if everything:
+        gate.kill()
+        gate.start()
+        return
+    role = rng.choice(["door", "scan", "spool", "spool"])
+    for pid in gate.pids(role)[:1]:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
 def crash(directory, kills, seed, senders=6):
     rng = random.Random(seed)
     sink = Counter(random.Random(seed))
@@ -113,20 +125,15 @@ def crash(directory, kills, seed, senders=6):
     gate.start()
     load = Load(gate, senders, seed)
     started = time.monotonic()
-    progress = sys.stderr.isatty()
-    for kill in range(kills):
-        time.sleep(rng.uniform(0.0, 0.25))
-        if kill % 2:
-            role = rng.choice(["door", "scan", "spool", "spool"])
-            for pid in gate.pids(role)[:1]:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
-        else:
-            gate.kill()
-            gate.start()
-        if progress:
-            print(f"\r{kill + 1}/{kills} kills, {len(load.acked)} promised", end="", file=sys.stderr)
-    load.end()
+    try:
+        for kill in range(kills):
+            time.sleep(rng.uniform(0.0, 0.25))
+            strike(gate, rng, everything=kill % 2 == 0)
+            if sys.stderr.isatty():
+                print(f"\r{kill + 1}/{kills} kills, {len(load.acked)} promised", end="",
+                      file=sys.stderr)
+    finally:
+        load.end()
     acked = dict(load.acked)
     with contextlib.suppress(AssertionError):
         harness.wait_for("the queue to empty", lambda: all(n in sink.seen for n in acked), 60, 0.1)

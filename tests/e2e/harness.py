@@ -152,6 +152,13 @@ class Sink:
         self.run()
 
 
+def alive(pid):
+    try:
+        return pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
 def merge(base, over):
     for key, value in over.items():
         if isinstance(value, dict) and isinstance(base.get(key), dict):
@@ -259,6 +266,7 @@ class Gateway:
                 os.kill(pid, signal.SIGKILL)
         self.process.wait()
         self.output.close()
+        wait_for("the end of all processes", lambda: not any(map(alive, pids)))
 
     def stop(self):
         if self.process and self.process.poll() is None:
