@@ -66,7 +66,7 @@ struct packer {
 struct packer *packer_new(void)
 {
     struct packer *p = xcalloc(1, sizeof *p);
-    if (deflateInit2(&p->pack, 6, Z_DEFLATED, -15, 8, Z_DEFAULT_STRATEGY) != Z_OK ||
+    if (deflateInit2(&p->pack, 3, Z_DEFLATED, -15, 8, Z_DEFAULT_STRATEGY) != Z_OK ||
         inflateInit2(&p->unpack, -15) != Z_OK)
         abort();
     return p;
