@@ -1,4 +1,5 @@
 """A real clamd and its accidents: nothing infected passes, nothing passes unscanned unless it may."""
+import os
 import signal
 import threading
 import time
@@ -103,3 +104,24 @@ def test_what_the_policy_says_when_no_engine_answers(tmp_path, sink, clamd):
     data = sink.wait(1)[0][2]
     assert b"on_error pass" in data and b"X-Virus-Status: Unscanned" in data
     assert len(sink.messages) == 1
+
+
+def test_the_embedded_engine(tmp_path, sink):
+    """No clamd anywhere: libclamav in a process of the gateway's own, which may die and comes back."""
+    database = signatures(tmp_path / "signatures")
+    own = {"virus": {"enabled": True, "clamd": [], "embedded": True, "database": str(database),
+                     "scan_timeout": "10s", "probe_interval": "1s"}}
+    with harness.gateway(tmp_path, next_hop=sink.port, settings=own) as g:
+        harness.wait_for("the engine", lambda: g.send(message(subject="first"))[0] == 250)
+        for name, data in INFECTED.items():
+            code, text = g.send(data)
+            assert code == 550 and SIGNATURE in text, (name, code, text)
+        assert b"X-Virus-Status: Clean" in sink.wait(1)[0][2]
+        [pid] = g.pids("virus")
+        os.kill(pid, signal.SIGKILL)
+        for _ in range(20):
+            assert g.send(INFECTED["zip"])[0] in (451, 550)
+        harness.wait_for("the engine to come back",
+                         lambda: g.pids("virus") not in ([], [pid])
+                         and g.send(INFECTED["zip"])[0] == 550)
+        assert len(sink.messages) == 1
