@@ -420,7 +420,7 @@ def test_a_slow_hash_does_not_stop_the_door(tmp_path):
             slow.ehlo()
             quick.ehlo()
             slow.send(f"AUTH PLAIN {plain('anna', 'secret')}\r\nNOOP\r\n"[:-6])
-            worst = 0
+            worst, began = 0, time.monotonic()
             slow.sock.setblocking(False)
             answer = b""
             while not answer:
@@ -430,9 +430,9 @@ def test_a_slow_hash_does_not_stop_the_door(tmp_path):
                 try:
                     answer = slow.sock.recv(100)
                 except BlockingIOError:
-                    pass
+                    time.sleep(0.01)
             assert answer.startswith(b"235")
-            assert worst < 0.5
+            assert worst < (time.monotonic() - began) / 3
         with s.talk("sub", timeout=60) as t:  # gone before the answer
             t.ehlo()
             t.send(f"AUTH PLAIN {plain('anna', 'secret')}\r\n")
