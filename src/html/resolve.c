@@ -6,11 +6,13 @@ struct parts {
     struct span scheme, authority, path, query, fragment; /* p == NULL: not defined */
 };
 
-/* The first byte of s that is one of stop, or the end. */
+/* The first byte of s that is one of stop (at most four), or the end. */
 static size_t until(struct span s, const char *stop)
 {
+    char a = stop[0], b = stop[1] ? stop[1] : a;
+    char c = b != a && stop[2] ? stop[2] : a, d = c != a && stop[3] ? stop[3] : a;
     size_t i = 0;
-    while (i < s.n && !(s.p[i] && strchr(stop, s.p[i])))
+    while (i < s.n && s.p[i] != a && s.p[i] != b && s.p[i] != c && s.p[i] != d)
         i++;
     return i;
 }

@@ -12,6 +12,13 @@ struct span text_effective_type(const struct mime_part *p)
     return p->type;
 }
 
+/* A part's address as a key. */
+static struct span part_key(struct arena *a, const struct mime_part *p)
+{
+    uintptr_t address = (uintptr_t)p;
+    return arena_dup(a, span_of((const char *)&address, sizeof address));
+}
+
 static void render(struct text *t, struct mime *m, struct mime_part *p, bool is_html)
 {
     struct span body = mime_body(m, p);
@@ -19,6 +26,7 @@ static void render(struct text *t, struct mime *m, struct mime_part *p, bool is_
     struct text_part *part = ARENA_PUSH(t->arena, t->parts, t->nparts, t->parts_cap);
     bool chars = false;
     part->part = p;
+    *map_at(&t->by_part, part_key(t->arena, p)) = (void *)(uintptr_t)t->nparts;
     if (body.n == 0) {
         part->text = (struct html_text){SPAN(""), false};
         return;
@@ -59,6 +67,7 @@ struct text *text_make(struct mime *m, const struct uri_tables *tables, const st
     t->arena = m->arena;
     t->mime = m;
     t->body_part = l->body_part;
+    t->by_part = map_in(t->arena);
     t->subject = subject_of(m, t->arena);
     render_parts(t, m);
     t->body = text_lines(t, TEXT_ALL);
@@ -79,10 +88,9 @@ struct lines text_invisible(struct text *t)
 
 const struct text_part *text_part_of(const struct text *t, const struct mime_part *p)
 {
-    for (size_t i = 0; i < t->nparts; i++)
-        if (t->parts[i].part == p)
-            return &t->parts[i];
-    return NULL;
+    uintptr_t address = (uintptr_t)p;
+    void *at = map_get(&t->by_part, span_of((const char *)&address, sizeof address));
+    return at ? &t->parts[(uintptr_t)at - 1] : NULL;
 }
 
 struct span text_of_part(struct text *t, struct mime *m, const struct mime_part *p)

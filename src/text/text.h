@@ -35,6 +35,7 @@ struct text {
     size_t nhtml, html_cap;
     struct text_part *parts; /* text/plain and text/html leaves in document order */
     size_t nparts, parts_cap;
+    struct map by_part; /* internal: of text_part_of() */
     struct uris uris;
     struct span subject; /* decoded last Subject and its LF */
     size_t body_part;    /* limit in force */

@@ -1,7 +1,6 @@
 /* The forms of a URI that rules see (semantics 5.4). Every trick that hides a host, and every
  * wrapped URI, adds a form; the work list grows by what redirectors wrap. */
 #include <unicode/uchar.h>
-#include <unicode/utf8.h>
 
 #include "uri/uri_private.h"
 
@@ -101,11 +100,13 @@ static bool is_single_char(struct span s, bool wide)
     return n <= 1;
 }
 
-/* The first byte of s that is one of stop, or the end. */
+/* The first byte of s that is one of stop (at most four), or the end. */
 static size_t until(struct span s, const char *stop)
 {
+    char a = stop[0], b = stop[1] ? stop[1] : a;
+    char c = b != a && stop[2] ? stop[2] : a, d = c != a && stop[3] ? stop[3] : a;
     size_t i = 0;
-    while (i < s.n && !(s.p[i] && strchr(stop, s.p[i])))
+    while (i < s.n && s.p[i] != a && s.p[i] != b && s.p[i] != c && s.p[i] != d)
         i++;
     return i;
 }
@@ -327,11 +328,13 @@ static bool begins_word(struct span s, bool wide)
         return false;
     if (!((unsigned char)s.p[0] & 0x80))
         return ascii_isalnum(s.p[0]) || s.p[0] == '_';
-    UChar32 c;
-    size_t i = 0;
-    U8_NEXT(s.p, i, s.n, c);
-    if (!wide || c < 0)
+    if (!wide)
         return false;
+    UChar32 c = 0;
+    const char *p = s.p, *end = s.p + s.n;
+    int more = (unsigned char)*p < 0xE0 ? 1 : (unsigned char)*p < 0xF0 ? 2 : 3;
+    for (c = (unsigned char)*p++ & (0x3F >> more); more && p < end; more--)
+        c = c << 6 | (*p++ & 0x3F);
     return u_isUAlphabetic(c) || c == 0x200C || c == 0x200D ||
            U_MASK(u_charType(c)) & (U_GC_M_MASK | U_GC_ND_MASK | U_GC_PC_MASK);
 }
