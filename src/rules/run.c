@@ -310,7 +310,7 @@ void rules_run(const struct ruleset *rs, struct rules_scratch *s, struct message
     if (rs->message_size && raw.n > rs->message_size) {
         raw = span_sub(raw, 0, rs->message_size);
         facts_skip(
-            &m->facts, m->arena, "rules",
+            &m->facts, m->arena, "rules/message_size", /* not "rules": they did run */
             arena_printf(m->arena, "only the first %zu of %zu bytes are judged", raw.n, m->raw.n));
     }
     reset(s, m->arena);

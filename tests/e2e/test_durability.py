@@ -21,7 +21,7 @@ def test_two_hundred_kills(tmp_path):
 
 
 @contextlib.contextmanager
-def small_disk(path, size="6m"):
+def small_disk(path, size="8m"):
     path.mkdir(parents=True, exist_ok=True)
     r = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size},mode=700", "tmpfs", str(path)],
                        capture_output=True, text=True)
@@ -36,10 +36,9 @@ def small_disk(path, size="6m"):
 def fill(path):
     """Takes the last byte. Returns the file that holds the room."""
     ballast = path / "ballast"
-    with open(ballast, "wb") as f, contextlib.suppress(OSError):
+    with open(ballast, "wb", buffering=0) as f, contextlib.suppress(OSError):
         while True:
             f.write(b"\0" * 4096)
-            f.flush()
     return ballast
 
 
