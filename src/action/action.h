@@ -6,6 +6,8 @@
 #include "mime/splice.h"
 #include "verdict/verdict.h"
 
+struct conf; /* rules/conf.h */
+
 /* The trace header field (Received, RFC 5321 section 4.4) with its line end (CRLF or LF as the
  * message has), in the arena. The flow puts it in front of the bytes that rules see (they expect
  * the gateway's own Received on top, as behind any MTA); action_edits inserts the same text. Empty
@@ -15,9 +17,10 @@ struct span action_trace(const struct settings *set, const struct message *m, st
 /* The edits of one group for output by SMTP, LMTP or Maildir: the trace header (Received), removal
  * of forged copies of our own headers (X-Spam-*, X-Virus-Status, X-Gatehouse-*, and
  * Authentication-Results with our host name), our own headers, the subject tag. Line ends as the
- * message has them; every other byte stays as it is. The list is sorted. */
-void action_edits(const struct settings *set, const struct message *m, const struct decision *d,
-                  struct arena *a, struct splices *out);
+ * message has them; every other byte stays as it is. The list is sorted.
+ * conf: of the rules that ran (ruleset_conf), for the headers they ask for; NULL when none did. */
+void action_edits(const struct settings *set, const struct conf *conf, const struct message *m,
+                  const struct decision *d, struct arena *a, struct splices *out);
 
 /* The SMTP reply for a group, one line without line end: "250 2.0.0 Ok: queued as ID",
  * "550 5.7.1 ... (ID)", "451 4.7.1 ... (ID)". What is held or discarded is answered like what is

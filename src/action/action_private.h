@@ -4,6 +4,7 @@
 
 #include "action/action.h"
 #include "base/buf.h"
+#include "rules/report.h"
 
 /* One field of the header block, as it stands in the message. */
 struct field {
@@ -23,14 +24,12 @@ const char *line_end(struct span raw);
 /* Text of doubtful origin for a header or a reply: other bytes than printable ASCII become '?', and
  * it is cut at max. */
 void add_plain(struct buf *b, struct span s, size_t max);
-/* "Name: value", folded with a tab after commas or at spaces so that lines stay within 79 columns
- * where that is possible (as SpamAssassin folds), then eol. */
-void add_folded(struct buf *b, const char *name, struct span value, const char *eol);
 
+/* What the rules' report speaks about for one group: its threshold, its verdict. */
+struct report_on spam_report(const struct settings *set, const struct conf *conf,
+                             const struct message *m, const struct decision *d, struct arena *a);
 /* The X-Spam-* fields of one group, in the style its policy wants. */
-void add_spam_headers(struct buf *b, const struct settings *set, const struct message *m,
-                      const struct decision *d, const char *eol);
-/* "8.1": the score as shown, never contradicting the decision (semantics 10.1). */
-double shown_score(const struct message *m, const struct decision *d);
+void add_spam_headers(struct buf *b, const struct report_on *r, const struct decision *d,
+                      const char *eol);
 
 #endif

@@ -70,30 +70,14 @@ static bool ascii(struct span s)
     return true;
 }
 
-/* The policy's tag with _SCORE_ and _REQD_ filled in, ready for a header (RFC 2047). */
-static struct span subject_tag(const struct message *m, const struct decision *d, struct arena *a)
+/* The policy's tag with its _TAGS_ filled in, ready for a header (RFC 2047). */
+static struct span subject_tag(const struct report_on *r, const struct decision *d, struct arena *a)
 {
-    struct span t = span_str(d->policy->subject_tag);
+    struct span plain = report_expand(r, span_str(d->policy->subject_tag));
     struct buf b = {0};
-    while (t.n) {
-        if (span_starts(t, SPAN("_SCORE_"))) {
-            buf_printf(&b, "%.1f", shown_score(m, d));
-            t = span_from(t, 7);
-        } else if (span_starts(t, SPAN("_REQD_"))) {
-            buf_printf(&b, "%.1f", d->required);
-            t = span_from(t, 6);
-        } else {
-            buf_char(&b, t.p[0]);
-            t = span_from(t, 1);
-        }
-    }
-    struct span plain = arena_dup(a, buf_span(&b));
-    if (ascii(plain)) {
-        buf_free(&b);
+    if (ascii(plain))
         return plain;
-    }
     /* In one piece, its own space inside: white space between encoded words is not shown. */
-    buf_clear(&b);
     compose_phrase(&b, plain);
     buf_char(&b, ' ');
     struct span encoded = arena_dup(a, buf_span(&b));
@@ -103,10 +87,9 @@ static struct span subject_tag(const struct message *m, const struct decision *d
 
 /* Puts the tag in front of every Subject there is (readers differ in which one they show), or adds
  * a Subject to `head`. */
-static void tag_subject(const struct message *m, const struct decision *d, struct arena *a,
+static void tag_subject(const struct message *m, struct span tag, struct arena *a,
                         struct splices *out, struct buf *head, const char *eol)
 {
-    struct span tag = subject_tag(m, d, a);
     bool found = false;
     struct field f;
     for (uint64_t at = header_start(m->raw); field_next(m->raw, &at, &f);) {
@@ -125,8 +108,19 @@ static void tag_subject(const struct message *m, const struct decision *d, struc
         buf_printf(head, "Subject: %.*s%s", SPAN_ARG(span_trim(tag)), eol);
 }
 
-void action_edits(const struct settings *set, const struct message *m, const struct decision *d,
-                  struct arena *a, struct splices *out)
+static void add_spam(const struct settings *set, const struct conf *conf, const struct message *m,
+                     const struct decision *d, struct arena *a, struct splices *out,
+                     struct buf *head)
+{
+    const char *eol = line_end(m->raw);
+    struct report_on r = spam_report(set, conf, m, d, a);
+    add_spam_headers(head, &r, d, eol);
+    if (d->spam && d->policy->subject_tag)
+        tag_subject(m, subject_tag(&r, d, a), a, out, head, eol);
+}
+
+void action_edits(const struct settings *set, const struct conf *conf, const struct message *m,
+                  const struct decision *d, struct arena *a, struct splices *out)
 {
     const char *eol = line_end(m->raw);
     struct buf head = {0};
@@ -138,9 +132,8 @@ void action_edits(const struct settings *set, const struct message *m, const str
 
     buf_add(&head, action_trace(set, m, a));
     add_virus_status(&head, set, m, d, eol);
-    add_spam_headers(&head, set, m, d, eol);
-    if (d->spam && d->policy->subject_tag && d->policy->scan)
-        tag_subject(m, d, a, &removed, &head, eol);
+    if (conf && m->facts.rules.ran && d->policy->scan)
+        add_spam(set, conf, m, d, a, &removed, &head);
     /* Last of ours: a message that begins with a continuation line would continue this field. */
     if (m->has_envelope)
         buf_printf(&head, "X-Gatehouse-Id: %s%s", m->id, eol);

@@ -53,27 +53,3 @@ void add_plain(struct buf *b, struct span s, size_t max)
     for (size_t i = 0; i < s.n && i < max; i++)
         buf_char(b, s.p[i] >= ' ' && s.p[i] <= '~' ? s.p[i] : '?');
 }
-
-void add_folded(struct buf *b, const char *name, struct span value, const char *eol)
-{
-    enum { COLUMNS = 79, TAB = 8 };
-    buf_printf(b, "%s: ", name);
-    size_t column = strlen(name) + 2, i = 0;
-    while (i < value.n) {
-        /* A piece: up to and including the next comma, or up to the next space. */
-        size_t end = i;
-        while (end < value.n && value.p[end] != ',' && (end == i || value.p[end] != ' '))
-            end++;
-        if (end < value.n && value.p[end] == ',')
-            end++;
-        if (column > TAB && column + (end - i) > COLUMNS) {
-            buf_printf(b, "%s\t", eol);
-            column = TAB;
-            i += value.p[i] == ' ';
-        }
-        add_plain(b, span_sub(value, i, end), SIZE_MAX);
-        column += end - i;
-        i = end;
-    }
-    buf_str(b, eol);
-}

@@ -263,7 +263,8 @@ static void message(struct buf *out, const struct judged *j, bool mailbox)
     time_t now = (time_t)(j->m->received / USEC_PER_SEC);
     struct tm tm;
     if (first(j))
-        action_edits(j->set, j->m, first(j), j->m->arena, &edits);
+        action_edits(j->set, j->rules ? ruleset_conf(j->rules) : NULL, j->m, first(j), j->m->arena,
+                     &edits);
     if (!mailbox) {
         splices_apply(&edits, j->m->raw, out);
         return;

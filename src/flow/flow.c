@@ -189,7 +189,7 @@ static void group_of(const struct flow *f, struct message *m, const struct decis
         .nrcpts = d->nrcpts,
         .reply = action_reply(m, d, m->arena),
     };
-    action_edits(f->set, m, d, m->arena, &g->edits);
+    action_edits(f->set, f->rs ? ruleset_conf(f->rs) : NULL, m, d, m->arena, &g->edits);
 }
 
 void flow_result(const struct flow *f, struct message *m, const struct verdict *v, uint64_t micros,
