@@ -115,6 +115,8 @@ void conn_open(struct gate *g, int fd);
 void conn_leave(struct conn *c);
 /* An open question was answered: go on reading. */
 void conn_go_on(struct conn *c);
+/* ---- addresses.c ---- */
+
 /* Counts sessions of an address; false when there are too many. */
 bool address_enter(struct door *d, const struct ip *ip);
 void address_leave(struct door *d, const struct ip *ip);

@@ -10,7 +10,6 @@
 #include "base/xalloc.h"
 
 static void flush(struct stream *s);
-static void read_more(struct stream *s);
 
 /* ---- the end ---- */
 
@@ -51,7 +50,7 @@ void stream_fail(struct stream *s, const char *why)
     stream_close(s);
 }
 
-static void fail_uv(struct stream *s, int code)
+void stream_fail_uv(struct stream *s, int code)
 {
     stream_fail(s, code == UV_ECONNRESET || code == UV_EPIPE ? "reset" : uv_strerror(code));
 }
@@ -74,7 +73,7 @@ static void shut(uv_shutdown_t *req, int status)
     s->phase = ST_LINGERING;
     buf_free(&s->in);
     uv_timer_start(&s->timer, linger_over, STREAM_LINGER_MS, 0);
-    read_more(s);
+    stream_read_more(s);
 }
 
 static void end_output(struct stream *s)
@@ -174,7 +173,7 @@ static void flush(struct stream *s)
         n = uv_write(&w->req, &s->h.stream, &b, 1, written);
         if (n < 0) {
             free(w);
-            fail_uv(s, n);
+            stream_fail_uv(s, n);
         }
         return;
     }
@@ -261,8 +260,7 @@ void stream_offer(struct stream *s, struct span bytes)
     }
 }
 
-/* What must follow every chance the session had to act. */
-static void settle(struct stream *s)
+void stream_settle(struct stream *s)
 {
     s->in_callback = false;
     if (s->phase == ST_OPEN && s->eof && !s->paused) {
@@ -273,7 +271,7 @@ static void settle(struct stream *s)
     flush(s);
     if (s->phase == ST_OPEN)
         drained(s);
-    read_more(s);
+    stream_read_more(s);
 }
 
 static void allocate(uv_handle_t *h, size_t hint, uv_buf_t *b)
@@ -289,7 +287,7 @@ static void took_in(struct stream *s, struct span bytes)
         stream_tls_feed(s, bytes);
     else
         stream_offer(s, bytes);
-    settle(s);
+    stream_settle(s);
 }
 
 static void have_read(uv_stream_t *h, ssize_t n, const uv_buf_t *b)
@@ -306,12 +304,12 @@ static void have_read(uv_stream_t *h, ssize_t n, const uv_buf_t *b)
         else
             took_in(s, SPAN_NONE);
     } else if (s->phase == ST_OPEN && n < 0) {
-        fail_uv(s, (int)n);
+        stream_fail_uv(s, (int)n);
     }
     free(b->base);
 }
 
-static void read_more(struct stream *s)
+void stream_read_more(struct stream *s)
 {
     bool want = (stream_ready(s) && !s->eof) || s->phase == ST_LINGERING;
     if (want == s->reading || s->phase == ST_CLOSING)
@@ -323,7 +321,7 @@ static void read_more(struct stream *s)
     }
     int rc = uv_read_start(&s->h.stream, allocate, have_read);
     if (rc < 0)
-        fail_uv(s, rc);
+        stream_fail_uv(s, rc);
 }
 
 static void offer_again(uv_idle_t *idle)
@@ -336,7 +334,7 @@ static void offer_again(uv_idle_t *idle)
     stream_offer(s, SPAN_NONE);
     if (s->tls && s->phase == ST_OPEN)
         stream_tls_feed(s, SPAN_NONE);
-    settle(s);
+    stream_settle(s);
 }
 
 void stream_more(struct stream *s)
@@ -349,7 +347,7 @@ void stream_pause(struct stream *s)
 {
     s->paused = true;
     if (s->phase == ST_OPEN && !s->in_callback)
-        read_more(s);
+        stream_read_more(s);
 }
 
 void stream_resume(struct stream *s)
@@ -376,7 +374,7 @@ static void ask_tls(struct stream *s, SSL_CTX *ctx, bool server, const char *hos
     begin_tls(s, buf_span(&held));
     buf_free(&held);
     if (!s->in_callback)
-        settle(s);
+        stream_settle(s);
 }
 
 void stream_starttls(struct stream *s, struct ssl_ctx_st *ctx, bool server, const char *host)
@@ -408,7 +406,7 @@ static void too_late(uv_timer_t *t)
         return;
     s->in_callback = true;
     s->ev.on_timeout(s->ctx);
-    settle(s);
+    stream_settle(s);
 }
 
 void stream_deadline(struct stream *s, usec in)
@@ -419,120 +417,4 @@ void stream_deadline(struct stream *s, usec in)
         uv_timer_stop(&s->timer);
     else
         uv_timer_start(&s->timer, too_late, (uint64_t)((in + 999) / 1000), 0);
-}
-
-/* ---- the beginning ---- */
-
-static struct stream *create(uv_loop_t *loop, bool tcp, const struct stream_events *ev, void *ctx)
-{
-    signal(SIGPIPE, SIG_IGN);
-    struct stream *s = xcalloc(1, sizeof *s);
-    s->ev = *ev;
-    s->ctx = ctx;
-    s->is_tcp = tcp;
-    if (tcp)
-        uv_tcp_init(loop, &s->h.tcp);
-    else
-        uv_pipe_init(loop, &s->h.pipe, 0);
-    uv_timer_init(loop, &s->timer);
-    uv_idle_init(loop, &s->again);
-    s->h.handle.data = s->timer.data = s->again.data = s;
-    s->handles = 3;
-    return s;
-}
-
-struct stream *stream_from_fd(uv_loop_t *loop, int fd, const struct stream_events *ev, void *ctx)
-{
-    struct sockaddr_storage addr = {0};
-    socklen_t len = sizeof addr;
-    int got = getsockname(fd, (struct sockaddr *)&addr, &len);
-    bool tcp = got == 0 && (addr.ss_family == AF_INET || addr.ss_family == AF_INET6);
-    struct stream *s = create(loop, tcp, ev, ctx);
-    int rc = tcp ? uv_tcp_open(&s->h.tcp, fd) : uv_pipe_open(&s->h.pipe, fd);
-    if (rc < 0) {
-        close(fd);
-        fail_uv(s, rc);
-        return s;
-    }
-    if (tcp)
-        uv_tcp_nodelay(&s->h.tcp, 1);
-    s->phase = ST_OPEN;
-    read_more(s);
-    return s;
-}
-
-static void connected(uv_connect_t *req, int status)
-{
-    struct stream *s = req->data;
-    free(req);
-    if (s->phase != ST_CONNECTING)
-        return;
-    if (status < 0) {
-        stream_fail(s, uv_strerror(status));
-        return;
-    }
-    s->phase = ST_OPEN;
-    s->in_callback = true;
-    if (s->ev.on_connect)
-        s->ev.on_connect(s->ctx);
-    settle(s);
-}
-
-struct stream *stream_connect_tcp(uv_loop_t *loop, const struct ip *ip, uint16_t port,
-                                  const struct stream_events *ev, void *ctx)
-{
-    struct stream *s = create(loop, true, ev, ctx);
-    s->phase = ST_CONNECTING;
-    char text[IP_TEXT_SIZE];
-    ip_text(ip, text);
-    union {
-        struct sockaddr any;
-        struct sockaddr_in v4;
-        struct sockaddr_in6 v6;
-    } to;
-    int rc = ip_is4(ip) ? uv_ip4_addr(text, port, &to.v4) : uv_ip6_addr(text, port, &to.v6);
-    uv_connect_t *req = xmalloc(sizeof *req);
-    req->data = s;
-    if (rc == 0)
-        rc = uv_tcp_connect(req, &s->h.tcp, &to.any, connected);
-    if (rc < 0) {
-        free(req);
-        fail_uv(s, rc);
-    } else {
-        uv_tcp_nodelay(&s->h.tcp, 1);
-    }
-    return s;
-}
-
-struct stream *stream_connect_unix(uv_loop_t *loop, const char *path,
-                                   const struct stream_events *ev, void *ctx)
-{
-    struct stream *s = create(loop, false, ev, ctx);
-    s->phase = ST_CONNECTING;
-    uv_connect_t *req = xmalloc(sizeof *req);
-    req->data = s;
-    uv_pipe_connect(req, &s->h.pipe, path, connected);
-    return s;
-}
-
-bool stream_peer(const struct stream *s, struct ip *ip, uint16_t *port)
-{
-    if (!s->is_tcp)
-        return false;
-    struct sockaddr_storage addr;
-    int len = sizeof addr;
-    if (uv_tcp_getpeername(&s->h.tcp, (struct sockaddr *)&addr, &len) < 0)
-        return false;
-    memset(ip, 0, sizeof *ip);
-    if (addr.ss_family == AF_INET6) {
-        const struct sockaddr_in6 *in6 = (const void *)&addr;
-        memcpy(ip->b, &in6->sin6_addr, sizeof ip->b);
-        *port = ntohs(in6->sin6_port);
-        return true;
-    }
-    const struct sockaddr_in *in4 = (const void *)&addr;
-    ip->b[10] = ip->b[11] = 0xff;
-    memcpy(ip->b + 12, &in4->sin_addr, 4);
-    *port = ntohs(in4->sin_port);
-    return true;
 }

@@ -55,6 +55,11 @@ struct stream {
 
 /* Ends the stream with a reason (the first one counts). */
 void stream_fail(struct stream *s, const char *why);
+void stream_fail_uv(struct stream *s, int code);
+/* What must follow every chance the session had to act. */
+void stream_settle(struct stream *s);
+/* Starts or stops reading, as the state wants it. */
+void stream_read_more(struct stream *s);
 /* Hands n plaintext bytes to the session. */
 void stream_offer(struct stream *s, struct span bytes);
 /* Whether more plaintext may be offered now. */

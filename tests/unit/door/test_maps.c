@@ -178,8 +178,8 @@ static void relay_domains(void **state)
     assert_int_equal(write(fd, text, strlen(text)), (ssize_t)strlen(text));
     close(fd);
     const char *list[] = {"Example.ORG", ".sub.example.org",
-                          "b\xc3\xbc"
-                          "cher.example"};
+                          ("b\xc3\xbc"
+                           "cher.example")};
     struct relay_settings set = {.domains = {list, 3}, .domains_file = path};
     struct domains *d = domains_open(&set);
     assert_true(domains_ok(d));
