@@ -287,7 +287,7 @@ static int offline(const struct settings *set, const struct options *o)
         return EXIT_TEMPFAIL;
     }
     struct routes *routes = routes_open(&set->routes, &e);
-    struct listing l = {.routes = routes, .now = clock_wall()};
+    struct listing l = {.routes = routes, .now = clock_wall(), .scratch = arena_new(0)};
     struct printer p = {o, false};
     int code = EXIT_USAGE;
     struct arena *a = arena_new(0);
@@ -298,6 +298,7 @@ static int offline(const struct settings *set, const struct options *o)
                : strcmp(o->action, "show") == 0 ? show_offline(q, &l, &p)
                                                 : list_offline(q, &l, &p);
     arena_free(a);
+    arena_free(l.scratch);
     queue_close(q);
     routes_free(routes);
     uv_run(&loop, UV_RUN_DEFAULT);

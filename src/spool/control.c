@@ -229,6 +229,7 @@ static void queue_command(struct operator* o, const char *action)
     struct err e = {0};
     o->arena = arena_new(0);
     o->listing.now = clock_wall();
+    o->listing.scratch = arena_new(0);
     o->listing.routes = deliver_routes(o->sp->deliver);
     if (listing_filter_read(json_object_get(o->request, "filter"), o->arena, &o->listing.filter,
                             &e) < 0) {
@@ -386,6 +387,8 @@ static void operator_free(struct operator* o)
 {
     if (o->arena)
         arena_free(o->arena);
+    if (o->listing.scratch)
+        arena_free(o->listing.scratch);
     json_decref(o->request);
     buf_free(&o->in);
     free(o->ids);

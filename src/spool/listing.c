@@ -107,11 +107,10 @@ static const char *destination_of(const struct listing *l, struct arena *a, stru
 
 static bool destination_matches(const struct listing *l, struct span addr)
 {
-    struct arena *a = arena_new(0);
-    bool yes = fnmatch(l->filter.destination, destination_of(l, a, addr), FNM_NOESCAPE) == 0 ||
-               strcmp(l->filter.destination, destination_of(l, a, addr)) == 0;
-    arena_free(a);
-    return yes;
+    arena_reset(l->scratch);
+    const char *to = destination_of(l, l->scratch, addr);
+    return fnmatch(l->filter.destination, to, FNM_NOESCAPE) == 0 ||
+           strcmp(l->filter.destination, to) == 0;
 }
 
 bool listing_next(const struct listing *l, const struct queue_msg *m, uint32_t *i)
@@ -182,8 +181,9 @@ static const char *shown_state(const struct queue_rcpt *r)
     return r->active ? "active" : r->reason ? "deferred" : "waiting";
 }
 
-static json_t *recipient_json(const struct listing *l, struct arena *a, const struct queue_rcpt *r)
+static json_t *recipient_json(const struct listing *l, const struct queue_rcpt *r)
 {
+    arena_reset(l->scratch);
     json_t *o = json_object();
     json_object_set_new(o, "address", listing_string(r->addr));
     json_object_set_new(o, "state", json_string(shown_state(r)));
@@ -193,13 +193,12 @@ static json_t *recipient_json(const struct listing *l, struct arena *a, const st
     json_object_set_new(o, "reason", r->reason ? listing_string(span_str(r->reason)) : json_null());
     if (l->routes)
         json_object_set_new(o, "destination",
-                            listing_string(span_str(destination_of(l, a, r->addr))));
+                            listing_string(span_str(destination_of(l, l->scratch, r->addr))));
     return o;
 }
 
 static json_t *message_json(const struct listing *l, const struct queue_msg *m, bool all)
 {
-    struct arena *a = arena_new(0);
     json_t *o = json_object(), *rcpts = json_array();
     json_object_set_new(o, "id", json_string(m->id));
     json_object_set_new(o, "created", time_json(m->created));
@@ -208,9 +207,8 @@ static json_t *message_json(const struct listing *l, const struct queue_msg *m, 
     json_object_set_new(o, "from", listing_string(m->from));
     json_object_set_new(o, "flags", flags_json(m->flags));
     for (uint32_t i = 0; all ? i < m->nrcpts : listing_next(l, m, &i); i++)
-        json_array_append_new(rcpts, recipient_json(l, a, &m->rcpts[i]));
+        json_array_append_new(rcpts, recipient_json(l, &m->rcpts[i]));
     json_object_set_new(o, "recipients", rcpts);
-    arena_free(a);
     return o;
 }
 

@@ -30,6 +30,7 @@ struct listing {
     struct listing_filter filter;
     const struct routes *routes; /* may be NULL: no destinations */
     usec now;
+    struct arena *scratch; /* the caller's; reset for each message */
 };
 
 /* Whether any open recipient of m is meant; with i != NULL from *i on, which one. */

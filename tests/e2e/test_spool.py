@@ -5,6 +5,7 @@ import os
 import random
 import signal
 import socket
+import ssl
 import subprocess
 import threading
 import time
@@ -524,3 +525,186 @@ def test_a_drained_spool_leaves_the_rest_for_the_next(tmp_path, sink):
         spool.empty()
         assert len(sink.messages) == 5
         spool.drain()
+
+
+# --- TLS towards next hops ---
+
+class TlsSink(harness.Sink):
+    """A next hop that offers STARTTLS; broken: it fails in the handshake."""
+
+    def __init__(self, directory, name="localhost", broken=False):
+        self.key = directory / "key.pem"
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
+                        "-subj", f"/CN={name}", "-addext", f"subjectAltName=DNS:{name}",
+                        "-keyout", str(self.key), "-out", str(directory / "cert.pem")],
+                       check=True, capture_output=True)
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.context.load_cert_chain(directory / "cert.pem", self.key)
+        self.broken, self.secured = broken, 0
+        super().__init__()
+
+    def session(self, r, w):
+        c = w._sock
+        w.write(b"220 tls ESMTP\r\n")
+        line = r.readline()
+        w.write(b"250-tls\r\n250-PIPELINING\r\n250 STARTTLS\r\n")
+        line = r.readline()
+        if not line.startswith(b"STARTTLS"):
+            w.write(b"530 5.7.0 say STARTTLS first\r\n" if not self.broken else b"250 ok\r\n")
+            return self.plain(r, w, line)
+        w.write(b"220 go\r\n")
+        if self.broken:
+            return c.close()
+        with self.context.wrap_socket(c, server_side=True) as t:
+            self.secured += 1
+            f = t.makefile("rb")
+            class W:
+                write = staticmethod(t.sendall)
+                flush = staticmethod(lambda: None)
+            W.write(b"")
+            self.after_tls(f, W)
+
+    def after_tls(self, r, w):
+        class R:
+            first = True
+            def readline(self):
+                return r.readline()
+        super_session = harness.Sink.session
+        # The greeting was given before TLS.
+        class Quiet:
+            def __init__(self):
+                self.skip = True
+            def write(self, data):
+                if self.skip:
+                    self.skip = False
+                    return
+                w.write(data)
+            def flush(self):
+                pass
+        super_session(self, R(), Quiet())
+
+    def plain(self, r, w, line):
+        lines = [line]
+        class R:
+            def readline(self):
+                return lines.pop() if lines else r.readline()
+        class Quiet:
+            skip = 2
+            def write(self, data):
+                if self.skip:
+                    self.skip -= 1
+                    return
+                w.write(data)
+            def flush(self):
+                w.flush()
+        harness.Sink.session(self, R(), Quiet())
+
+
+def test_starttls_when_offered(tmp_path):
+    sink = TlsSink(tmp_path)
+    with stand(tmp_path, smtp(sink), settings={"queue": {"tls": "may"}}) as spool:
+        spool.store(message(), ["bob@example.org"])
+        sink.wait(1)
+        assert sink.secured >= 1
+        spool.drain()
+    sink.close()
+
+
+def test_tls_that_fails_is_left_out_when_it_may(tmp_path):
+    sink = TlsSink(tmp_path, broken=True)
+    with stand(tmp_path, smtp(sink), settings={"queue": {"tls": "may"}}) as spool:
+        spool.store(message(), ["bob@example.org"])
+        wait_for("a second connection without TLS", lambda: sink.connections >= 2)
+        assert sink.secured == 0
+    sink.close()
+
+
+def test_required_tls_wants_a_certificate_that_verifies(tmp_path):
+    sink = TlsSink(tmp_path)
+    with stand(tmp_path, f"smtp:[localhost]:{sink.port}",
+               settings={"queue": {"tls": "require"}}) as spool:
+        spool.store(message(), ["bob@example.org"])
+        row = wait_for("the deferral", lambda: spool.listed(state="deferred"))[0]
+        assert "tls" in row["recipients"][0]["reason"].lower()
+        assert not sink.messages
+    sink.close()
+
+
+# --- MX ---
+
+class Dns:
+    """Answers from a table {(name, type): [rdata]}; what is not there does not exist; "fail": SERVFAIL."""
+
+    def __init__(self, table):
+        self.table = table
+        self.s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.s.bind(("127.0.0.1", 0))
+        self.port = self.s.getsockname()[1]
+        threading.Thread(target=self.run, daemon=True).start()
+
+    def run(self):
+        while True:
+            try:
+                q, peer = self.s.recvfrom(2048)
+            except OSError:
+                return
+            labels, at = [], 12
+            while q[at]:
+                labels.append(q[at + 1:at + 1 + q[at]].decode().lower())
+                at += 1 + q[at]
+            kind = int.from_bytes(q[at + 1:at + 3], "big")
+            question = q[12:at + 5]
+            name = ".".join(labels)
+            rows = self.table.get((name, kind), [])
+            known = any(n == name for n, _ in self.table)
+            code = 2 if rows == "fail" else 0 if known else 3
+            rows = [] if rows == "fail" else rows
+            body = b"".join(b"\xc0\x0c" + kind.to_bytes(2, "big") + b"\0\1\0\0\0\1" +
+                            len(r).to_bytes(2, "big") + r for r in rows)
+            self.s.sendto(q[:2] + bytes([0x85, 0x80 | code]) + b"\0\1" +
+                          len(rows).to_bytes(2, "big") + b"\0\0\0\0" + question + body, peer)
+
+    def close(self):
+        self.s.close()
+
+
+A, MX = 1, 15
+
+
+def mx(preference, name):
+    wire = b"".join(bytes([len(x)]) + x.encode() for x in name.split(".") if x) + b"\0"
+    return preference.to_bytes(2, "big") + wire
+
+
+def test_mx_routes(tmp_path, sink):
+    dns = Dns({("good.example", MX): [mx(20, "second.good.example"), mx(10, "first.good.example")],
+               ("first.good.example", A): [bytes([127, 0, 0, 2])],
+               ("second.good.example", A): [bytes([127, 0, 0, 1])],
+               ("null.example", MX): [mx(0, "")],
+               ("bare.example", A): [bytes([127, 0, 0, 1])],
+               ("loop.example", MX): [mx(10, "gate.test")],
+               ("broken.example", MX): "fail",
+               ("nohost.example", MX): [mx(10, "nothing.nohost.example")]})
+    routes = tmp_path / "routes"
+    routes.write_text("".join(f"{d} smtp:{d}:{sink.port}\n" for d in
+                      ("good.example", "null.example", "bare.example", "loop.example",
+                       "broken.example", "nohost.example", "gone.example")))
+    with stand(tmp_path, "mx", settings={
+            "routes": {"file": str(routes)}, "queue": {"bounce": False, "retry": ["60s"]},
+            "dns": {"servers": [f"127.0.0.1@{dns.port}"], "timeout": "5s"}}) as spool:
+        spool.store(message(), ["a@good.example", "b@null.example", "c@bare.example",
+                                "d@loop.example", "e@broken.example", "f@nohost.example",
+                                "g@gone.example"])
+        got = {r for _, rs, _ in sink.wait(2) for r in rs}
+        assert got == {"a@good.example", "c@bare.example"}  # the second exchanger, the bare host
+        wait_for("the rest", lambda: len([r for m in spool.listed() for r in m["recipients"]
+                                          if r["reason"]]) == 5)
+        said = {r["address"][0]: (r["state"], r["reason"]) for m in spool.listed()
+                for r in m["recipients"]}
+        assert said["b"] == ("held", "556 5.1.10 the domain takes no mail (null MX)")
+        assert said["d"][0] == "held" and "5.4.6" in said["d"][1]
+        assert said["e"][0] == "deferred" and "4.4.3" in said["e"][1]
+        assert said["f"][0] == "held" and "5.4.4" in said["f"][1]
+        assert said["g"][0] == "held"
+        spool.drain()
+    dns.close()
