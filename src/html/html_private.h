@@ -1,6 +1,7 @@
 /* What the parts of the html room share. Room-private.
  *
- *   token.c   bytes -> start tags, end tags, text, comments (as HTML::Parser 3.81 cuts them)
+ *   token.c   bytes -> start tags, end tags, text, comments (as HTML::Parser 3.81 cuts them); tags
+ *             and their like in markup.c
  *   render.c  text -> pieces, visible or not; what is counted on the way
  *   style.c   the stack of text styles (colours: color.c)
  *   link.c    URIs in attributes, their base, anchor texts

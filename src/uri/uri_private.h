@@ -9,4 +9,34 @@
  */
 struct span uri_decode_escapes(struct arena *a, struct span s, bool wide);
 
+/* --- canonical.c --- */
+
+struct forms {
+    const struct uri_tables *t;
+    struct arena *a;
+    bool wide;
+    struct span *work; /* what was given and what was unwrapped from it, tidied */
+    size_t nwork, work_cap;
+    struct span *v; /* other forms */
+    size_t n, cap;
+};
+
+/* One more form; one more URI to work on. */
+void forms_add(struct forms *f, struct span s);
+void forms_unwrap(struct forms *f, struct span s);
+
+struct span uri_join(struct arena *a, const struct span *parts, size_t n);
+#define JOIN(a, ...)                                                                               \
+    uri_join((a), (const struct span[]){__VA_ARGS__},                                              \
+             sizeof((const struct span[]){__VA_ARGS__}) / sizeof(struct span))
+
+/* The first byte of s that is one of stop (at most four), or the end. */
+size_t uri_until(struct span s, const char *stop);
+/* Length of "http:" or "https:" at the front, or 0. */
+size_t uri_http_length(struct span s);
+bool uri_is_ascii(struct span s);
+
+/* --- host.c --- */
+void forms_of_host(struct forms *f, struct span s);
+
 #endif
