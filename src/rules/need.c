@@ -28,7 +28,16 @@ struct info {
     struct text strings; /* exact: the language, loops included; else what may end it */
     struct need need;    /* groups found so far */
     struct byteset alphabet;
+    struct text prefix; /* how every match begins: runs of at most PREFIX_ITEMS */
 };
+
+/* Marks of a prefix. In loop[0]: OPEN, anything may follow a run that is short; otherwise what comes
+ * next follows. In loop[1]: BOL, only at the start of the string or of a line. */
+enum { OPEN = 1, BOL = 1 };
+static bool is_open(const struct run *r)
+{
+    return r->loop[0] == OPEN || r->n == PREFIX_ITEMS;
+}
 
 struct parser {
     struct need_sets *sets;
@@ -219,16 +228,72 @@ static void text_to_need(struct parser *p, const struct text *t, struct need *ne
 
 /* --- infos --- */
 
-static struct info nothing(struct parser *p)
+static struct text one_run(struct parser *p, struct run r)
 {
-    struct info x = {.exact = true};
-    (void)ARENA_PUSH(p->a, x.strings.v, x.strings.n, x.strings.cap);
-    return x;
+    struct text t = {0};
+    *ARENA_PUSH(p->a, t.v, t.n, t.cap) = r;
+    return t;
 }
 
-static struct info anything(void)
+static struct info nothing(struct parser *p)
 {
-    return (struct info){.alphabet = everything};
+    return (struct info){.exact = true,
+                         .strings = one_run(p, (struct run){0}),
+                         .prefix = one_run(p, (struct run){0})};
+}
+
+static struct info anything(struct parser *p)
+{
+    return (struct info){.alphabet = everything,
+                         .prefix = one_run(p, (struct run){.loop = {OPEN}})};
+}
+
+/* --- prefixes --- */
+
+static void add_prefix(struct parser *p, struct text *t, struct run r)
+{
+    for (size_t i = 0; i < t->n; i++)
+        if (memcmp(&t->v[i], &r, sizeof r) == 0)
+            return;
+    *ARENA_PUSH(p->a, t->v, t->n, t->cap) = r;
+}
+
+static struct text join_prefix(struct parser *p, const struct text *x, const struct text *y)
+{
+    struct text out = {0};
+    for (size_t i = 0; i < x->n; i++) {
+        if (is_open(&x->v[i])) {
+            add_prefix(p, &out, x->v[i]);
+            continue;
+        }
+        for (size_t k = 0; k < y->n; k++) {
+            struct run r = x->v[i];
+            for (size_t j = 0; j < y->v[k].n && r.n < PREFIX_ITEMS; j++)
+                r.set[r.n++] = y->v[k].set[j];
+            r.loop[0] = r.n < PREFIX_ITEMS ? y->v[k].loop[0] : 0;
+            if (x->v[i].n == 0 && y->v[k].loop[1] == BOL)
+                r.loop[1] = BOL;
+            add_prefix(p, &out, r);
+        }
+        if (out.n > PREFIX_RUNS)
+            return one_run(p, (struct run){.loop = {OPEN}});
+    }
+    return out;
+}
+
+/* That of x{min,max}. */
+static struct text repeat_prefix(struct parser *p, const struct text *x, unsigned min, unsigned max)
+{
+    struct text out = {0};
+    for (size_t i = 0; i < x->n; i++) {
+        struct run r = x->v[i];
+        if (max > 1 && r.n < PREFIX_ITEMS && r.n)
+            r.loop[0] = OPEN;
+        add_prefix(p, &out, r);
+    }
+    if (min == 0)
+        add_prefix(p, &out, (struct run){0});
+    return out;
 }
 
 static struct info one_set(struct parser *p, struct byteset s)
@@ -236,8 +301,8 @@ static struct info one_set(struct parser *p, struct byteset s)
     struct info x = nothing(p);
     uint16_t id = intern(p->sets, s);
     if (id == UINT16_MAX)
-        return anything();
-    x.strings.v[0] = (struct run){.n = 1, .set = {id}};
+        return anything(p);
+    x.strings.v[0] = x.prefix.v[0] = (struct run){.n = 1, .set = {id}};
     x.alphabet = s;
     return x;
 }
@@ -381,6 +446,8 @@ static void finish(struct parser *p, struct info *x)
 static void either(struct parser *p, struct info *x, struct info *y)
 {
     x->alphabet = set_or(x->alphabet, y->alphabet);
+    for (size_t i = 0; i < y->prefix.n && x->prefix.n <= PREFIX_RUNS; i++)
+        add_prefix(p, &x->prefix, y->prefix.v[i]);
     if (x->exact && y->exact && x->strings.n + y->strings.n > STRINGS_MAX &&
         (letter_like(&x->strings) || letter_like(&y->strings))) {
         collapse(p, &x->strings);
@@ -586,7 +653,7 @@ static struct info bracket(struct parser *p)
         s = set_or(s, part);
     }
     if (!ok)
-        return anything();
+        return anything(p);
     if (p->icase)
         s = folded(s);
     if (negated)
@@ -610,14 +677,14 @@ static struct info escape(struct parser *p)
     p->at += n;
     if (t.n < 2) {
         p->gave_up = true;
-        return anything();
+        return anything(p);
     }
     char c = t.p[1];
     if (strchr("bBAzZGK", c) && c)
         return nothing(p);
     if (c == 'Q' || c == 'E') {
         p->gave_up = true;
-        return anything();
+        return anything(p);
     }
     if (c == 'N' && t.n == 2) {
         struct byteset s = range('\n', '\n');
@@ -626,7 +693,7 @@ static struct info escape(struct parser *p)
     if (strchr("dDwWsShHvV", c) && t.n == 2)
         return one_set(p, class_of(c));
     int byte = escape_byte(t);
-    return byte >= 0 ? literal(p, (unsigned char)byte) : anything();
+    return byte >= 0 ? literal(p, (unsigned char)byte) : anything(p);
 }
 
 static void set_flags(struct parser *p, struct span flags)
@@ -702,7 +769,7 @@ static struct info group(struct parser *p)
     p->at++;
     if (p->at < p->p.n && peek(p) == '*') {
         p->gave_up = true;
-        return anything();
+        return anything(p);
     }
     bool icase = p->icase, dotall = p->dotall, extended = p->extended;
     enum group kind = GROUP_PLAIN;
@@ -729,6 +796,13 @@ static struct info group(struct parser *p)
     return out;
 }
 
+static struct info line_start(struct parser *p)
+{
+    struct info x = nothing(p);
+    x.prefix.v[0].loop[1] = BOL;
+    return x;
+}
+
 static struct info atom(struct parser *p)
 {
     switch (peek(p)) {
@@ -739,6 +813,8 @@ static struct info atom(struct parser *p)
     case '\\':
         return escape(p);
     case '^':
+        p->at++;
+        return line_start(p);
     case '$':
         p->at++;
         return nothing(p);
@@ -866,7 +942,10 @@ static struct info sequence(struct parser *p)
             continue;
         struct info x = atom(p);
         unsigned min, max;
-        if (quantifier(p, &min, &max))
+        bool repeated = quantifier(p, &min, &max);
+        struct text prefix = repeat_prefix(p, &x.prefix, min, max);
+        seq.prefix = join_prefix(p, &seq.prefix, &prefix);
+        if (repeated)
             repeat(p, &seq, &x, min, max);
         else
             concat(p, &seq, &x);
@@ -879,7 +958,7 @@ static struct info alternatives(struct parser *p)
 {
     if (++p->nesting > NESTING_MAX) {
         p->gave_up = true;
-        return anything();
+        return anything(p);
     }
     struct info x = sequence(p);
     bool several = false;
@@ -903,4 +982,12 @@ struct need need_of(struct need_sets *sets, struct arena *a, struct span pattern
         return (struct need){0};
     flush(&p, &x);
     return x.need;
+}
+
+size_t need_prefix(struct need_sets *sets, struct arena *a, struct span pattern, struct run **out)
+{
+    struct parser p = {.sets = sets, .a = a, .p = pattern};
+    struct info x = alternatives(&p);
+    *out = x.prefix.v;
+    return p.gave_up || p.at < p.p.n || x.prefix.n > PREFIX_RUNS ? 0 : x.prefix.n;
 }

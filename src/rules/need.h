@@ -48,6 +48,11 @@ void need_sets_init(struct need_sets *s, struct arena *a);
 /* pattern: as pattern_pcre gives it. */
 struct need need_of(struct need_sets *sets, struct arena *a, struct span pattern);
 
+/* How every match begins: at least one of these runs, up to PREFIX_ITEMS sets each without loops
+ * (fewer: anything may follow). 0 when nothing can be said. */
+enum { PREFIX_ITEMS = 3, PREFIX_RUNS = 1500 };
+size_t need_prefix(struct need_sets *sets, struct arena *a, struct span pattern, struct run **out);
+
 static inline bool byteset_has(const struct byteset *s, unsigned char c)
 {
     return s->w[c >> 6] >> (c & 63) & 1;

@@ -9,6 +9,7 @@
 #include <pcre2.h>
 
 #include "base/xalloc.h"
+#include "rules/guard.h"
 #include "rules/pattern.h"
 
 enum state { FRESH, READY_8, READY_32, BROKEN };
@@ -19,7 +20,9 @@ enum {
     HEAP_LIMIT_KIB = 20000,
     /* A giant pattern takes long to translate to machine code: only when it is used a lot. */
     JIT_AT_ONCE = 32 * 1024,
-    JIT_AFTER_USES = 16
+    JIT_AFTER_USES = 16,
+    /* From this size on a pattern is tried only where its first bytes allow it. */
+    GUARD_FROM = 400
 };
 
 struct regex {
@@ -32,6 +35,8 @@ struct regex {
     pcre2_code_8 *code8;
     pcre2_code_32 *code32;
     bool factored;
+    struct arena *own; /* of the guard */
+    struct guard *guard;
     char why[160]; /* of BROKEN */
 };
 
@@ -117,6 +122,7 @@ static void release(void *p)
     struct regex *r = p;
     pcre2_code_free_8(r->code8);
     pcre2_code_free_32(r->code32);
+    arena_free(r->own);
     pthread_mutex_destroy(&r->lock);
 }
 
@@ -175,13 +181,13 @@ static enum state compile32(struct regex *r)
     return BROKEN;
 }
 
-static pcre2_code_8 *compile8(struct span pattern, int *code, size_t *at)
+static pcre2_code_8 *compile8(struct span pattern, uint32_t options, int *code, size_t *at)
 {
     pcre2_compile_context_8 *cc = pcre2_compile_context_create_8(NULL);
     pcre2_set_newline_8(cc, PCRE2_NEWLINE_LF);
     pcre2_set_character_tables_8(cc, tables8);
     pcre2_code_8 *made = pcre2_compile_8((const uint8_t *)pattern.p, pattern.n,
-                                         PCRE2_NEVER_UTF | PCRE2_NEVER_UCP, code, at, cc);
+                                         PCRE2_NEVER_UTF | PCRE2_NEVER_UCP | options, code, at, cc);
     pcre2_compile_context_free_8(cc);
     return made;
 }
@@ -191,7 +197,12 @@ static enum state compile(struct regex *r)
 {
     int code;
     size_t at;
-    r->code8 = compile8(r->pattern, &code, &at);
+    if (r->pattern.n >= GUARD_FROM) {
+        r->own = arena_new(0);
+        r->guard = guard_new(r->own, r->pattern);
+    }
+    uint32_t options = r->guard ? PCRE2_ANCHORED : 0;
+    r->code8 = compile8(r->pattern, options, &code, &at);
     if (r->code8)
         return READY_8;
     if (code != PCRE2_ERROR_PATTERN_TOO_LARGE) {
@@ -201,10 +212,12 @@ static enum state compile(struct regex *r)
     struct arena *scratch = arena_new(0);
     struct span small = pattern_factor(scratch, r->pattern);
     if (small.p)
-        r->code8 = compile8(small, &code, &at);
+        r->code8 = compile8(small, options, &code, &at);
     arena_free(scratch);
-    if (!r->code8)
+    if (!r->code8) {
+        r->guard = NULL;
         return compile32(r);
+    }
     r->factored = true;
     return READY_8;
 }
@@ -271,6 +284,17 @@ static int exec8(struct regex *r, struct workspace *w, struct span s, size_t fro
     return outcome(w, rc);
 }
 
+/* The pattern is compiled as anchored: one try for each place that the guard lets through. */
+static int exec_guarded(struct regex *r, struct workspace *w, struct span s, size_t from,
+                        struct regex_match *m)
+{
+    int rc = 0;
+    for (size_t at = guard_next(r->guard, s, from); rc == 0 && at <= s.n;
+         at = guard_next(r->guard, s, at + 1))
+        rc = exec8(r, w, s, at, m);
+    return rc;
+}
+
 static int exec32(struct regex *r, struct workspace *w, struct span s, size_t from,
                   struct regex_match *m)
 {
@@ -308,7 +332,7 @@ int regex_exec(const struct regex *cr, struct span subject, size_t from, struct 
     case READY_8:
         if (!r->jit && r->pattern.n > JIT_AT_ONCE && r->uses <= JIT_AFTER_USES)
             maybe_jit(r);
-        return exec8(r, w, subject, from, m);
+        return r->guard ? exec_guarded(r, w, subject, from, m) : exec8(r, w, subject, from, m);
     case READY_32:
         return exec32(r, w, subject, from, m);
     default:
