@@ -22,7 +22,7 @@ struct span action_trace(const struct settings *set, const struct message *m, st
 void action_edits(const struct settings *set, const struct conf *conf, const struct message *m,
                   const struct decision *d, struct arena *a, struct splices *out);
 
-/* The SMTP reply for a group, one line without line end: "250 2.0.0 Ok: queued as ID",
+/* The SMTP reply for a group, one line without line end: "250 2.0.0 accepted as ID",
  * "550 5.7.1 ... (ID)", "451 4.7.1 ... (ID)". What is held or discarded is answered like what is
  * accepted. Printable ASCII, at most 400 bytes. */
 struct span action_reply(const struct message *m, const struct decision *d, struct arena *a);

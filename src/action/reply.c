@@ -26,7 +26,7 @@ struct span action_reply(const struct message *m, const struct decision *d, stru
     case OUT_CLEAN:
     case OUT_HOLD:
     case OUT_DISCARD:
-        buf_printf(&b, "250 2.0.0 Ok: queued as %s", m->id);
+        buf_printf(&b, "250 2.0.0 accepted as %s", m->id);
         break;
     }
     struct span out = arena_dup(a, buf_span(&b));

@@ -132,8 +132,10 @@ static void run_rules(struct job *j)
     set_alarm(0);
     arena_on_exhausted(m->arena, NULL, NULL);
     m->raw = original;
-    if (finished)
+    if (finished) {
+        facts_add(&m->facts, m->arena, "rules.hash", span_str(ruleset_hash(f->rs)));
         return;
+    }
     /* What the jump left half done is not used again: the scratch is replaced, not freed. */
     f->scratch = rules_scratch_new(f->rs);
     memset(&m->facts.rules, 0, sizeof m->facts.rules);

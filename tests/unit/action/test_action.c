@@ -251,9 +251,9 @@ static void subject_tags_of_other_letters(void **state)
 static void replies(void **state)
 {
     struct scene *s = *state;
-    assert_string_equal(action_reply(&s->m, &s->d, s->a).p, "250 2.0.0 Ok: queued as " ID);
+    assert_string_equal(action_reply(&s->m, &s->d, s->a).p, "250 2.0.0 accepted as " ID);
     s->d.outcome = OUT_HOLD;
-    assert_string_equal(action_reply(&s->m, &s->d, s->a).p, "250 2.0.0 Ok: queued as " ID);
+    assert_string_equal(action_reply(&s->m, &s->d, s->a).p, "250 2.0.0 accepted as " ID);
     s->d = (struct decision){.outcome = OUT_REJECT, .reason = "virus", .detail = SPAN("A\r\nB")};
     assert_string_equal(action_reply(&s->m, &s->d, s->a).p,
                         "550 5.7.1 Refused, this message carries a virus: A??B (" ID ")");
