@@ -194,7 +194,8 @@ void passage_cancel(struct txn *t);
 /* ---- links.c ---- */
 
 void links_add(struct door *d, enum role role, int fd);
-struct scanner *links_idle_scanner(struct door *d, bool exclusive);
+/* The scanner with the least to do that has room (exclusive: that has nothing to do), or NULL. */
+struct scanner *links_idle_scanner(struct door *d, bool exclusive, const struct scanner *except);
 /* The scanner is not to be trusted any more: its link is closed, so that it is replaced. */
 void links_drop_scanner(struct scanner *s);
 /* Once a second: questions that were never answered. now: monotonic. */

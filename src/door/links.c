@@ -64,11 +64,12 @@ void links_drop_scanner(struct scanner *s)
     scanner_gone(s);
 }
 
-struct scanner *links_idle_scanner(struct door *d, bool exclusive)
+struct scanner *links_idle_scanner(struct door *d, bool exclusive, const struct scanner *except)
 {
     struct scanner *best = NULL;
     for (struct scanner *s = d->scanners; s; s = s->next) {
-        if (s->closed || s->exclusive || s->pending >= (exclusive ? 1u : SCAN_WINDOW))
+        if (s == except || s->closed || s->exclusive ||
+            s->pending >= (exclusive ? 1u : SCAN_WINDOW))
             continue;
         if (!best || s->pending < best->pending)
             best = s;

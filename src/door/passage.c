@@ -351,17 +351,21 @@ static bool send_to(struct scanner *s, struct txn *t)
 
 void passage_next(struct door *d)
 {
+    /* A message that is to be tried alone waits for a scanner that gets nothing new meanwhile;
+     * otherwise it would wait for ever under load. */
+    struct scanner *reserved = NULL;
     for (struct txn *t = d->waiting.first, *next; t; t = next) {
         next = t->next_waiting;
+        bool alone = t->req.crashes > 0;
         struct scanner *s;
-        while ((s = links_idle_scanner(d, t->req.crashes > 0))) {
-            if (!send_to(s, t))
-                continue;
+        while ((s = links_idle_scanner(d, alone, reserved)) && !send_to(s, t))
+            ;
+        if (s)
             txns_remove(&d->waiting, t);
-            break;
-        }
-        if (!s && t->req.crashes == 0)
+        else if (!alone)
             return; /* nobody is free for anybody */
+        else if (!reserved)
+            reserved = links_idle_scanner(d, false, NULL);
     }
 }
 

@@ -237,3 +237,27 @@ def test_no_descriptors_left(tmp_path):
             c.close()
         resource.prlimit(s.door(), resource.RLIMIT_NOFILE, (1000, hard))
         st.wait_for("mail to go through", lambda: send(s, "accept@example.org").startswith("250"), 10)
+
+
+def test_a_suspect_does_not_starve_under_load(tmp_path):
+    """Scanners are busy all the time; the message that must be tried alone gets its turn."""
+    with st.stand(tmp_path, {"limits": {"scan_time": "10s", "errors": 1000}}) as s:
+        stop, replies = threading.Event(), []
+
+        def load():
+            with s.talk(timeout=30) as t:
+                t.ehlo()
+                while not stop.is_set():
+                    replies.append(t.message("late@example.org"))
+        threads = [threading.Thread(target=load) for _ in range(6)]
+        for t in threads:
+            t.start()
+        try:
+            reply = send(s, "dieonce@example.org")
+        finally:
+            stop.set()
+            for t in threads:
+                t.join()
+        assert reply.startswith("250") and s.stored(reply)["crashes"] >= 1
+        assert outcomes(s, reply) == ["accept"]
+        assert all(r.startswith("250") for r in replies)
