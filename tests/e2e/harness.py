@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import os
 import pathlib
+import random
 import re
 import signal
 import smtplib
@@ -36,9 +37,13 @@ tflags   GTUBE         userconf noautolearn
 
 
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """Below the range from which the kernel takes ports of clients: those of our own senders would
+    otherwise stand in the way of a gateway that starts again."""
+    while True:
+        port = random.randrange(15000, 32000)
+        with socket.socket() as s, contextlib.suppress(OSError):
+            s.bind(("127.0.0.1", port))
+            return port
 
 
 def wait_for(what, condition, timeout=20.0, step=0.02):
