@@ -2,8 +2,8 @@
  * report (semantics 10.2). */
 #include "rules/report_private.h"
 
-/* The parts of the original: a "From " line of an mbox, the whole behind it, that in header block and
- * body; and the line ends. */
+/* The parts of the original: a "From " line of an mbox, the whole behind it, that in header block
+ * and body; and the line ends. */
 struct original {
     struct span mbox, whole, head, body;
     bool crlf;
@@ -177,8 +177,7 @@ static struct span boundary(const struct report_on *r, uint64_t seed)
 {
     struct span s =
         arena_printf(r->arena, "----------=_%08X.%08X", (unsigned)(seed >> 32), (unsigned)seed);
-    for (unsigned i = 1;
-         span_search(r->m->raw, arena_printf(r->arena, "\n%.*s", SPAN_ARG(s))) != SIZE_MAX; i++)
+    for (unsigned i = 1; span_search(r->m->raw, s) != SIZE_MAX; i++)
         s = arena_printf(r->arena, "%.*s/%08X", SPAN_ARG(s), (unsigned)seed * 2654435761u + i);
     return s;
 }
