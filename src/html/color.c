@@ -154,8 +154,8 @@ static int32_t from_digits(struct span s)
         return COLOR_EMPTY;
     if (n > 3 && n < 6)
         n = 3;
-    while (n % 3)
-        d[n++] = '0';
+    for (; n < 3; n++)
+        d[n] = '0';
     int32_t rgb = 0;
     for (size_t i = 0; i < n; i++) {
         int v = ascii_hex(d[i]);
