@@ -10,7 +10,6 @@ static const struct {
     const char *name;
     struct charset_icu icu;
 } multibyte[] = {
-    {"utf-7", {.converter = "UTF-7"}},
     {"ucs-2be", {.converter = "UTF-16BE"}},
     {"ucs-2le", {.converter = "UTF-16LE"}},
     {"utf-16be", {.converter = "UTF-16BE"}},
@@ -47,8 +46,8 @@ struct charset charset_named(struct span name)
         return (struct charset){.kind = CHARSET_ASCII};
     if (span_ieq(name, SPAN("utf-8-strict")))
         return (struct charset){.kind = CHARSET_UTF8};
-    if (span_ieq(name, SPAN("cp1252")))
-        return (struct charset){.kind = CHARSET_1252};
+    if (span_ieq(name, SPAN("utf-7")))
+        return (struct charset){.kind = CHARSET_UTF7};
     for (const struct charset_table_row *row = charset_tables; row->name; row++)
         if (span_ieq(name, span_str(row->name)))
             return (struct charset){.kind = CHARSET_TABLE, .table = &row->table};

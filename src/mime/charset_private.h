@@ -35,7 +35,7 @@ struct charset {
         CHARSET_UNKNOWN,
         CHARSET_ASCII,
         CHARSET_UTF8,
-        CHARSET_1252,
+        CHARSET_UTF7,
         CHARSET_TABLE,
         CHARSET_ICU
     } kind;
@@ -47,6 +47,14 @@ struct charset {
 struct charset charset_declared(struct arena *a, struct span label);
 /* The charset with this name of Encode's. */
 struct charset charset_named(struct span name);
+
+/* The bytes as UTF-8; SPAN_NONE when strict and some mean nothing. */
+struct span charset_decode(struct arena *a, struct span s, struct charset cs, bool strict);
+struct span charset_by_icu(struct arena *a, struct span s, const struct charset_icu *cs,
+                           bool strict);
+bool is_utf8(struct span s);
+/* Writes one code point, at most four bytes. Returns how many. */
+size_t put_utf8(char *out, uint32_t c);
 
 /* Tables by Encode's names; the list ends with a NULL name. */
 struct charset_table_row {

@@ -1,0 +1,230 @@
+/* The decoders: each makes UTF-8 of bytes in one charset. Strict ones fail at the first byte that
+ * means nothing (SPAN_NONE), lax ones put U+FFFD in its place, as Perl's Encode does. */
+#include "mime/charset_private.h"
+#include "mime/mime_private.h"
+
+#define HIGH_BITS 0x8080808080808080u
+
+bool is_ascii(struct span s)
+{
+    uint64_t bits = 0;
+    size_t i = 0;
+    for (; i + 8 <= s.n; i += 8) {
+        uint64_t word;
+        memcpy(&word, s.p + i, 8);
+        bits |= word;
+    }
+    for (; i < s.n; i++)
+        bits |= (uint64_t)(unsigned char)s.p[i];
+    return !(bits & HIGH_BITS);
+}
+
+size_t put_utf8(char *out, uint32_t c)
+{
+    if (c < 0x80) {
+        out[0] = (char)c;
+        return 1;
+    }
+    if (c < 0x800) {
+        out[0] = (char)(0xc0 | c >> 6);
+        out[1] = (char)(0x80 | (c & 0x3f));
+        return 2;
+    }
+    if (c < 0x10000) {
+        out[0] = (char)(0xe0 | c >> 12);
+        out[1] = (char)(0x80 | (c >> 6 & 0x3f));
+        out[2] = (char)(0x80 | (c & 0x3f));
+        return 3;
+    }
+    out[0] = (char)(0xf0 | c >> 18);
+    out[1] = (char)(0x80 | (c >> 12 & 0x3f));
+    out[2] = (char)(0x80 | (c >> 6 & 0x3f));
+    out[3] = (char)(0x80 | (c & 0x3f));
+    return 4;
+}
+
+/* --- UTF-8 --- */
+
+static bool is_noncharacter(uint32_t c)
+{
+    return (c & 0xfffe) == 0xfffe || (c >= 0xfdd0 && c <= 0xfdef);
+}
+
+/* Length of the well-formed character at p (Unicode table 3-7, noncharacters refused), or 0. */
+static size_t utf8_char(const unsigned char *p, size_t n)
+{
+    unsigned char lead = p[0];
+    size_t length = lead < 0x80 ? 1 : lead < 0xc2 ? 0 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
+    if (length == 1)
+        return 1;
+    if (length == 0 || lead > 0xf4)
+        return 0;
+    uint32_t c = lead & (0x7fu >> length);
+    for (size_t i = 1; i < length; i++) {
+        unsigned char low = 0x80, high = 0xbf;
+        if (i == 1 && lead == 0xe0)
+            low = 0xa0;
+        if (i == 1 && lead == 0xed)
+            high = 0x9f;
+        if (i == 1 && lead == 0xf0)
+            low = 0x90;
+        if (i == 1 && lead == 0xf4)
+            high = 0x8f;
+        if (i >= n || p[i] < low || p[i] > high)
+            return 0;
+        c = c << 6 | (p[i] & 0x3f);
+    }
+    return is_noncharacter(c) ? 0 : length;
+}
+
+bool is_utf8(struct span s)
+{
+    const unsigned char *p = (const unsigned char *)s.p;
+    for (size_t i = 0; i < s.n;) {
+        uint64_t word;
+        if (s.n - i >= sizeof word) {
+            memcpy(&word, p + i, sizeof word);
+            if (!(word & HIGH_BITS)) {
+                i += sizeof word;
+                continue;
+            }
+        }
+        if (p[i] < 0x80) {
+            i++;
+            continue;
+        }
+        size_t length = utf8_char(p + i, s.n - i);
+        if (!length)
+            return false;
+        i += length;
+    }
+    return true;
+}
+
+/* How many bytes a character that begins so once had; Encode skips as many continuation bytes. */
+static size_t utf8_claimed(unsigned char lead)
+{
+    return lead < 0xc0   ? 1
+           : lead < 0xe0 ? 2
+           : lead < 0xf0 ? 3
+           : lead < 0xf8 ? 4
+           : lead < 0xfc ? 5
+           : lead < 0xfe ? 6
+           : lead < 0xff ? 7
+                         : 13;
+}
+
+/* Each character that goes wrong becomes one U+FFFD. */
+static struct span utf8_repaired(struct arena *a, struct span s)
+{
+    const unsigned char *p = (const unsigned char *)s.p;
+    char *out = arena_raw(a, s.n * 3 + 1);
+    size_t n = 0;
+    for (size_t i = 0; i < s.n;) {
+        size_t length = utf8_char(p + i, s.n - i);
+        if (length) {
+            memcpy(out + n, p + i, length);
+            n += length;
+            i += length;
+            continue;
+        }
+        n += put_utf8(out + n, 0xfffd);
+        size_t end = i + utf8_claimed(p[i]);
+        for (i++; i < s.n && i < end && (p[i] & 0xc0) == 0x80;)
+            i++;
+    }
+    return span_of(out, n);
+}
+
+static struct span ascii_repaired(struct arena *a, struct span s)
+{
+    char *out = arena_raw(a, s.n * 3 + 1);
+    size_t n = 0;
+    for (size_t i = 0; i < s.n; i++)
+        n += put_utf8(out + n, s.p[i] & 0x80 ? 0xfffd : (uint32_t)s.p[i]);
+    return span_of(out, n);
+}
+
+/* --- Single bytes by table --- */
+
+static struct span by_table(struct arena *a, struct span s, const struct charset_table *table,
+                            bool strict)
+{
+    char *out = arena_raw(a, s.n * 3 + 1);
+    size_t n = 0;
+    for (size_t i = 0; i < s.n; i++) {
+        unsigned char byte = (unsigned char)s.p[i];
+        uint32_t c = byte < table->from ? byte : table->chars[byte - table->from];
+        if (strict && c == 0xfffd)
+            return SPAN_NONE;
+        n += put_utf8(out + n, c);
+    }
+    return span_of(out, n);
+}
+
+/* --- UTF-7 (RFC 2152) --- */
+
+/* Big-endian UTF-16; half a pair becomes U+FFFD, half a unit nothing. */
+static size_t put_utf16be(char *out, struct span s)
+{
+    size_t n = 0;
+    const unsigned char *p = (const unsigned char *)s.p;
+    for (size_t i = 0; i + 1 < s.n; i += 2) {
+        uint32_t c = (uint32_t)p[i] << 8 | p[i + 1];
+        uint32_t low = i + 3 < s.n ? (uint32_t)p[i + 2] << 8 | p[i + 3] : 0;
+        if (c >= 0xd800 && c < 0xdc00 && low >= 0xdc00 && low < 0xe000) {
+            c = 0x10000 + ((c - 0xd800) << 10) + (low - 0xdc00);
+            i += 2;
+        } else if (c >= 0xd800 && c < 0xe000) {
+            c = 0xfffd;
+        }
+        n += put_utf8(out + n, c);
+    }
+    return n;
+}
+
+/* "+" base64 "-" is UTF-16, "+-" a plus; a byte outside ASCII is itself, as Encode has it. */
+static struct span from_utf7(struct arena *a, struct span s)
+{
+    char *out = arena_raw(a, s.n * 3 + 1);
+    size_t n = 0;
+    for (size_t i = 0; i < s.n;) {
+        if (s.p[i] != '+') {
+            n += put_utf8(out + n, (unsigned char)s.p[i++]);
+            continue;
+        }
+        i++;
+        struct span rest = span_from(s, i);
+        size_t run = 0;
+        while (run < rest.n &&
+               (ascii_isalnum(rest.p[run]) || rest.p[run] == '+' || rest.p[run] == '/'))
+            run++;
+        if (run)
+            n += put_utf16be(out + n, base64_decode(a, span_sub(rest, 0, run)).bytes);
+        else
+            out[n++] = '+';
+        i += run;
+        if (i < s.n && s.p[i] == '-')
+            i++;
+    }
+    return span_of(out, n);
+}
+
+struct span charset_decode(struct arena *a, struct span s, struct charset cs, bool strict)
+{
+    switch (cs.kind) {
+    case CHARSET_ASCII:
+        return is_ascii(s) ? s : strict ? SPAN_NONE : ascii_repaired(a, s);
+    case CHARSET_UTF8:
+        return is_utf8(s) ? s : strict ? SPAN_NONE : utf8_repaired(a, s);
+    case CHARSET_UTF7:
+        return from_utf7(a, s);
+    case CHARSET_TABLE:
+        return by_table(a, s, cs.table, strict);
+    case CHARSET_ICU:
+        return charset_by_icu(a, s, cs.icu, strict);
+    case CHARSET_UNKNOWN:
+        break;
+    }
+    return SPAN_NONE;
+}
