@@ -373,7 +373,7 @@ int value_add(const struct setting *row, struct span text, const char *dir, stru
     void *at = place(row, base);
     if (row->type == SET_STRINGS || row->type == SET_PATHS) {
         struct strings *l = at;
-        const char *v;
+        const char *v = NULL;
         if (text.n == 0)
             return err_set(e, "expected a text that is not empty");
         if ((row->type == SET_PATHS ? set_path(text, dir, a, &v, e)
@@ -393,7 +393,7 @@ int value_add(const struct setting *row, struct span text, const char *dir, stru
         return 0;
     }
     struct usecs *l = at;
-    usec v;
+    usec v = 0;
     if (set_duration(row, text, &v, e) != 0)
         return -1;
     l->v = one_more(a, l->v, l->n, sizeof *l->v);

@@ -18,7 +18,7 @@ enum frame_type {
     /* supervisor -> any */
     FRAME_LINK = 1, /* payload: u8 role of the peer; fd: our end of a new link */
     FRAME_DRAIN,    /* take nothing new, finish, exit */
-    FRAME_RETIRE, /* door: a successor has the listeners; serve the open sessions to their end */
+    FRAME_RETIRE,   /* door: a successor has the listeners; serve the open sessions to their end */
     FRAME_REOPEN_LOG,
     /* any -> supervisor */
     FRAME_READY, /* serving */

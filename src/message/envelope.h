@@ -36,8 +36,8 @@ struct peer {
     uint16_t port;
     struct span name; /* reverse name, or absent (DNS comes with issue "Who is calling") */
     struct span helo;
-    struct span listener;    /* name of the listener */
-    struct span protocol;    /* "SMTP", "ESMTP", "ESMTPS", "ESMTPSA", "UTF8SMTP"... (RFC 3848, 6531) */
+    struct span listener; /* name of the listener */
+    struct span protocol; /* "SMTP", "ESMTP", "ESMTPS", "ESMTPSA", "UTF8SMTP"... (RFC 3848, 6531) */
     struct span tls_version; /* "TLSv1.3" */
     struct span tls_cipher;
     struct span auth_user; /* set when authenticated */

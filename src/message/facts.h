@@ -1,5 +1,6 @@
 /* Facts: what the analysers found out about one message. Each analyser fills its own slot and reads
- * nothing but the message; the verdict reads all of them. Everything lives in the message's arena. */
+ * nothing but the message; the verdict reads all of them. Everything lives in the message's arena.
+ */
 #ifndef GATEHOUSE_MESSAGE_FACTS_H
 #define GATEHOUSE_MESSAGE_FACTS_H
 
@@ -8,8 +9,8 @@
 /* A rule that hit. */
 struct rule_hit {
     const char *name;
-    double score;        /* of all its hits together */
-    const char *area;    /* "BODY: ", "RAW: ", "URI: " or "" (as in SpamAssassin's report) */
+    double score;         /* of all its hits together */
+    const char *area;     /* "BODY: ", "RAW: ", "URI: " or "" (as in SpamAssassin's report) */
     const char *describe; /* never NULL */
     struct span evidence; /* bytes that matched, at most 200, or absent */
     unsigned count;       /* >1 for tflags multiple */
@@ -22,14 +23,19 @@ struct rules_facts {
     size_t nhits, hits_cap;
     const char **subrules; /* __NAMES that hit, each once, sorted */
     size_t nsubrules;
-    struct span preview;      /* SpamAssassin's content preview, for the report */
-    struct span report;       /* rendered X-Spam-Report text (tag _REPORT_), unfolded lines */
-    const char *autolearn;    /* "no", "unavailable"... */
-    const char *version;      /* "4.0.1": the behaviour that is followed */
+    struct span preview;   /* SpamAssassin's content preview, for the report */
+    struct span report;    /* rendered X-Spam-Report text (tag _REPORT_), unfolded lines */
+    const char *autolearn; /* "no", "unavailable"... */
+    const char *version;   /* "4.0.1": the behaviour that is followed */
 };
 
 enum virus_state {
-    VIRUS_NOT_RUN, VIRUS_CLEAN, VIRUS_FOUND, VIRUS_ERROR, VIRUS_NO_ENGINE, VIRUS_TOO_LARGE,
+    VIRUS_NOT_RUN,
+    VIRUS_CLEAN,
+    VIRUS_FOUND,
+    VIRUS_ERROR,
+    VIRUS_NO_ENGINE,
+    VIRUS_TOO_LARGE,
     VIRUS_ENCRYPTED
 };
 

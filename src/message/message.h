@@ -16,8 +16,8 @@ struct message {
     char id[ID_SIZE];
     struct arena *arena;
     struct span raw;
-    bool mapped;    /* raw is an mmap of ours */
-    usec received;  /* wall time of the end of data */
+    bool mapped;   /* raw is an mmap of ours */
+    usec received; /* wall time of the end of data */
     struct peer peer;
     struct envelope env;
     bool has_envelope; /* false for plain files */

@@ -181,7 +181,7 @@ static bool expire_one(struct quarantine *q, const char *id)
         static const char *const suffixes[] = {"json", "eml"};
         char name[ID_SIZE + 8];
         for (size_t i = 0; i < 2; i++) {
-            snprintf(name, sizeof name, "%s.%s", id, suffixes[i]);
+            snprintf(name, sizeof name, "%.*s.%s", ID_LEN, id, suffixes[i]);
             if (unlinkat(dir, name, 0) && errno != ENOENT) {
                 err_sys(&e, "quarantine: %s", name);
                 log_event(LOG_FAULT, id, "quarantine-expire-failed", F_STR("why", e.text));

@@ -66,7 +66,7 @@ static int schema_version(struct db *d, int *version, struct err *e)
 
 static int migrate(struct db *d, struct err *e)
 {
-    int version, known = 0;
+    int version = 0, known = 0;
     while (d->steps[known])
         known++;
     if (schema_version(d, &version, e))
@@ -177,7 +177,7 @@ struct db *db_open_read(const char *path, int version, struct err *e)
         return NULL;
     }
     struct db *d = db_new(path);
-    int found;
+    int found = 0;
     if (open_handle(d, SQLITE_OPEN_READONLY, e) == 0 && schema_version(d, &found, e) == 0) {
         if (found == version)
             return d;
