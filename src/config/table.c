@@ -276,6 +276,9 @@ static const struct setting rows[] = {
           .help = "Servers to ask, as ADDRESS or ADDRESS@PORT; none: those of /etc/resolv.conf."),
     BOOL_(S, dns.recursive, .def = "false",
           .help = "Ask the root servers ourselves instead (needs no dns.servers)."),
+    BOOL_(S, dns.client_names, .def = "true",
+          .help = "Find the name of each client before it is greeted; rules and the access map use "
+                  "it. Clients on loopback are not asked for."),
     TIME_(S, dns.timeout, .min = 100e3, .max = 120e6, .def = "10s",
           .help = "How long one question may take; then it counts as unanswered."),
 };

@@ -91,19 +91,28 @@ static bool ready(struct dns *d)
     return true;
 }
 
+static void end(struct dns *d)
+{
+    if (d->ub)
+        ub_ctx_delete(d->ub);
+    free(d);
+}
+
+static void on_poll_closed(uv_handle_t *h)
+{
+    end(h->data);
+}
+
 void dns_free(struct dns *d)
 {
     if (!d)
         return;
     while (d->open)
         dns_cancel(d->open);
-    if (d->polling) {
-        uv_close((uv_handle_t *)&d->poll, NULL);
-        uv_run(d->loop, UV_RUN_NOWAIT);
-    }
-    if (d->ub)
-        ub_ctx_delete(d->ub);
-    free(d);
+    if (d->polling)
+        uv_close((uv_handle_t *)&d->poll, on_poll_closed);
+    else
+        end(d);
 }
 
 /* --- life of a question --- */

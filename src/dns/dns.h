@@ -30,6 +30,7 @@ struct dns_mx {
 };
 
 struct dns *dns_new(uv_loop_t *loop, const struct dns_settings *s);
+/* No callback comes any more; the memory is given back by the loop. */
 void dns_free(struct dns *d);
 
 /* Addresses (A and AAAA) of a host. */

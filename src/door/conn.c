@@ -22,6 +22,10 @@ static bool any_has(const struct cidrs *list, const struct ip *ip)
 static void set_deadline(struct conn *c)
 {
     const struct limits *l = &c->door->set->limits;
+    if (c->question) {
+        stream_deadline(c->stream, 0); /* it ends in its own time */
+        return;
+    }
     if (smtp_waiting(&c->smtp) && c->smtp.wait != WAIT_TLS) {
         stream_deadline(c->stream, 0); /* we are the slow ones, and have deadlines of our own */
         return;
@@ -216,13 +220,39 @@ static void set_policy(struct conn *c)
     };
 }
 
+static void greet(struct conn *c);
+
+static void on_name(void *ctx, enum dns_status st, struct span name)
+{
+    struct conn *c = ctx;
+    c->question = NULL;
+    if (st == DNS_OK)
+        set_string(&c->name, name);
+    stream_resume(c->stream);
+    greet(c);
+    set_deadline(c);
+}
+
+/* The client's name is found before the greeting: the access map, the rules and the trace field
+ * need it. Until then nothing is read. */
+static bool ask_name(struct conn *c)
+{
+    struct door *d = c->door;
+    if (c->named || !d->set->dns.client_names || !c->has_ip || ip_is_loopback(&c->ip))
+        return false;
+    c->named = true;
+    stream_pause(c->stream);
+    c->question = dns_reverse(d->dns, &c->ip, on_name, c);
+    return true;
+}
+
 static void greet(struct conn *c)
 {
     if (c->door->draining) {
         smtp_refuse(&c->smtp, R_SHUTDOWN);
         return;
     }
-    if (set_client(c))
+    if (!ask_name(c) && set_client(c))
         smtp_greet(&c->smtp);
 }
 
@@ -273,6 +303,10 @@ static size_t on_data(void *ctx, struct span bytes)
         /* With implicit TLS what follows is not for us. */
         if (c->proxy_wanted || c->gate->set->tls == TLS_MODE_IMPLICIT || c->smtp.closed)
             return used;
+        if (c->question) {
+            set_deadline(c);
+            return used;
+        }
     }
     used += smtp_input(&c->smtp, span_from(bytes, used));
     if (c->smtp.closed)
@@ -342,6 +376,8 @@ static void on_close(void *ctx, const char *why)
     struct door *d = c->door;
     smtp_end(&c->smtp);
     auth_forget(c);
+    if (c->question)
+        dns_cancel(c->question);
     log_session(c, why);
     if (c->counted)
         address_leave(d, &c->ip);

@@ -161,6 +161,8 @@ static void stop(struct door *d)
     uv_close((uv_handle_t *)&d->tick, NULL);
     auth_close(d->auth);
     d->auth = NULL;
+    dns_free(d->dns);
+    d->dns = NULL;
     links_close(d);
 }
 
@@ -283,6 +285,7 @@ int door_main(const struct settings *set, int control_fd, const int *listeners,
     d->domains = domains_open(&set->relay);
     d->recipients = recipients_open(&set->recipients);
     d->auth = auth_open(d);
+    d->dns = dns_new(&d->loop, &set->dns);
     set_limits(d);
     look_at_disk(d);
     uv_timer_init(&d->loop, &d->tick);

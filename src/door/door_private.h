@@ -10,6 +10,7 @@
 #define GATEHOUSE_DOOR_DOOR_PRIVATE_H
 
 #include "base/map.h"
+#include "dns/dns.h"
 #include "door/access.h"
 #include "door/asks.h"
 #include "door/domains.h"
@@ -74,6 +75,7 @@ struct door {
     struct address_count *addresses[ADDRESS_BUCKETS];
     struct scanner *scanners;
     struct asks asks;
+    struct dns *dns;
     struct txns waiting;  /* for a scanner */
     struct txns homeless; /* for the next spool */
     struct access *access;
@@ -99,7 +101,9 @@ struct conn {
     struct smtp_session smtp;
     struct smtp_policy policy;
     struct txn *txn;
-    void *auth_try; /* password check under way */
+    void *auth_try;                /* password check under way */
+    struct dns_question *question; /* the client's name is being asked for */
+    bool named;                    /* it has been asked for */
     char id[ID_SIZE];
     struct ip ip;
     uint16_t port;

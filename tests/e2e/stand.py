@@ -128,6 +128,7 @@ class Stand:
             "listeners": [{"name": "mx"}],
             "relay": {"domains": ["example.org", "catchall.example"]},
             "virus": {"enabled": False},
+            "dns": {"client_names": False},
             "queue": {"minimum_free": 0},
         }
         self.settings = merge(base, settings or {})

@@ -197,3 +197,64 @@ def test_after_queue_mode(tmp_path, sink):
         assert "bob@example.org" in held
         time.sleep(0.5)
         assert len(sink.messages) == 1
+
+
+class NameServer(threading.Thread):
+    """A name server on loopback: {(name, type): rdata}; other names do not exist."""
+
+    def __init__(self, zone):
+        super().__init__(daemon=True)
+        self.zone = zone
+        self.sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.sock.bind(("127.0.0.1", 0))
+        self.address = "127.0.0.1@%d" % self.sock.getsockname()[1]
+        self.start()
+
+    def run(self):
+        while True:
+            q, peer = self.sock.recvfrom(4096)
+            labels, at = [], 12
+            while q[at]:
+                labels.append(q[at + 1:at + 1 + q[at]].decode().lower())
+                at += 1 + q[at]
+            kind = int.from_bytes(q[at + 1:at + 3], "big")
+            rdata = self.zone.get((".".join(labels), kind))
+            head = q[:2] + (b"\x85\x80" if rdata or any(n == ".".join(labels) for n, _ in self.zone)
+                            else b"\x85\x83") + b"\0\1" + (b"\0\1" if rdata else b"\0\0") + b"\0" * 4
+            answer = b"" if not rdata else b"\xc0\x0c" + kind.to_bytes(2, "big") + b"\0\1\0\0\0\x3c" \
+                + len(rdata).to_bytes(2, "big") + rdata
+            self.sock.sendto(head + q[12:at + 5] + answer, peer)
+
+
+def test_the_name_of_a_client_is_found_and_must_lead_back(tmp_path, sink):
+    dns = NameServer({("7.113.0.203.in-addr.arpa", 12): b"\4mail\7example\3net\0",
+                      ("8.113.0.203.in-addr.arpa", 12): b"\4mail\7example\3net\0",
+                      ("mail.example.net", 1): bytes([203, 0, 113, 7])})
+    access = tmp_path / "access"
+    access.write_text("Connect:bad.example.net REJECT\n")
+    with harness.gateway(tmp_path, next_hop=sink.port, settings={
+            "dns": {"client_names": True, "servers": [dns.address], "timeout": "2s"},
+            "access_file": str(access)}) as g:
+        g.settings["listeners"][0]["proxy_from"] = ["127.0.0.1"]
+        g.reload()
+        for client in ("203.0.113.7", "203.0.113.8"):
+            with socket.create_connection(("127.0.0.1", g.port), timeout=20) as s:
+                s.sendall(f"PROXY TCP4 {client} 127.0.0.1 4711 25\r\n".encode())
+                f = s.makefile("rwb")
+                assert f.readline().startswith(b"220")
+                f.write(b"EHLO client.test\r\n")
+                f.flush()
+                while not f.readline().startswith(b"250 "):
+                    pass
+                for line in (b"MAIL FROM:<a@example.net>", b"RCPT TO:<bob@example.org>", b"DATA"):
+                    f.write(line + b"\r\n")
+                    f.flush()
+                    assert f.readline()[:1] in b"23"
+                f.write(message(subject=client) + b"\r\n.\r\n")
+                f.flush()
+                assert f.readline().startswith(b"250")
+        sink.wait(2)
+        received = {d.split(b"Subject: ")[1].split(b"\r\n")[0]: d.split(b"\r\n\tby ")[0]
+                    for _, _, d in sink.messages}
+        assert b"(mail.example.net [203.0.113.7])" in received[b"203.0.113.7"]
+        assert b"(unknown [203.0.113.8])" in received[b"203.0.113.8"]
