@@ -31,27 +31,6 @@ static struct span squeeze(struct arena *a, struct span in)
     return span_of(p, n);
 }
 
-static bool search(struct template_match *m, struct span line, const char *template)
-{
-    m->line = line;
-    m->icase = false;
-    return template_search(m, template, NULL, NULL);
-}
-
-static bool isearch(struct template_match *m, struct span line, const char *template)
-{
-    m->line = line;
-    m->icase = true;
-    bool hit = template_search(m, template, NULL, NULL);
-    m->icase = false;
-    return hit;
-}
-
-static bool has(struct span line, const char *text)
-{
-    return span_search(line, span_str(text)) != SIZE_MAX;
-}
-
 /* "from NAME by NAME;" tells nothing, unless NAME is an address. */
 static bool says_nothing(struct template_match *m, struct span line)
 {
@@ -95,53 +74,12 @@ static struct span split_by(struct arena *a, struct span line)
 static void prescan(struct parse *p, struct span line)
 {
     struct template_match *m = p->m;
-    if (search(m, line, " id {<|}$nT"))
+    if (received_search(m, line, " id {<|}$nT"))
         p->r->id = template_got(m, 'n');
-    if (search(m, line, "$_helo=$hV") || search(m, line, "$_{HELO|EHLO} $hV"))
+    if (received_search(m, line, "$_helo=$hV") || received_search(m, line, "$_{HELO|EHLO} $hV"))
         p->r->helo = template_got(m, 'h');
-    if (search(m, line, " by $bW{$R|$.}"))
+    if (received_search(m, line, " by $bW{$R|$.}"))
         p->r->by = template_got(m, 'b');
-}
-
-static struct span find_auth(struct parse *p, struct span line)
-{
-    struct template_match *m = p->m;
-    if (has(line, " by ") &&
-        isearch(m, line, " with $(a{{ES|L|UTF8S|UTF8L}MTP{S|}A|ASMTP|HTTP{S|U|}}$)a{ |;|$.}"))
-        return template_got(m, 'a');
-    if (search(m, line,
-               " by mx.google.com with ESMTPS id $6sm$7$8.$9.$D$D$D$D.$G$D.$G$D.$G$D.$G$D.$G$D") &&
-        search(m, line, "(version=$vJ cipher=$cP)"))
-        return arena_printf(p->a, "GMail - transport=%.*s cipher=%.*s",
-                            SPAN_ARG(template_got(m, 'v')), SPAN_ARG(template_got(m, 'c')));
-    m->line = line;
-    if (template_start(
-            m, "from $L{])|)]} (AUTH: $(a{LOGIN|PLAIN|DIGEST-MD5|CRAM-MD5}$)a $W{, $L|}) by "))
-        return template_got(m, 'a');
-    if (has(line, "authenticated") &&
-        template_start(m, "from $L{]{ ($K)|})|)]} $L($Lauthenticated$L)$L by"))
-        return SPAN("Sendmail");
-    if (search(m, line,
-               "from $Q ({HELO|EHLO} $Q) [$I] by $(bmail.gmx.{net|com}$)b ($P) with "
-               "$(p{ESMTP|SMTP}$)p"))
-        return arena_printf(p->a, "GMX (%.*s / %.*s)", SPAN_ARG(template_got(m, 'p')),
-                            SPAN_ARG(template_got(m, 'b')));
-    if (has(line, " (authenticated as ") &&
-        search(m, line, ") by $O ($D{$D|}.$D.$D$D$D{.$9|}) (authenticated as $O) id "))
-        return SPAN("CriticalPath");
-    if (search(m, line, ") (Authenticated sender: $W) by $W ($aP) with ")) {
-        struct span name = template_got(m, 'a');
-        return span_eq(name, SPAN("Postfix"))
-                   ? name
-                   : arena_printf(p->a, "Postfix (%.*s)", SPAN_ARG(name));
-    }
-    if (search(m, line, "CommuniGate Pro {HTTP|SMTP|XIMSS|IMAP}") && has(line, " (account "))
-        return SPAN("Communigate");
-    if (search(m, line, " with Microsoft Exchange Server HTTP-DAV$_"))
-        return SPAN("HTTP-DAV");
-    if (has(line, " by ") && isearch(m, line, " (via $(aHTTP{$X|}$)a){ |;|$.}"))
-        return template_got(m, 'a');
-    return SPAN_NONE;
 }
 
 /* Fields that the template stored; the others keep what they have. */
@@ -170,7 +108,7 @@ static void take_from_comment(struct parse *p, struct span comment)
         comment =
             arena_printf(p->a, "%.*s%.*s", (int)at, comment.p, SPAN_ARG(span_from(comment, end)));
     }
-    if (search(p->m, comment, "ident=$dQ"))
+    if (received_search(p->m, comment, "ident=$dQ"))
         p->r->ident = template_got(p->m, 'd');
 }
 
@@ -239,11 +177,11 @@ static bool exim_bits(struct parse *p, struct span line)
     m->line = line;
     if (template_start(m, "$rW "))
         p->r->rdns = template_got(m, 'r');
-    if (search(m, line, " ($hW) "))
+    if (received_search(m, line, " ($hW) "))
         p->r->helo = template_got(m, 'h');
-    if (search(m, line, " [$iI{.$N|}] "))
+    if (received_search(m, line, " [$iI{.$N|}] "))
         p->r->ip = template_got(m, 'i');
-    if (!search(m, line, "by $bW "))
+    if (!received_search(m, line, "by $bW "))
         return false;
     p->r->by = template_got(m, 'b');
     return p->r->ip.n > 0;
@@ -300,9 +238,9 @@ static struct span clean_sender(struct arena *a, struct span s)
 static bool step(struct parse *p, struct span line, const struct received_template *t,
                  enum received_result *result)
 {
-    if (t->guard && !search(p->m, line, t->guard))
+    if (t->guard && !received_search(p->m, line, t->guard))
         return false;
-    if (t->unless && search(p->m, line, t->unless))
+    if (t->unless && received_search(p->m, line, t->unless))
         return false;
     *result = t->result;
     switch (t->special) {
@@ -323,9 +261,9 @@ static bool step(struct parse *p, struct span line, const struct received_templa
     case SPECIAL_XMAIL:
         if (!apply(p, line, t))
             return false;
-        if (search(p->m, line, " id <$nW>"))
+        if (received_search(p->m, line, " id <$nW>"))
             take(p);
-        if (search(p->m, line, " from <$eW>"))
+        if (received_search(p->m, line, " from <$eW>"))
             take(p);
         return true;
     case SPECIAL_SCANNER:
@@ -342,7 +280,7 @@ static bool step(struct parse *p, struct span line, const struct received_templa
 static bool families(struct parse *p, struct span line, enum received_result *result)
 {
     for (const struct received_family *f = received_families; f->sign; f++) {
-        if (!search(p->m, line, f->sign))
+        if (!received_search(p->m, line, f->sign))
             continue;
         for (const struct received_template *t = f->templates; t->template; t++)
             if (step(p, line, t, result))
@@ -369,7 +307,7 @@ static bool is_true(struct span s)
 
 static bool from_line(struct parse *p, struct span line, enum received_result *result)
 {
-    if (isearch(p->m, line, "{return-path{:|} |envelope-{sender|from}{ |=}}$eW$_"))
+    if (received_isearch(p->m, line, "{return-path{:|} |envelope-{sender|from}{ |=}}$eW$_"))
         p->r->envfrom = template_got(p->m, 'e');
     if (steps(p, line, received_webmail, result) || families(p, line, result) ||
         steps(p, line, received_templates, result) || steps(p, line, received_ignored, result))
@@ -396,7 +334,7 @@ static enum received_result parse_line(struct parse *p, struct span line)
         if (steps(p, line, received_parenthesis, &result))
             return result;
     }
-    if (!is_true(p->r->ip) && search(p->m, line, "[$iI]"))
+    if (!is_true(p->r->ip) && received_search(p->m, line, "[$iI]"))
         p->r->ip = template_got(p->m, 'i');
     return is_true(p->r->ip) && is_true(p->r->by) ? RECEIVED_RELAY : RECEIVED_UNPARSEABLE;
 }
@@ -448,11 +386,11 @@ enum received_result received_parse(struct template_match *m, struct span value,
     memset(out, 0, sizeof *out);
     if (!span_istarts(line, SPAN("from ")) && !span_istarts(line, SPAN("(from ")))
         return RECEIVED_IGNORED;
-    if (search(m, line, "$_with local for$_") || says_nothing(m, line))
+    if (received_search(m, line, "$_with local for$_") || says_nothing(m, line))
         return RECEIVED_IGNORED;
     line = split_by(m->arena, without_date(m, line));
     prescan(&p, line);
-    out->auth = find_auth(&p, line);
+    out->auth = received_auth(m, line);
     enum received_result result = parse_line(&p, line);
     if (result == RECEIVED_RELAY)
         finish(&p);

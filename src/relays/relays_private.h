@@ -21,4 +21,10 @@ struct received_carry {
 enum received_result received_parse(struct template_match *m, struct span value, struct relay *out,
                                     struct received_carry *carry);
 
+/* The first place in the line where the template matches, in this or in any case. */
+bool received_search(struct template_match *m, struct span line, const char *template);
+bool received_isearch(struct template_match *m, struct span line, const char *template);
+/* How the sender authenticated; absent when nothing tells. */
+struct span received_auth(struct template_match *m, struct span line);
+
 #endif

@@ -49,4 +49,7 @@ extern const struct eval_fn_def eval_html[], eval_mime[], eval_body[], eval_imag
     eval_bounce[], eval_freemail[], eval_header[], eval_date[], eval_forged[], eval_relay[],
     eval_list[], eval_net[];
 
+/* In a file of its own, but in MIMEEval's table. */
+double check_for_uppercase(struct rules_ctx *c, const struct eval_call *call);
+
 #endif

@@ -10,8 +10,6 @@ struct mime_scan {
     size_t plain_bytes, entities;
     double qp_ratio, unicode_ratio, multipart_ratio;
     size_t base64_length;
-    double uppercase;
-    bool has_uppercase;
     struct span *charsets;
     size_t ncharsets, charsets_cap;
     /* bytes of the last text and html leaf that is no attachment */
@@ -291,6 +289,13 @@ static struct mime_scan *scan(struct rules_ctx *c)
     return m;
 }
 
+const struct span *mime_charsets(struct rules_ctx *c, size_t *n)
+{
+    const struct mime_scan *m = scan(c);
+    *n = m->ncharsets;
+    return m->charsets;
+}
+
 /* --- the functions --- */
 
 static double check_for_mime(struct rules_ctx *c, const struct eval_call *call)
@@ -417,139 +422,6 @@ static double check_ma_non_text(struct rules_ctx *c, const struct eval_call *cal
     return 0;
 }
 
-/* --- upper case --- */
-
-bool charset_likes_capitals(struct span s)
-{
-    static const char *const parts[] = {"koi",          "jp",         "jis",   "euc",
-                                        "gb",           "big5",       "isoir", "cp1251",
-                                        "windows-1251", "georgianps", "pt154", "tis"};
-    for (size_t i = 0; i < s.n; i++)
-        if (!word_byte(s.p[i]) && s.p[i] != '-')
-            return false;
-    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
-        if (span_isearch(s, span_str(parts[i])) != SIZE_MAX)
-            return true;
-    return false;
-}
-
-/* charset="x", else charset='x', else charset=x up to white space. */
-static struct span charset_of(struct span line)
-{
-    static const char *const forms[] = {"charset=\"", "charset='", "charset="};
-    static const char ends[] = {'"', '\'', ' '};
-    for (size_t f = 0; f < 3; f++) {
-        struct span form = span_str(forms[f]);
-        for (size_t at = 0;; at++) {
-            size_t found = span_isearch(span_from(line, at), form);
-            if (found == SIZE_MAX)
-                break;
-            at += found;
-            struct span v = span_from(line, at + form.n);
-            size_t n = 0;
-            while (n < v.n && v.p[n] != ends[f] && !(f == 2 && ascii_isspace(v.p[n])))
-                n++;
-            if (n > 0 && (f == 2 || n < v.n))
-                return span_sub(v, 0, n);
-        }
-    }
-    return SPAN_NONE;
-}
-
-static bool capitals_expected(struct rules_ctx *c)
-{
-    const struct mime_scan *m = scan(c);
-    struct span type = header_scalar(c, "Content-Type"), root = charset_of(type);
-    if (root.p && charset_likes_capitals(root))
-        return true;
-    for (size_t i = 0; i < m->ncharsets; i++) {
-        struct span rest = m->charsets[i], word;
-        while ((word = span_word(&rest, " \t\r\n\v\f")).p)
-            if (charset_likes_capitals(word))
-                return true;
-    }
-    return false;
-}
-
-/* \S\s+\S */
-static bool has_inner_space(struct span s)
-{
-    s = span_trim(s);
-    for (size_t i = 0; i < s.n; i++)
-        if (ascii_isspace(s.p[i]))
-            return true;
-    return false;
-}
-
-/* Two runs of 60 to 76 base64 characters, each followed by a space. */
-static bool starts_base64(struct span s)
-{
-    for (int i = 0; i < 2; i++) {
-        size_t n = 0;
-        while (n < s.n && (ascii_isalnum(s.p[n]) || strchr("+/=", s.p[n] ? s.p[n] : ' ')))
-            n++;
-        if (n < 60 || n > 76 || n == s.n || s.p[n] != ' ')
-            return false;
-        s = span_from(s, n + 1);
-    }
-    return true;
-}
-
-struct letters {
-    size_t all, lower, upper;
-};
-
-static void count_letters(struct span s, struct letters *l)
-{
-    l->all += s.n;
-    for (size_t i = 0; i < s.n; i++) {
-        if ((s.p[i] >= 'a' && s.p[i] <= 'z') || ascii_isdigit(s.p[i]))
-            l->lower++;
-        else if (s.p[i] >= 'A' && s.p[i] <= 'Z')
-            l->upper++;
-    }
-}
-
-/* Text shifted by ISO-2022-JP, from the first shift to the last one back, does not count. */
-static void count_line(struct span s, struct letters *l)
-{
-    size_t from = span_search(s, SPAN("\x1b$B")), to = SIZE_MAX;
-    for (size_t i = s.n; from != SIZE_MAX && to == SIZE_MAX && i-- > from + 3;)
-        if (starts_at(s, i, "\x1b(B"))
-            to = i + 3;
-    if (to == SIZE_MAX) {
-        count_letters(s, l);
-        return;
-    }
-    count_letters(span_sub(s, 0, from), l);
-    count_letters(span_from(s, to), l);
-}
-
-static double uppercase_of(struct rules_ctx *c)
-{
-    if (capitals_expected(c))
-        return 0;
-    struct letters l = {0};
-    for (size_t i = 0; i < c->text->body.n; i++) {
-        struct span line = c->text->body.v[i];
-        if (has_inner_space(line) && !starts_base64(line))
-            count_line(line, &l);
-    }
-    if (l.all < 200 || l.upper + l.lower == 0)
-        return 0;
-    return (double)l.upper / (double)(l.upper + l.lower) * 100;
-}
-
-static double check_for_uppercase(struct rules_ctx *c, const struct eval_call *call)
-{
-    struct mime_scan *m = scan(c);
-    if (!m->has_uppercase) {
-        m->uppercase = uppercase_of(c);
-        m->has_uppercase = true;
-    }
-    return m->uppercase > eval_number(call, 0, 0) && m->uppercase <= eval_number(call, 1, 0);
-}
-
 #define ROW(fn, ...)                                                                               \
     {                                                                                              \
 #fn, "MIMEEval", fn, .types = EVAL_BODIES, __VA_ARGS__                                     \
@@ -559,12 +431,12 @@ const struct eval_fn_def eval_mime[] = {
     ROW(check_for_mime_html),
     ROW(check_for_mime_html_only),
     ROW(check_mime_multipart_ratio),
+    {"check_for_uppercase", "MIMEEval", check_for_uppercase, .types = EVAL_BODIES},
     {"check_msg_parse_flags", "MIMEEval", check_msg_parse_flags, .types = EVAL_HEAD},
     ROW(check_for_ascii_text_illegal),
     ROW(check_abundant_unicode_ratio, .prepare = prepare_ratio),
     ROW(check_qp_ratio),
     ROW(check_for_faraway_charset),
-    ROW(check_for_uppercase),
     ROW(check_ma_non_text),
     ROW(check_base64_length),
     {NULL},

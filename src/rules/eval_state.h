@@ -32,13 +32,17 @@ struct eval_state {
     struct hotmail *hotmail;           /* eval_forged.c */
     struct alternatives *alternatives; /* eval_body.c */
     struct dates *dates;               /* eval_date.c */
-    bool has_gated, gated;             /* eval_forged.c */
+    double uppercase;                  /* eval_case.c: percent */
+    bool has_uppercase;
+    bool has_gated, gated; /* eval_forged.c */
 };
 
 struct eval_state *eval_state(struct rules_ctx *c);
 
 /* Charsets whose encoded form is full of capitals (semantics 8.2). */
 bool charset_likes_capitals(struct span s);
+/* Charsets that the parts declare, in lower case. */
+const struct span *mime_charsets(struct rules_ctx *c, size_t *n);
 
 /* A known top-level domain after a dot, and no white space. */
 bool ctx_domain_valid(struct rules_ctx *c, struct span domain);
