@@ -1,4 +1,4 @@
-#include "deliver/client.h"
+#include "deliver/client_private.h"
 
 #include <stdlib.h>
 #include <unistd.h>
@@ -6,49 +6,6 @@
 #include "base/xalloc.h"
 #include "smtp/reply.h"
 #include "tls/context.h"
-
-enum { READ_PIECE = 64 * 1024, TEXT_MAX = 512, BODY_HIGH = 128 * 1024 };
-
-/*   GREETING -> EHLO [-> HELO] [-> STARTTLS -> HANDSHAKE -> EHLO] -> IDLE
- *   IDLE -> COMMANDS -> BODY -> FINAL -> IDLE      IDLE -> QUITTING
- *   any -> ENDED */
-enum client_state {
-    GREETING,
-    EHLO,
-    HELO,
-    STARTTLS,
-    HANDSHAKE,
-    IDLE,
-    COMMANDS, /* RSET, MAIL, RCPT, DATA are out or to be sent */
-    BODY,     /* 354 was given, bytes flow */
-    FINAL,    /* the dot is sent */
-    QUITTING,
-    ENDED
-};
-
-struct extensions {
-    bool pipelining, size, body8, utf8, dsn, starttls, requiretls;
-    uint64_t size_max;
-};
-
-struct client {
-    struct stream *s;
-    struct client_options o;
-    struct client_events ev;
-    void *ctx;
-    enum client_state state;
-    struct extensions ext;
-    bool secure, need_reset, connected;
-    struct buf out;
-    /* the transaction */
-    struct transaction *t;
-    size_t steps, sent, answered; /* commands of COMMANDS */
-    bool mail_ok;
-    size_t accepted, finals; /* recipients; final replies seen (LMTP) */
-    uint64_t body_at;
-    uint32_t crc;
-    unsigned wire;
-};
 
 static void end(struct client *c, enum client_end how, struct span why)
 {
@@ -160,118 +117,15 @@ static void greeted(struct client *c, const struct smtp_reply *r)
 
 /* --- the commands of a transaction --- */
 
-static bool ascii_only(struct span s)
-{
-    for (size_t i = 0; i < s.n; i++)
-        if ((unsigned char)s.p[i] >= 0x80)
-            return false;
-    return true;
-}
-
-static bool addresses_need_utf8(const struct transaction *t)
-{
-    if (!ascii_only(t->env->from))
-        return true;
-    for (size_t i = 0; i < t->nrcpts; i++)
-        if (!ascii_only(t->env->rcpts[t->rcpts[i]].addr))
-            return true;
-    return false;
-}
-
-/* Whether the header holds bytes beyond ASCII (RFC 6531 section 3.6: then the message is an
- * internationalized one). The first piece of the message is looked at. */
-static bool header_needs_utf8(const struct transaction *t)
-{
-    char *p = arena_raw(t->arena, READ_PIECE);
-    int64_t n = t->read(t->read_ctx, 0, p, READ_PIECE);
-    if (n <= 0)
-        return false;
-    struct span head = span_of(p, (size_t)n);
-    size_t end_at = span_search(head, SPAN("\r\n\r\n"));
-    return !ascii_only(span_sub(head, 0, end_at));
-}
-
-static bool wants_utf8(const struct transaction *t)
-{
-    return addresses_need_utf8(t) || (t->env->smtputf8 && !t->probe && header_needs_utf8(t));
-}
-
-static void add_mail(struct client *c)
-{
-    const struct transaction *t = c->t;
-    const struct envelope *env = t->env;
-    struct buf *b = &c->out;
-    buf_str(b, "MAIL FROM:<");
-    buf_add(b, t->probe ? SPAN("") : env->from);
-    buf_char(b, '>');
-    if (c->ext.size && !t->probe)
-        buf_printf(b, " SIZE=%llu", (unsigned long long)t->size);
-    if (c->ext.body8 && env->body_8bit)
-        buf_str(b, " BODY=8BITMIME");
-    if (c->ext.utf8 && wants_utf8(t))
-        buf_str(b, " SMTPUTF8");
-    if (c->ext.requiretls && env->require_tls)
-        buf_str(b, " REQUIRETLS");
-    if (c->ext.dsn && env->ret != RET_DEFAULT)
-        buf_str(b, env->ret == RET_FULL ? " RET=FULL" : " RET=HDRS");
-    if (c->ext.dsn && env->envid.n) {
-        buf_str(b, " ENVID=");
-        wire_xtext(b, env->envid);
-    }
-    buf_str(b, "\r\n");
-}
-
-static void add_notify(struct buf *b, uint8_t notify)
-{
-    if (notify & NOTIFY_NEVER) {
-        buf_str(b, " NOTIFY=NEVER");
-        return;
-    }
-    const char *sep = " NOTIFY=";
-    static const struct {
-        uint8_t bit;
-        const char *word;
-    } words[] = {{NOTIFY_SUCCESS, "SUCCESS"}, {NOTIFY_FAILURE, "FAILURE"}, {NOTIFY_DELAY, "DELAY"}};
-    for (size_t i = 0; i < 3; i++) {
-        if (notify & words[i].bit) {
-            buf_str(b, sep);
-            buf_str(b, words[i].word);
-            sep = ",";
-        }
-    }
-}
-
-static void add_orcpt(struct buf *b, struct span orcpt)
-{
-    size_t semi = span_find(orcpt, ';');
-    if (semi == SIZE_MAX)
-        return;
-    buf_str(b, " ORCPT=");
-    buf_add(b, span_sub(orcpt, 0, semi + 1));
-    wire_xtext(b, span_from(orcpt, semi + 1));
-}
-
-static void add_rcpt(struct client *c, const struct rcpt *r)
-{
-    buf_str(&c->out, "RCPT TO:<");
-    buf_add(&c->out, r->addr);
-    buf_char(&c->out, '>');
-    if (c->ext.dsn && !c->t->probe) {
-        add_notify(&c->out, r->notify);
-        add_orcpt(&c->out, r->orcpt);
-    }
-    buf_str(&c->out, "\r\n");
-}
-
 /* Step 0 is RSET (or nothing), 1 MAIL, then the RCPTs, then DATA. */
 static void add_step(struct client *c, size_t step)
 {
     if (step == 0)
         buf_str(&c->out, "RSET\r\n");
     else if (step == 1)
-        add_mail(c);
+        client_add_mail(c);
     else if (step < c->t->nrcpts + 2)
-        add_rcpt(c, &c->t->env->rcpts[c->t->rcpts[step - 2]]);
+        client_add_rcpt(c, &c->t->env->rcpts[c->t->rcpts[step - 2]]);
     else
         buf_str(&c->out, "DATA\r\n");
 }
@@ -293,18 +147,6 @@ static void done(struct client *c)
     c->ev.on_done(c->ctx);
 }
 
-/* What this server can't take at all is known without asking it. */
-static const char *impossible(struct client *c, const struct transaction *t)
-{
-    if (!c->ext.utf8 && wants_utf8(t))
-        return "550 5.6.7 the next hop does not support internationalized mail (SMTPUTF8)";
-    if (t->env->require_tls && (!c->secure || !c->ext.requiretls))
-        return "550 5.7.30 the next hop does not support REQUIRETLS";
-    if (c->ext.size_max && t->size > c->ext.size_max && !t->probe)
-        return "552 5.3.4 the message is larger than the next hop takes";
-    return NULL;
-}
-
 static void refuse_later(struct stream *s)
 {
     stream_deadline(s, 1);
@@ -319,7 +161,7 @@ void client_send(struct client *c, struct transaction *t)
     c->crc = 0;
     c->wire = 0;
     c->state = COMMANDS;
-    const char *no = impossible(c, t);
+    const char *no = client_impossible(c, t);
     if (no) {
         /* The answer comes from the loop, as every other one. */
         answer_rest(c, ANSWER_PERM, span_str(no));

@@ -3,6 +3,7 @@
 
 #include "deliver/client.h"
 #include "deliver/deliver.h"
+#include "deliver/report.h"
 #include "deliver/route.h"
 #include "dns/dns.h"
 
@@ -113,9 +114,11 @@ void heap_remove(struct deliver *d, struct queue_msg *m);
 struct queue_msg *heap_first(const struct deliver *d);
 uint64_t deliver_random(struct deliver *d);
 
-/* deliver.c */
+/* job.c */
 struct arena *arena_take(struct deliver *d);
 void arena_give(struct deliver *d, struct arena *a);
+/* m may be NULL: a probe. */
+struct job *job_new(struct deliver *d, struct queue_msg *m);
 void job_free(struct job *j);
 /* Fills meta, head and the transaction. false: the message can't be read; the job is over. */
 bool job_load(struct job *j);
@@ -125,6 +128,10 @@ void job_answered(struct job *j);
 void job_answer_all(struct job *j, enum answer_class class, struct span text);
 /* It was not tried: the destination is not to be reached until then. */
 void job_wait(struct job *j, usec until, struct span why, bool tried);
+/* Whether the message's time is over. */
+bool deliver_expired(const struct deliver *d, const struct queue_msg *m, usec now);
+
+/* deliver.c */
 void deliver_reschedule(struct deliver *d, struct queue_msg *m);
 void maybe_drained(struct deliver *d);
 /* dest_tick, from the loop. */
@@ -153,31 +160,11 @@ void dest_resolve(struct dest *t);
 void maildir_start(struct job *j);
 
 /* outcome.c */
-struct failed {
-    uint32_t rcpt;
-    struct span reply;
-};
-enum report_kind { REPORT_FAILED, REPORT_DELAYED, REPORT_RELAYED };
 /* Tells the sender (or holds, or gives up, as flags, sender and settings want), then makes the
  * recipients final. m must have in_work counted by the caller; it is given back at the end. */
 void outcome_failed(struct deliver *d, struct queue_msg *m, const struct queue_meta *meta,
                     const struct failed *v, size_t n, struct span where);
 void outcome_notice(struct deliver *d, struct queue_msg *m, const struct queue_meta *meta,
                     enum report_kind kind, const struct failed *v, size_t n, struct span where);
-
-/* dsn.c */
-struct report {
-    enum report_kind kind;
-    const char *hostname, *from; /* From: of the report */
-    const char *id;              /* of the report */
-    usec now, expires;           /* expires: when a delayed message is given up */
-    const struct queue_meta *meta;
-    const struct failed *v;
-    size_t n;
-    struct span where;    /* the next hop that spoke, or empty */
-    struct span original; /* the message, or its beginning */
-    bool whole;           /* original is all of it and is to be returned in full */
-};
-void report_compose(const struct report *r, struct buf *out);
 
 #endif

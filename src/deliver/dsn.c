@@ -1,5 +1,5 @@
 /* Delivery status notifications (RFC 3464, 3461; internationalized: RFC 6533). */
-#include "deliver/deliver_private.h"
+#include "deliver/report.h"
 
 #include "smtp/reply.h"
 

@@ -1,0 +1,56 @@
+/* The client's state, shared by client.c (the machine) and commands.c (MAIL and RCPT). */
+#ifndef GATEHOUSE_DELIVER_CLIENT_PRIVATE_H
+#define GATEHOUSE_DELIVER_CLIENT_PRIVATE_H
+
+#include "deliver/client.h"
+
+enum { READ_PIECE = 64 * 1024, TEXT_MAX = 512, BODY_HIGH = 128 * 1024 };
+
+/*   GREETING -> EHLO [-> HELO] [-> STARTTLS -> HANDSHAKE -> EHLO] -> IDLE
+ *   IDLE -> COMMANDS -> BODY -> FINAL -> IDLE      IDLE -> QUITTING
+ *   any -> ENDED */
+enum client_state {
+    GREETING,
+    EHLO,
+    HELO,
+    STARTTLS,
+    HANDSHAKE,
+    IDLE,
+    COMMANDS, /* RSET, MAIL, RCPT, DATA are out or to be sent */
+    BODY,     /* 354 was given, bytes flow */
+    FINAL,    /* the dot is sent */
+    QUITTING,
+    ENDED
+};
+
+struct extensions {
+    bool pipelining, size, body8, utf8, dsn, starttls, requiretls;
+    uint64_t size_max;
+};
+
+struct client {
+    struct stream *s;
+    struct client_options o;
+    struct client_events ev;
+    void *ctx;
+    enum client_state state;
+    struct extensions ext;
+    bool secure, need_reset, connected;
+    struct buf out;
+    /* the transaction */
+    struct transaction *t;
+    size_t steps, sent, answered; /* commands of COMMANDS */
+    bool mail_ok;
+    size_t accepted, finals; /* recipients; final replies seen (LMTP) */
+    uint64_t body_at;
+    uint32_t crc;
+    unsigned wire;
+};
+
+/* commands.c: appends the command with the parameters that this server understands. */
+void client_add_mail(struct client *c);
+void client_add_rcpt(struct client *c, const struct rcpt *r);
+/* What this server can't take at all is known without asking it: the answer, or NULL. */
+const char *client_impossible(const struct client *c, const struct transaction *t);
+
+#endif
