@@ -322,16 +322,20 @@ static double plaintext_body_sig_ratio(struct rules_ctx *c, const struct eval_ca
     return s.there && within(s.sig > 0 ? s.body / s.sig : 1e6, call, 1e6);
 }
 
-#define ROW(fn, ...)                                                                               \
+#define ROW(fn)                                                                                    \
     {                                                                                              \
-#fn, "BodyEval", fn, .types = EVAL_BODIES, __VA_ARGS__                                     \
+#fn, "BodyEval", fn, .types = EVAL_BODIES                                                  \
+    }
+#define PREPARED(fn, how)                                                                          \
+    {                                                                                              \
+#fn, "BodyEval", fn, .types = EVAL_BODIES, .prepare = how                                  \
     }
 const struct eval_fn_def eval_body[] = {
     ROW(multipart_alternative_difference),
     ROW(multipart_alternative_difference_count),
     ROW(check_blank_line_ratio),
     ROW(tvd_vertical_words),
-    ROW(check_stock_info, .prepare = prepare_stock),
+    PREPARED(check_stock_info, prepare_stock),
     ROW(check_body_length),
     ROW(plaintext_body_length),
     ROW(plaintext_sig_length),

@@ -326,14 +326,14 @@ static double check_freemail_replyto(struct rules_ctx *c, const struct eval_call
     return differs(body_freemails(c), replyto || reply.free_ones ? &reply : &from);
 }
 
-#define ROW(fn, ...)                                                                               \
+#define PREPARED(fn, how)                                                                          \
     {                                                                                              \
-#fn, "FreeMail", fn, .types = EVAL_HEAD, __VA_ARGS__                                       \
+#fn, "FreeMail", fn, .types = EVAL_HEAD, .prepare = how                                    \
     }
 const struct eval_fn_def eval_freemail[] = {
-    ROW(check_freemail_from, .prepare = prepare_first),
-    ROW(check_freemail_header, .prepare = prepare_header),
-    ROW(check_freemail_replyto, .prepare = prepare_replyto),
-    ROW(check_freemail_body, .prepare = prepare_first),
+    PREPARED(check_freemail_from, prepare_first),
+    PREPARED(check_freemail_header, prepare_header),
+    PREPARED(check_freemail_replyto, prepare_replyto),
+    PREPARED(check_freemail_body, prepare_first),
     {NULL},
 };

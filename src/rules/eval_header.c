@@ -415,9 +415,9 @@ static double check_messageid_not_usable(struct rules_ctx *c, const struct eval_
            span_search(r, SPAN("iPlanet Messaging Server")) != SIZE_MAX;
 }
 
-#define ROW(fn, ...)                                                                               \
+#define ROW(fn)                                                                                    \
     {                                                                                              \
-#fn, "HeaderEval", fn, .types = EVAL_HEAD, __VA_ARGS__                                     \
+#fn, "HeaderEval", fn, .types = EVAL_HEAD                                                  \
     }
 const struct eval_fn_def eval_header[] = {
     ROW(check_illegal_chars),

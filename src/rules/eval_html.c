@@ -228,9 +228,13 @@ static double check_iframe_src(struct rules_ctx *c, const struct eval_call *call
     return 0;
 }
 
-#define ROW(fn, ...)                                                                               \
+#define ROW(fn)                                                                                    \
     {                                                                                              \
-#fn, "HTMLEval", fn, .types = EVAL_BODIES, __VA_ARGS__                                     \
+#fn, "HTMLEval", fn, .types = EVAL_BODIES                                                  \
+    }
+#define PREPARED(fn, how)                                                                          \
+    {                                                                                              \
+#fn, "HTMLEval", fn, .types = EVAL_BODIES, .prepare = how                                  \
     }
 const struct eval_fn_def eval_html[] = {
     ROW(html_test),
@@ -241,8 +245,8 @@ const struct eval_fn_def eval_html[] = {
     ROW(html_image_only),
     ROW(html_image_ratio),
     ROW(html_charset_faraway),
-    ROW(html_text_match, .prepare = prepare_match),
-    ROW(html_text_not_match, .prepare = prepare_match),
+    PREPARED(html_text_match, prepare_match),
+    PREPARED(html_text_not_match, prepare_match),
     ROW(html_title_subject_ratio),
     ROW(check_iframe_src),
     {NULL},

@@ -232,9 +232,13 @@ static double image_name_regex(struct rules_ctx *c, const struct eval_call *call
     return 0;
 }
 
-#define ROW(fn, ...)                                                                               \
+#define ROW(fn)                                                                                    \
     {                                                                                              \
-#fn, "ImageInfo", fn, .types = EVAL_BODIES, __VA_ARGS__                                    \
+#fn, "ImageInfo", fn, .types = EVAL_BODIES                                                 \
+    }
+#define PREPARED(fn, how)                                                                          \
+    {                                                                                              \
+#fn, "ImageInfo", fn, .types = EVAL_BODIES, .prepare = how                                 \
     }
 const struct eval_fn_def eval_image[] = {
     ROW(image_count),
@@ -243,6 +247,6 @@ const struct eval_fn_def eval_image[] = {
     ROW(image_size_exact),
     ROW(image_size_range),
     ROW(image_named),
-    ROW(image_name_regex, .prepare = prepare_name),
+    PREPARED(image_name_regex, prepare_name),
     {NULL},
 };

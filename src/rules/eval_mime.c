@@ -422,9 +422,13 @@ static double check_ma_non_text(struct rules_ctx *c, const struct eval_call *cal
     return 0;
 }
 
-#define ROW(fn, ...)                                                                               \
+#define ROW(fn)                                                                                    \
     {                                                                                              \
-#fn, "MIMEEval", fn, .types = EVAL_BODIES, __VA_ARGS__                                     \
+#fn, "MIMEEval", fn, .types = EVAL_BODIES                                                  \
+    }
+#define PREPARED(fn, how)                                                                          \
+    {                                                                                              \
+#fn, "MIMEEval", fn, .types = EVAL_BODIES, .prepare = how                                  \
     }
 const struct eval_fn_def eval_mime[] = {
     ROW(check_for_mime),
@@ -434,7 +438,7 @@ const struct eval_fn_def eval_mime[] = {
     {"check_for_uppercase", "MIMEEval", check_for_uppercase, .types = EVAL_BODIES},
     {"check_msg_parse_flags", "MIMEEval", check_msg_parse_flags, .types = EVAL_HEAD},
     ROW(check_for_ascii_text_illegal),
-    ROW(check_abundant_unicode_ratio, .prepare = prepare_ratio),
+    PREPARED(check_abundant_unicode_ratio, prepare_ratio),
     ROW(check_qp_ratio),
     ROW(check_for_faraway_charset),
     ROW(check_ma_non_text),

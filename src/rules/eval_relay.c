@@ -200,9 +200,9 @@ static double check_for_from_domain_in_received_headers(struct rules_ctx *c,
     return seen == span_eq(eval_arg(call, 1), SPAN("true"));
 }
 
-#define ROW(fn, ...)                                                                               \
+#define ROW(fn)                                                                                    \
     {                                                                                              \
-#fn, "RelayEval", fn, __VA_ARGS__                                                          \
+#fn, "RelayEval", fn                                                                       \
     }
 const struct eval_fn_def eval_relay[] = {
     ROW(check_all_trusted),
@@ -215,6 +215,7 @@ const struct eval_fn_def eval_relay[] = {
     ROW(check_for_numeric_helo),
     ROW(check_for_sender_no_reverse),
     ROW(check_for_illegal_ip),
-    ROW(check_for_from_domain_in_received_headers, .types = EVAL_HEAD),
+    {"check_for_from_domain_in_received_headers", "RelayEval",
+     check_for_from_domain_in_received_headers, .types = EVAL_HEAD},
     {NULL},
 };
