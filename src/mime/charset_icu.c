@@ -66,15 +66,18 @@ static size_t convert_good(UConverter *cnv, const struct charset_icu *cs, struct
         put_utf16(o, chunk, n);
         if (e == U_BUFFER_OVERFLOW_ERROR)
             continue;
-        bool cut_off =
-            e == U_TRUNCATED_CHAR_FOUND && (cs->quirks & QUIRK_ASCII); /* Encode drops it */
-        if (U_SUCCESS(e) || cut_off)
+        if (U_SUCCESS(e))
             return s.n;
+        bool cut_off = e == U_TRUNCATED_CHAR_FOUND && (cs->quirks & QUIRK_ASCII);
         char bad[32];
         int8_t length = sizeof bad;
         e = U_ZERO_ERROR;
         ucnv_getInvalidChars(cnv, bad, &length, &e);
-        return (size_t)(in - s.p) - (U_SUCCESS(e) ? (size_t)length : 1);
+        if (U_FAILURE(e) || length < 1)
+            return (size_t)(in - s.p) - 1;
+        if (cut_off && !is_foreign(cs, (unsigned char)bad[0], 0)) /* Encode drops it */
+            return s.n;
+        return (size_t)(in - s.p) - (size_t)length;
     }
 }
 

@@ -46,15 +46,17 @@ static bool is_quote(struct span s, size_t at)
 }
 
 /* An optional quote, then everything up to ';' (or the end) less one closing quote. *at goes behind
- * the ';'. A line end inside makes it no value, and *at goes there: no later start before it can do
- * better. */
-static struct span loose_value(struct span s, size_t *at)
+ * the ';'. A line end inside makes it no value; *hopeless remembers where, as every value that
+ * starts before it runs into it. */
+static struct span loose_value(struct span s, size_t *at, size_t *hopeless)
 {
+    if (*at < *hopeless)
+        return SPAN_NONE;
     size_t from = *at + is_quote(s, *at), to = from;
     while (to < s.n && s.p[to] != ';' && s.p[to] != '\n')
         to++;
     if (to < s.n && s.p[to] == '\n' && to + 1 != s.n) {
-        *at = to;
+        *hopeless = to;
         return SPAN_NONE;
     }
     *at = to < s.n ? to + 1 : s.n;
@@ -65,14 +67,12 @@ static struct span loose_value(struct span s, size_t *at)
 
 static struct span find_param(struct span s, struct span word, bool file)
 {
+    size_t hopeless = 0;
     for (size_t at = 0; next_word(s, word, file, &at);) {
         size_t value = skip_equals(s, at);
-        if (value == SIZE_MAX)
-            continue;
-        struct span v = loose_value(s, &value);
+        struct span v = value == SIZE_MAX ? SPAN_NONE : loose_value(s, &value, &hopeless);
         if (v.p)
             return v;
-        at = value;
     }
     return SPAN_NONE;
 }
@@ -92,32 +92,37 @@ static size_t piece_number(struct span s, size_t *at)
     return n;
 }
 
+/* Whether there is a piece 0 at all, be it inside the value of another. */
+static bool has_first_piece(struct span s)
+{
+    for (size_t at = 0; next_word(s, SPAN("name"), true, &at);)
+        if (span_starts(span_from(s, at), SPAN("*0")) && skip_equals(s, at + 2) != SIZE_MAX)
+            return true;
+    return false;
+}
+
 /* RFC 2231 section 3: name*0=...; name*1=... joined; of two pieces with one number the last counts.
  * Percent-encoded pieces (name*0*=) are not read, as in SpamAssassin. */
 static struct span join_name(struct arena *a, struct span s)
 {
     struct span pieces[NAME_PIECES_MAX] = {0};
-    size_t total = 0, last = 0;
-    bool first = false;
+    size_t last = 0, hopeless = 0;
+    if (!has_first_piece(s))
+        return SPAN_NONE;
     for (size_t at = 0; next_word(s, SPAN("name"), true, &at);) {
         size_t i = at;
         size_t number = piece_number(s, &i);
         size_t value = number == SIZE_MAX ? SIZE_MAX : skip_equals(s, i);
         if (value == SIZE_MAX)
             continue;
-        first = first || (number == 0 && s.p[at + 1] == '0' && i == at + 2);
-        struct span v = loose_value(s, &value);
-        at = value;
+        struct span v = loose_value(s, &value, &hopeless);
         if (!v.p)
             continue;
+        at = value;
         pieces[number] = v;
         last = number > last ? number : last;
     }
-    if (!first)
-        return SPAN_NONE;
-    for (size_t i = 0; i <= last; i++)
-        total += pieces[i].n;
-    char *out = arena_raw(a, total + 1);
+    char *out = arena_raw(a, s.n + 1);
     size_t n = 0;
     for (size_t i = 0; i <= last; i++) {
         if (pieces[i].n)
