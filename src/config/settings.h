@@ -178,7 +178,7 @@ struct dns_settings {
     struct strings servers; /* "127.0.0.1", "192.0.2.1@5353"; empty: those of /etc/resolv.conf */
     bool recursive;         /* ask the root servers ourselves */
     usec timeout;           /* of one question with all that follows from it */
-    bool client_names; /* ask for the name of each client before it is greeted */
+    bool client_names;      /* ask for the name of each client before it is greeted */
 };
 
 struct log_settings {

@@ -285,7 +285,8 @@ int meta_compile(struct arena *a, struct span text, bool local_only, struct meta
     *out = (struct meta){0};
     if (forbidden(text))
         return err_set(e, "one of :: -> $ @ %% ; { } stands in the expression");
-    struct parser p = {.a = a, .rest = text, .seen = map_in(a), .m = out, .e = e, .local_only = local_only};
+    struct parser p = {
+        .a = a, .rest = text, .seen = map_in(a), .m = out, .e = e, .local_only = local_only};
     advance(&p);
     struct parser ahead = p;
     if (at(&ahead, "(") && (advance(&ahead), at(&ahead, ")")) &&

@@ -31,8 +31,8 @@ struct info {
     struct text prefix; /* how every match begins: runs of at most PREFIX_ITEMS */
 };
 
-/* Marks of a prefix. In loop[0]: OPEN, anything may follow a run that is short; otherwise what comes
- * next follows. In loop[1]: BOL, only at the start of the string or of a line. */
+/* Marks of a prefix. In loop[0]: OPEN, anything may follow a run that is short; otherwise what
+ * comes next follows. In loop[1]: BOL, only at the start of the string or of a line. */
 enum { OPEN = 1, BOL = 1 };
 static bool is_open(const struct run *r)
 {

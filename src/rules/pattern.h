@@ -15,8 +15,8 @@ int pattern_split_loose(struct span text, struct span *pattern, struct span *mod
  * dropped, "{,n}" written as "{0,n}". Copied only where something changes. */
 struct span pattern_pcre(struct arena *a, struct span pattern, struct span mods);
 
-/* The same pattern with its repeated groups as subroutines, for when it is too large otherwise; absent
- * when nothing can be gained. */
+/* The same pattern with its repeated groups as subroutines, for when it is too large otherwise;
+ * absent when nothing can be gained. */
 struct span pattern_factor(struct arena *a, struct span pattern);
 
 /* Length of the pattern's element at `at`: an escape with its braces, a class, or one byte. */
