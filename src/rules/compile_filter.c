@@ -70,8 +70,17 @@ static void name_set(struct ruleset *rs)
 
 /* --- compiling --- */
 
+static bool mime_special(const struct subject *s, const struct rule *r)
+{
+    return s->kind == SUBJECT_MIMEHEADER &&
+           (r->negate || r->multiple || r->def->range_to || r->def->if_unset.n ||
+            r->def->is_template || r->def->captures);
+}
+
 static bool filterable(const struct subject *s, const struct rule *r)
 {
+    if (mime_special(s, r))
+        return false;
     return !r->def->exists && !(r->negate && s->kind == SUBJECT_HEADER) &&
            (r->regex || r->def->is_template);
 }
@@ -255,9 +264,12 @@ static void note_always(struct ruleset *rs, struct subject *s)
 {
     size_t n = 0;
     const uint32_t *ids = s->prefilter ? prefilter_always(s->prefilter, &n) : NULL;
-    for (size_t i = 0; i < s->nrules; i++)
-        if (!filterable(s, s->rules[i]))
+    for (size_t i = 0; i < s->nrules; i++) {
+        if (mime_special(s, s->rules[i]))
+            *ARENA_PUSH(rs->arena, s->special, s->nspecial, s->special_cap) = s->rules[i];
+        else if (!filterable(s, s->rules[i]))
             *ARENA_PUSH(rs->arena, s->always, s->nalways, s->always_cap) = s->rules[i];
+    }
     for (size_t i = 0; i < n; i++)
         *ARENA_PUSH(rs->arena, s->always, s->nalways, s->always_cap) = &rs->rules[ids[i]];
 }

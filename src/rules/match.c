@@ -2,8 +2,9 @@
 #include "rules/ruleset_private.h"
 
 #include "base/buf.h"
+#include "base/xalloc.h"
 
-enum { EVIDENCE_MAX = 200, MIME_MULTIPLE_MAX = 1000 };
+enum { EVIDENCE_MAX = 200 };
 
 static struct span evidence(struct rules_ctx *c, struct span s, const struct regex_match *m)
 {
@@ -185,14 +186,35 @@ void match_subject(struct rules_ctx *c, struct subject *s, const struct span *el
 }
 
 /* Without the header a rule sees its if-unset text, or nothing. */
-void match_absent(struct rules_ctx *c, struct subject *s)
+static void match_unset(struct rules_ctx *c, struct rule *r)
 {
+    struct span text = r->def->if_unset.p ? r->def->if_unset : SPAN("");
+    if (r->negate)
+        match_negated(c, r, text);
+    else
+        match_rule(c, r, &text, 1, 0);
+}
+
+/* The first time in this scratch: all of them; those that hit are remembered. */
+static void learn_absent(struct rules_ctx *c, struct subject *s, struct absent *known)
+{
+    known->v = xcalloc(s->nwhen_absent + 1, sizeof *known->v);
     for (size_t i = 0; i < s->nwhen_absent; i++) {
         struct rule *r = s->when_absent[i];
-        struct span text = r->def->if_unset.p ? r->def->if_unset : SPAN("");
-        if (r->negate)
-            match_negated(c, r, text);
-        else
-            match_rule(c, r, &text, 1, 0);
+        match_unset(c, r);
+        if (c->scratch->count[r->index] || r->def->is_template)
+            known->v[known->n++] = r;
     }
+    known->known = true;
+}
+
+void match_absent(struct rules_ctx *c, struct subject *s)
+{
+    struct absent *known = &c->scratch->absent[s - c->set->subjects];
+    if (!known->known) {
+        learn_absent(c, s, known);
+        return;
+    }
+    for (size_t i = 0; i < known->n; i++)
+        match_unset(c, known->v[i]);
 }

@@ -62,6 +62,8 @@ struct subject {
     struct prefilter *prefilter; /* of the rules that it can tell something about; NULL: none */
     struct rule **always;        /* the others: tried on every string */
     size_t nalways, always_cap;
+    struct rule **special; /* MIME header rules whose answer needs more than the values in order */
+    size_t nspecial, special_cap;
     struct rule **when_absent; /* header rules that may hit without the header */
     size_t nwhen_absent, absent_cap;
 };
@@ -108,15 +110,22 @@ struct hit {
     struct span evidence;
 };
 
+/* Rules of a header subject that hit when the header is missing: always the same ones. */
+struct absent {
+    bool known;
+    struct rule **v;
+    size_t n;
+};
+
 struct rules_scratch {
     const struct ruleset *set;
-    double *value;           /* by rule */
-    unsigned *count;         /* by rule */
-    bool *limited;           /* by rule: reported as cut off */
-    uint8_t *dirty;          /* by position in metas */
-    uint32_t *meta_position; /* by rule */
-    bool *present;           /* by subject: header seen */
-    struct hit *hits;        /* first hits, in order of occurrence */
+    double *value;         /* by rule */
+    unsigned *count;       /* by rule */
+    bool *limited;         /* by rule: reported as cut off */
+    uint8_t *dirty;        /* by position in metas */
+    bool *present;         /* by subject: header seen */
+    struct absent *absent; /* by subject: what hits without the header; worked out once */
+    struct hit *hits;      /* first hits, in order of occurrence */
     size_t nhits, hits_cap;
     struct prefilter_scratch *prefilter;
     struct map tags; /* NAME -> struct tag_values *; in the message's arena */

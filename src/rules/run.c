@@ -17,6 +17,7 @@ struct rules_scratch *rules_scratch_new(const struct ruleset *rs)
     s->limited = xcalloc(n, sizeof *s->limited);
     s->dirty = xcalloc(rs->nmetas + 1, 1);
     s->present = xcalloc(rs->nsubjects + 1, sizeof *s->present);
+    s->absent = xcalloc(rs->nsubjects + 1, sizeof *s->absent);
     s->prefilter = prefilter_scratch_new();
     for (size_t i = 0; i < rs->nsubjects; i++)
         if (rs->subjects[i].prefilter)
@@ -34,6 +35,9 @@ void rules_scratch_free(struct rules_scratch *s)
     free(s->limited);
     free(s->dirty);
     free(s->present);
+    for (size_t i = 0; i < s->set->nsubjects; i++)
+        free(s->absent[i].v);
+    free(s->absent);
     free(s);
 }
 
@@ -140,12 +144,26 @@ static void run_mime_rule(struct rules_ctx *c, const struct subject *s, struct r
     }
 }
 
+static void run_mime_subject(struct rules_ctx *c, struct subject *s)
+{
+    struct span *values = NULL;
+    size_t n = 0, cap = 0;
+    for (struct mime_part *p = c->mime->root; p; p = mime_next(p))
+        if (p->type.n)
+            *ARENA_PUSH(c->a, values, n, cap) = node_value(c, s, p, SPAN(""));
+    if (n)
+        match_subject(c, s, values, n);
+}
+
 static void run_mime_headers(struct rules_ctx *c)
 {
     for (size_t i = 0; i < c->set->nsubjects; i++) {
         struct subject *s = &c->set->subjects[i];
-        for (size_t k = 0; s->kind == SUBJECT_MIMEHEADER && k < s->nrules; k++)
-            run_mime_rule(c, s, s->rules[k]);
+        if (s->kind != SUBJECT_MIMEHEADER)
+            continue;
+        run_mime_subject(c, s);
+        for (size_t k = 0; k < s->nspecial; k++)
+            run_mime_rule(c, s, s->special[k]);
     }
 }
 
