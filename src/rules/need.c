@@ -900,6 +900,8 @@ static void repeat(struct parser *p, struct info *seq, struct info *x, unsigned 
     unsigned copies = min < REPEAT_MAX ? min : REPEAT_MAX;
     if (min > 1 && x->exact && x->strings.n > 1 && letter_like(&x->strings))
         collapse(p, &x->strings);
+    if (min > 1 && x->exact && x->strings.n > 1)
+        flush(p, x); /* counted below */
     if (!x->exact || x->strings.n > 1)
         copies = 1;
     for (size_t i = 0; i < x->need.ngroups && !x->exact; i++) {

@@ -1,0 +1,379 @@
+/* The filter may let too much through, but never too little: every match that PCRE2 finds must have
+ * been a candidate. Checked on patterns of every shape against strings made of their own pieces. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <cmocka.h>
+
+#include "rules/guard.h"
+#include "rules/need.h"
+#include "rules/pattern.h"
+#include "rules/prefilter.h"
+#include "rules/regex.h"
+
+static const char *const patterns[] = {
+    "account",
+    "(?i)account\\s+suspended",
+    "\\bfree\\b.{1,20}\\bmoney\\b",
+    "(?i)v[i1!]agra",
+    "^Subject",
+    "end$",
+    "(?:foo|bar|bazaar)s?\\b",
+    "(?:foo|bar|)x",
+    "(?:a|e|i)(?:b|c)d",
+    "(?i)caf\xe9",
+    "(?i)[\\xc0-\\xd6]ber",
+    "x{3}y{2,}z*w",
+    "(?:name|address|phone)[\\s:]{1,3}",
+    "(?:(?:name|address|age)[\\s,:]{1,3}){3}",
+    "(?:your\\s)?(?:name|address)\\b",
+    "(?!viagra)v[il1]agra",
+    "(?=m[o0]ney)m.ney",
+    "(\\w)\\1{3}",
+    "[^a-z]{4}",
+    "\\d{3}-\\d{4}",
+    "(?s)one.two",
+    "(?:ab){2,3}",
+    "(?:ab)?cde",
+    "(?:ab)*cde",
+    "a(?:bc)+d",
+    "(?x) f o o  # comment",
+    "\\x66\\x6f\\157",
+    "[[:alpha:]]{5}\\d",
+    "[\\w.-]+@[\\w-]+",
+    "(?i:AbC)d",
+    "(?i)ab(?-i)CD",
+    "(?>aa|a)b",
+    "a++b",
+    "(?:m[a@4]|\\/\\\\\\/)oney",
+    "(?:[vV\\xb5]|\\\\\\/|\\xce[\\xbd])[\\W_]?[i1l|][\\W_]?[a@4]",
+    "\\.(?:exe|scr|p[il]f)\\b",
+    "",
+    "e",
+    "(?:)",
+    "[$\\xa3]\\d+",
+    "(?m)^line",
+    "(?:^|\\s)word(?:\\s|$)",
+    "colou?r",
+    "(?:one|two|three|four|five|six|seven|eight|nine|ten) (?:dog|cat)s",
+    "(?<!un)subscribe",
+    "(?<name>zz)top",
+    "a\\\\b",
+    "[]x]y",
+    "[^]x]y",
+    "a{,2}b",
+    "a{2}b{1}c",
+    "\\Aabc",
+    "abc\\z",
+    "(?:\\d{1,3}\\.){3}\\d",
+    "&\\#x?\\d",
+    "(?:a|b|c|d|e|f|g|h|i|j|k|l|m|n|o|p|q|r|s|t|u|v|w|x|y|z|[0-9]{2}|\\xc3[\\xa0-\\xa9])qu",
+};
+enum { PATTERNS = sizeof patterns / sizeof *patterns, STRINGS = 3000 };
+
+static const char *const pieces[] = {
+    "account",
+    "Account",
+    " ",
+    "  ",
+    "suspended",
+    "free",
+    "money",
+    "m0ney",
+    "viagra",
+    "v1agra",
+    "Subject",
+    "end",
+    "\n",
+    "foo",
+    "bar",
+    "bazaar",
+    "s",
+    "x",
+    "abd",
+    "ecd",
+    "caf\xe9",
+    "CAF\xc9",
+    "\xd6"
+    "ber",
+    "\xf6"
+    "BER",
+    "xxxyyw",
+    "name",
+    ": ",
+    "address",
+    "phone",
+    "age,",
+    "your ",
+    "aaaa",
+    "-",
+    "123",
+    "456-7890",
+    "one",
+    "two",
+    "ab",
+    "cde",
+    "abcbcd",
+    "foo",
+    "alpha5",
+    "me@x-y",
+    "ABCd",
+    "abCD",
+    "aab",
+    "m@oney",
+    "/\\/oney",
+    "v_i_a",
+    "\\/1@",
+    "\xce\xbdi4",
+    ".exe",
+    ".pif",
+    "e",
+    "$5",
+    "\xa3"
+    "9",
+    "line",
+    "word",
+    "color",
+    "colour",
+    "ten cats",
+    "nine dogs",
+    "subscribe",
+    "unsubscribe",
+    "zztop",
+    "a\\b",
+    "]y",
+    "xy",
+    "zy",
+    "aabc",
+    "abc",
+    "1.2.3.4",
+    "&#x9",
+    "&#1",
+    "qu",
+    "\xc3\xa4qu",
+    "99qu",
+    "_",
+    "|",
+    "\t",
+    "q",
+};
+
+static unsigned seed = 12345;
+static unsigned next(unsigned below)
+{
+    seed = seed * 1103515245u + 12345u;
+    return (seed >> 8) % below;
+}
+
+static struct span random_string(struct arena *a)
+{
+    char *p = arena_alloc(a, 600);
+    size_t n = 0;
+    for (unsigned k = next(9); k > 0; k--) {
+        struct span s = span_str(pieces[next(sizeof pieces / sizeof *pieces)]);
+        memcpy(p + n, s.p, s.n);
+        n += s.n;
+        if (next(12) == 0 && n)
+            p[next((unsigned)n)] ^= 0x20;
+    }
+    return span_of(p, n);
+}
+
+static bool is_candidate(const struct candidate *c, size_t n, uint32_t id, uint32_t element)
+{
+    for (size_t i = 0; i < n; i++)
+        if (c[i].id == id && c[i].element == element)
+            return true;
+    return false;
+}
+
+static bool always(const struct prefilter *f, uint32_t id)
+{
+    size_t n;
+    const uint32_t *v = prefilter_always(f, &n);
+    for (size_t i = 0; i < n; i++)
+        if (v[i] == id)
+            return true;
+    return false;
+}
+
+struct stand {
+    struct arena *a;
+    struct prefilter *f;
+    struct prefilter_scratch *s;
+    struct regex *re[PATTERNS];
+    bool always[PATTERNS];
+};
+
+static int set_up(void **state)
+{
+    struct stand *t = calloc(1, sizeof *t);
+    struct prefilter_pattern p[PATTERNS];
+    struct err e;
+    t->a = arena_new(0);
+    for (uint32_t i = 0; i < PATTERNS; i++) {
+        t->re[i] = regex_new(t->a, span_str(patterns[i]), SPAN(""), &e);
+        if (regex_check(t->re[i], &e) != 0)
+            fail_msg("%s: %s", patterns[i], e.text);
+        p[i] = (struct prefilter_pattern){i, pattern_pcre(t->a, span_str(patterns[i]), SPAN(""))};
+    }
+    t->f = prefilter_build(t->a, p, PATTERNS);
+    t->s = prefilter_scratch_new();
+    prefilter_scratch_fit(t->s, t->f);
+    for (uint32_t i = 0; i < PATTERNS; i++)
+        t->always[i] = always(t->f, i);
+    *state = t;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct stand *t = *state;
+    prefilter_scratch_free(t->s);
+    arena_free(t->a);
+    free(t);
+    return 0;
+}
+
+static void compare(struct stand *t, struct prefilter *f, const struct span *v, size_t n)
+{
+    size_t found;
+    const struct candidate *c = prefilter_scan(f, t->s, v, n, &found);
+    for (uint32_t i = 0; i < PATTERNS; i++)
+        for (uint32_t k = 0; !t->always[i] && k < n; k++)
+            if (regex_hit(t->re[i], v[k]) && !is_candidate(c, found, i, k))
+                fail_msg("/%s/ matches '%.*s' and was no candidate", patterns[i], SPAN_ARG(v[k]));
+}
+
+static void no_match_is_missed(void **state)
+{
+    struct stand *t = *state;
+    struct arena *a = arena_new(0);
+    for (int round = 0; round < STRINGS / 10; round++) {
+        struct span v[10];
+        size_t n = 1 + next(10);
+        for (size_t i = 0; i < n; i++)
+            v[i] = random_string(a);
+        compare(t, t->f, v, n);
+        arena_reset(a);
+    }
+    arena_free(a);
+}
+
+/* Of the patterns that have something to look for, most strings are no candidates. */
+static void most_is_filtered(void **state)
+{
+    struct stand *t = *state;
+    struct span text = SPAN("an ordinary sentence about nothing in particular, really");
+    size_t found, unfiltered = 0;
+    prefilter_scan(t->f, t->s, &text, 1, &found);
+    for (size_t i = 0; i < PATTERNS; i++)
+        unfiltered += t->always[i];
+    assert_true(found < 6);
+    assert_true(unfiltered < 14);
+}
+
+static void saved_and_loaded(void **state)
+{
+    struct stand *t = *state;
+    struct buf b = {0};
+    struct arena *a = arena_new(0);
+    prefilter_save(t->f, &b);
+    struct cursor in = cursor_over(buf_span(&b));
+    struct prefilter *f = prefilter_load(a, PATTERNS, &in);
+    assert_non_null(f);
+    assert_true(cursor_ok(&in));
+    for (int i = 0; i < 100; i++) {
+        struct span v = random_string(a);
+        compare(t, f, &v, 1);
+    }
+    /* ids out of range, cut short */
+    in = cursor_over(buf_span(&b));
+    assert_null(prefilter_load(a, 3, &in));
+    for (size_t n = 0; n < b.n; n += 1 + b.n / 60) {
+        in = cursor_over(span_of(b.p, n));
+        assert_null(prefilter_load(a, PATTERNS, &in));
+    }
+    buf_free(&b);
+    arena_free(a);
+}
+
+static void counted_groups(void **state)
+{
+    (void)state;
+    struct arena *a = arena_new(0);
+    struct prefilter_pattern p = {0, SPAN("(?:(?:firstname|surname)[\\s,]+){3}")};
+    struct prefilter *f = prefilter_build(a, &p, 1);
+    struct prefilter_scratch *s = prefilter_scratch_new();
+    prefilter_scratch_fit(s, f);
+    struct span two = SPAN("firstname surname "), three = SPAN("surname, firstname surname ");
+    size_t n;
+    prefilter_scan(f, s, &two, 1, &n);
+    assert_int_equal(n, 0);
+    prefilter_scan(f, s, &three, 1, &n);
+    assert_int_equal(n, 1);
+    prefilter_scratch_free(s);
+    arena_free(a);
+}
+
+/* A guard must let every start of a match through. */
+static void guards_miss_nothing(void **state)
+{
+    struct stand *t = *state;
+    struct arena *a = arena_new(0);
+    for (size_t i = 0; i < PATTERNS; i++) {
+        struct guard *g = guard_new(a, pattern_pcre(a, span_str(patterns[i]), SPAN("")));
+        for (int k = 0; g && k < 200; k++) {
+            struct span s = random_string(a);
+            struct regex_match m;
+            if (regex_exec(t->re[i], s, 0, &m) == 1 && guard_next(g, s, m.start) != m.start)
+                fail_msg("/%s/ on '%.*s' at %zu", patterns[i], SPAN_ARG(s), m.start);
+        }
+    }
+    arena_free(a);
+}
+
+/* Factored or not, a pattern matches the same. */
+static void factoring_changes_nothing(void **state)
+{
+    (void)state;
+    static const char *const text[] = {
+        "(?i)(?:(?:alpha|beta|gamma|delta|epsilon|zeta|eta|theta)\\s(?:alpha|beta|gamma|delta|"
+        "epsilon|zeta|eta|theta)x){2}y",
+        "(?:^|\\s)(?:(?:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa|b)c|(?:"
+        "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa|b)d)",
+    };
+    struct arena *a = arena_new(0);
+    struct err e;
+    for (size_t i = 0; i < 2; i++) {
+        struct span small = pattern_factor(a, span_str(text[i]));
+        assert_non_null(small.p);
+        struct regex *x = regex_new(a, span_str(text[i]), SPAN(""), &e);
+        struct regex *y = regex_new(a, small, SPAN(""), &e);
+        assert_int_equal(regex_check(y, &e), 0);
+        static const char *const words[] = {"alpha", "beta", "gamma", "x", "y",
+                                            " ",     "b",    "c",     "d", "B"};
+        for (int k = 0; k < 2000; k++) {
+            char s[80] = "";
+            for (unsigned w = next(10); w > 0; w--)
+                strcat(s, words[next(10)]);
+            assert_int_equal(regex_hit(x, span_str(s)), regex_hit(y, span_str(s)));
+        }
+        assert_true(regex_hit(y, i ? SPAN("bd") : SPAN("beta alphaxgamma BETAxy")));
+    }
+    assert_null(pattern_factor(a, SPAN("(a)\\1")).p);
+    assert_null(pattern_factor(a, SPAN("abc")).p);
+    arena_free(a);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(no_match_is_missed),  cmocka_unit_test(most_is_filtered),
+        cmocka_unit_test(saved_and_loaded),    cmocka_unit_test(counted_groups),
+        cmocka_unit_test(guards_miss_nothing), cmocka_unit_test(factoring_changes_nothing),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
