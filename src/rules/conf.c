@@ -20,7 +20,7 @@ static struct span language(struct arena *a, const char *given)
     if (!s.n || span_eq(s, SPAN("C")) || span_eq(s, SPAN("POSIX")))
         return SPAN("en_US");
     size_t n = 0;
-    while (n < s.n && !strchr("@.+,", s.p[n]))
+    while (n < s.n && !one_of(s.p[n], "@.+,"))
         n++;
     return arena_dup(a, span_sub(s, 0, n));
 }

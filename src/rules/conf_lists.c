@@ -138,7 +138,7 @@ READER(conf_freemail_domains)
         bool wild = false, bad = false;
         for (size_t i = 0; i < word.n; i++) {
             wild |= word.p[i] == '*' || word.p[i] == '?';
-            bad |= !ascii_isalnum(word.p[i]) && !strchr(".*?-", word.p[i]);
+            bad |= !ascii_isalnum(word.p[i]) && !one_of(word.p[i], ".*?-");
         }
         struct span lower = arena_lower(p->c->arena, word);
         if (bad)

@@ -288,7 +288,7 @@ static bool take_arg(struct span *rest, struct span *arg)
         *rest = span_trim(span_from(*rest, end + 2));
     } else {
         for (end = 0;
-             end < rest->n && (ascii_isalnum(rest->p[end]) || strchr(".:-", rest->p[end]));)
+             end < rest->n && (ascii_isalnum(rest->p[end]) || one_of(rest->p[end], ".:-"));)
             end++;
         if (!end)
             return false;
@@ -452,7 +452,7 @@ static int take_detail(struct conf_parser *p, struct span *rest, struct detail_t
         if (rest->p[i] != delim)
             continue;
         size_t end = i + 1;
-        while (end < rest->n && strchr("imsx", rest->p[end]))
+        while (end < rest->n && one_of(rest->p[end], "imsx"))
             end++;
         if (end < rest->n && !ascii_isspace(rest->p[end]))
             continue;
@@ -536,7 +536,7 @@ READER(conf_score)
             return err_set(e, "'%.*s': a score is a number; one or four are wanted",
                            SPAN_ARG(name));
     }
-    if (!name.n || (n != 1 && n != SCORE_SETS))
+    if (!rule_name_valid(name) || (n != 1 && n != SCORE_SETS))
         return err_set(e, "a name and one or four scores are wanted");
     struct rule_def *r = conf_rule_at(p->c, name);
     if (relative && !r->scored)
@@ -556,6 +556,10 @@ static struct rule_def *key_value(struct conf_parser *p, struct span value, stru
     struct span name = conf_first_word(value, rest);
     if (!rest->n) {
         err_set(e, "a name and a value are wanted");
+        return NULL;
+    }
+    if (!rule_name_valid(name)) {
+        err_set(e, "'%.*s' is not a legal name of a rule", SPAN_ARG(name));
         return NULL;
     }
     return conf_rule_at(p->c, name);

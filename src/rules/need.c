@@ -611,7 +611,7 @@ static struct byteset class_element(struct span t, size_t *i, int *byte, bool *o
         size_t n = pattern_token(t, *i);
         struct span e = span_sub(t, *i, *i + n);
         *i += n;
-        if (e.n == 2 && strchr("dDwWsShHvV", e.p[1]))
+        if (e.n == 2 && one_of(e.p[1], "dDwWsShHvV"))
             return class_of(e.p[1]);
         *byte = e.p[1] == 'b' ? '\b' : escape_byte(e);
         if (*byte < 0 && ascii_isdigit(e.p[1])) {
@@ -680,7 +680,7 @@ static struct info escape(struct parser *p)
         return anything(p);
     }
     char c = t.p[1];
-    if (strchr("bBAzZGK", c) && c)
+    if (one_of(c, "bBAzZGK"))
         return nothing(p);
     if (c == 'Q' || c == 'E') {
         p->gave_up = true;
@@ -690,7 +690,7 @@ static struct info escape(struct parser *p)
         struct byteset s = range('\n', '\n');
         return one_set(p, set_not(s));
     }
-    if (strchr("dDwWsShHvV", c) && t.n == 2)
+    if (t.n == 2 && one_of(c, "dDwWsShHvV"))
         return one_set(p, class_of(c));
     int byte = escape_byte(t);
     return byte >= 0 ? literal(p, (unsigned char)byte) : anything(p);
@@ -758,7 +758,7 @@ static enum group group_kind(struct parser *p)
         return GROUP_IGNORED;
     }
     for (size_t i = 0; i < n; i++)
-        p->gave_up |= !strchr("imsxnJU^-", rest.p[i]); /* (?R) and its like */
+        p->gave_up |= !one_of(rest.p[i], "imsxnJU^-"); /* (?R) and its like */
     set_flags(p, span_sub(rest, 0, n));
     p->at += n + 1;
     return rest.p[n] == ':' ? GROUP_PLAIN : GROUP_FLAGS;

@@ -6,7 +6,7 @@
 static bool mods_valid(struct span mods)
 {
     for (size_t i = 0; i < mods.n; i++)
-        if (!strchr("imsxnpadlu", mods.p[i]))
+        if (!one_of(mods.p[i], "imsxnpadlu"))
             return false;
     return true;
 }
@@ -40,7 +40,7 @@ static char opening(struct span text, size_t *start)
         return 0;
     *start = n + 1;
     static const char pairs[] = "{}()<>[]";
-    const char *p = strchr(pairs, text.p[n]);
+    const char *p = text.p[n] ? strchr(pairs, text.p[n]) : NULL;
     return p && (p - pairs) % 2 == 0 ? p[1] : text.p[n];
 }
 
@@ -65,7 +65,7 @@ static int split(struct span text, bool loose, struct span *pattern, struct span
             return err_set(e, "regular expression has no closing '%c' or a bad modifier", close);
         *mods = span_from(text, end);
         *pattern = span_sub(text, start, end - 1);
-        if (!strchr("})]", close) && has_unescaped(*pattern, close))
+        if (!one_of(close, "})]") && has_unescaped(*pattern, close))
             return err_set(e, "delimiter '%c' stands unescaped in the regular expression", close);
         if (!mods_valid(*mods))
             return err_set(e, "invalid modifier in '%.*s'", SPAN_ARG(*mods));
@@ -95,7 +95,7 @@ static size_t class_length(struct span p, size_t at)
     for (; i < p.n && p.p[i] != ']'; i++) {
         if (p.p[i] == '\\') {
             i++;
-        } else if (p.p[i] == '[' && i + 1 < p.n && strchr(":.=", p.p[i + 1])) {
+        } else if (p.p[i] == '[' && i + 1 < p.n && one_of(p.p[i + 1], ":.=")) {
             char kind = p.p[i + 1];
             for (size_t j = i + 2; j + 1 < p.n && p.p[j] != ']'; j++)
                 if (p.p[j] == kind && p.p[j + 1] == ']') {
@@ -114,7 +114,7 @@ size_t pattern_token(struct span p, size_t at)
     if (p.p[at] != '\\' || at + 1 >= p.n)
         return 1;
     char c = p.p[at + 1];
-    if (strchr("xogkNpP", c) && at + 2 < p.n && p.p[at + 2] == '{') {
+    if (one_of(c, "xogkNpP") && at + 2 < p.n && p.p[at + 2] == '{') {
         size_t end = span_find(span_from(p, at), '}');
         return end == SIZE_MAX ? 2 : end + 1;
     }
@@ -160,7 +160,7 @@ static size_t copy_flags(struct buf *b, struct span p, size_t at, size_t n)
     size_t before = b->n;
     buf_str(b, "(?");
     for (size_t i = at + 2; i < at + 2 + n; i++)
-        if (!strchr("adlup", p.p[i]))
+        if (!one_of(p.p[i], "adlup"))
             buf_char(b, p.p[i]);
     char end = p.p[at + 2 + n];
     if (b->n == before + 2 && end == ')')

@@ -6,6 +6,12 @@
 #include "base/arena.h"
 #include "base/err.h"
 
+/* Whether c is one of the bytes of a set; NUL never is (strchr finds the end of the set). */
+static inline bool one_of(char c, const char *set)
+{
+    return c && strchr(set, c);
+}
+
 /* Takes "/.../i", "m{...}x", "qr!...!" apart by SpamAssassin's rules. -1: refused, reason in e. */
 int pattern_split(struct span text, struct span *pattern, struct span *mods, struct err *e);
 /* The same without requiring delimiters: a bare pattern is taken as it is. */
