@@ -3,7 +3,7 @@
  * Segments <dir>/SEGMENT hold records (queue/journal.h). A message is one record; what happens to
  * its recipients afterwards is appended as small state records. All writing is done by one thread,
  * in batches: whatever was asked for while the previous batch went to the disk goes with the next
- * one, under one fdatasync. docs/adr/0005-queue.md tells the crash story.
+ * one, under one fdatasync. docs/adr/0001-queue.md tells the crash story.
  *
  * The index (one struct queue_msg a message, a few hundred bytes) lives in memory and belongs to
  * the loop's thread; all functions here are called from it and all callbacks run on it. */

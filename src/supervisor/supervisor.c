@@ -201,6 +201,20 @@ static int bind_listeners(struct generation *g, const struct generation *old, st
     return 0;
 }
 
+/* Asked in a process of its own: the answer loads libclamav, which the supervisor must not keep. */
+static bool engine_possible(const struct virus_settings *v)
+{
+    int status = 0;
+    struct err why;
+    if (!v->enabled || !v->embedded)
+        return false;
+    pid_t pid = fork();
+    if (pid == 0)
+        _exit(virus_engine_possible(v, &why) ? EXIT_OK : EXIT_BAD);
+    return pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status) &&
+           WEXITSTATUS(status) == EXIT_OK;
+}
+
 static int bind_sockets(struct generation *g, const struct generation *old, struct err *e)
 {
     const struct account *a = &g->account;
@@ -210,9 +224,7 @@ static int bind_sockets(struct generation *g, const struct generation *old, stru
     free(control);
     if (g->control_socket < 0)
         return -1;
-    struct err why;
-    if (!g->set->virus.enabled || !g->set->virus.embedded ||
-        !virus_engine_possible(&g->set->virus, &why))
+    if (!engine_possible(&g->set->virus))
         return 0;
     char *path = xasprintf("%s/virus.sock", g->set->paths.run);
     g->virus_socket = old && old->virus_socket >= 0 ? dup(old->virus_socket)
