@@ -65,22 +65,32 @@ void arena_defer(struct arena *a, void (*fn)(void *ctx), void *ctx)
     a->deferred = d;
 }
 
-void arena_reset(struct arena *a)
+static void run_deferred(struct arena *a)
 {
     while (a->deferred) {
         struct deferred *d = a->deferred;
         a->deferred = d->next;
         d->fn(d->ctx);
     }
-    struct block *b = a->top;
-    while (b->next) {
-        struct block *older = b->next;
-        free(b);
-        b = older;
+}
+
+/* The newest block of ordinary size is kept: the next message needs as much, and fresh pages from
+ * the kernel cost more than the work they are used for. */
+void arena_reset(struct arena *a)
+{
+    run_deferred(a);
+    struct block *kept = a->top;
+    while (kept->size > LARGEST_BLOCK && kept->next)
+        kept = kept->next;
+    for (struct block *b = a->top, *older; b; b = older) {
+        older = b->next;
+        if (b != kept)
+            free(b);
     }
-    b->used = 0;
-    a->top = b;
-    a->total = b->size;
+    kept->next = NULL;
+    kept->used = 0;
+    a->top = kept;
+    a->total = kept->size;
 }
 
 void arena_free(struct arena *a)

@@ -21,7 +21,7 @@ struct arena;
 struct arena *arena_new(size_t limit);
 void arena_free(struct arena *a);
 
-/* Forgets everything handed out; keeps the first block for the next message. */
+/* Forgets everything handed out; keeps one block for the next message. */
 void arena_reset(struct arena *a);
 
 /* Runs fn(ctx) when the arena is reset or freed, last one first: for things the arena does not own

@@ -105,7 +105,6 @@ static bool not_host_end(char c)
 /* A class: which characters, how many; lazy ones take as few as they can. */
 struct class
 {
-    char letter;
     bool lazy;
     bool (*in)(char c);
     size_t min, max;
@@ -113,54 +112,51 @@ struct class
 
 enum { MANY = 1 << 20 };
 
-static const struct class classes[] = {
-    {'W', false, non_space, 1, MANY},
-    {'Q', false, non_space, 0, MANY},
-    {'Y', true, non_space, 1, MANY},
-    {'A', false, any, 0, MANY},
-    {'O', false, any, 1, MANY},
-    {'L', true, any, 0, MANY},
-    {'X', false, any, 1, 1},
-    {'P', false, not_close, 1, MANY},
-    {'K', false, not_close, 0, MANY},
-    {'H', false, not_paren, 0, MANY},
-    {'U', false, not_at, 1, MANY},
-    {'E', false, not_dot, 1, MANY},
-    {'T', false, id_byte, 3, MANY},
-    {'V', false, helo_byte, 1, MANY},
-    {'S', false, end_bytes, 1, MANY},
-    {'C', false, not_host, 1, 1},
-    {'R', false, not_host_end, 1, 1},
-    {'B', false, not_digit, 1, 1},
-    {'M', false, alpha, 1, 1},
-    {'N', false, digit, 1, MANY},
-    {'D', false, digit, 1, 1},
-    {'G', false, digit_to_6, 1, 1},
-    {'Z', false, zone_byte, 0, MANY},
-    {'0', false, any, 10, 80},
-    {'1', false, not_close, 0, 40},
-    {'2', false, any, 0, 100},
-    {'3', false, not_greater, 1, MANY},
-    {'4', false, not_end, 1, MANY},
-    {'5', false, digit, 0, MANY},
-    {'6', false, lower_or_digit, 1, 4},
-    {'7', false, digit, 2, 9},
-    {'8', false, lower, 3, 3},
-    {'~', false, word, 1, MANY},
-    {'-', false, non_space, 1, 1},
-    {':', false, space, 1, 1},
-    {'%', false, digit_or_dot, 1, MANY},
-    {'=', false, any, 3, 20},
-    {'9', false, digit, 1, 3},
-    {'J', false, not_blank, 1, MANY},
+static const struct class classes[128] = {
+    ['W'] = {false, non_space, 1, MANY},
+    ['Q'] = {false, non_space, 0, MANY},
+    ['Y'] = {true, non_space, 1, MANY},
+    ['A'] = {false, any, 0, MANY},
+    ['O'] = {false, any, 1, MANY},
+    ['L'] = {true, any, 0, MANY},
+    ['X'] = {false, any, 1, 1},
+    ['P'] = {false, not_close, 1, MANY},
+    ['K'] = {false, not_close, 0, MANY},
+    ['H'] = {false, not_paren, 0, MANY},
+    ['U'] = {false, not_at, 1, MANY},
+    ['E'] = {false, not_dot, 1, MANY},
+    ['T'] = {false, id_byte, 3, MANY},
+    ['V'] = {false, helo_byte, 1, MANY},
+    ['S'] = {false, end_bytes, 1, MANY},
+    ['C'] = {false, not_host, 1, 1},
+    ['R'] = {false, not_host_end, 1, 1},
+    ['B'] = {false, not_digit, 1, 1},
+    ['M'] = {false, alpha, 1, 1},
+    ['N'] = {false, digit, 1, MANY},
+    ['D'] = {false, digit, 1, 1},
+    ['G'] = {false, digit_to_6, 1, 1},
+    ['Z'] = {false, zone_byte, 0, MANY},
+    ['0'] = {false, any, 10, 80},
+    ['1'] = {false, not_close, 0, 40},
+    ['2'] = {false, any, 0, 100},
+    ['3'] = {false, not_greater, 1, MANY},
+    ['4'] = {false, not_end, 1, MANY},
+    ['5'] = {false, digit, 0, MANY},
+    ['6'] = {false, lower_or_digit, 1, 4},
+    ['7'] = {false, digit, 2, 9},
+    ['8'] = {false, lower, 3, 3},
+    ['~'] = {false, word, 1, MANY},
+    ['-'] = {false, non_space, 1, 1},
+    [':'] = {false, space, 1, 1},
+    ['%'] = {false, digit_or_dot, 1, MANY},
+    ['='] = {false, any, 3, 20},
+    ['9'] = {false, digit, 1, 3},
+    ['J'] = {false, not_blank, 1, MANY},
 };
 
 static const struct class *class_of(char letter)
 {
-    for (size_t i = 0; i < sizeof classes / sizeof *classes; i++)
-        if (classes[i].letter == letter)
-            return &classes[i];
-    return NULL;
+    return &classes[letter & 127];
 }
 
 /* Past the alternative that t stands in: to '|' or '}' of the same level. */
@@ -341,15 +337,56 @@ static void begin(struct template_match *m, const char *template)
     memset(m->got, 0, sizeof m->got);
 }
 
+/* Past what stands after '$'. */
+static const char *after_special(const char *t)
+{
+    if (*t == '!') {
+        const char *end = strchr(t + 1, '!');
+        return end ? end + 1 : t + 1;
+    }
+    bool stores = (*t >= 'a' && *t <= 'z') || *t == '(' || *t == ')';
+    return stores && t[1] ? t + 2 : t + 1;
+}
+
+/* The longest run of literals that every match must hold: what stands in no choice. */
+static struct span required_literal(const char *t)
+{
+    struct span longest = SPAN("");
+    unsigned depth = 0;
+    while (*t) {
+        if (*t == '$') {
+            t = after_special(t + 1);
+        } else if (strchr("{}|", *t)) {
+            depth += *t == '{';
+            depth -= *t == '}' && depth;
+            t++;
+        } else {
+            struct span run = {t, strcspn(t, "${}|")};
+            if (depth == 0 && run.n > longest.n)
+                longest = run;
+            t += run.n;
+        }
+    }
+    return longest;
+}
+
+/* Most templates fail on most lines: cheaply, by the lack of a literal. */
+static bool possible(const struct template_match *m, const char *template)
+{
+    return m->icase || span_search(m->line, required_literal(template)) != SIZE_MAX;
+}
+
 bool template_start(struct template_match *m, const char *template)
 {
     begin(m, template);
-    return match_at(m, template, 0) != NO_MATCH;
+    return possible(m, template) && match_at(m, template, 0) != NO_MATCH;
 }
 
 bool template_search(struct template_match *m, const char *template, size_t *at, size_t *end)
 {
     begin(m, template);
+    if (!possible(m, template))
+        return false;
     char first = next_literal(m, template);
     for (size_t i = 0; i <= m->line.n; i++) {
         if (first) {
