@@ -341,7 +341,7 @@ static void child_ended(struct supervisor *s, size_t i, int status)
     struct child c = s->children[i];
     close(c.control);
     s->children[i] = s->children[--s->n];
-    bool wanted_end = c.state >= CHILD_RETIRED && WIFEXITED(status);
+    bool wanted_end = WIFEXITED(status) && WEXITSTATUS(status) == EXIT_OK;
     log_event(wanted_end ? LOG_NOTE : LOG_WARN, NULL, "ended", F_STR("role", role_name(c.role)),
               F_INT("pid", c.pid), F_INT("status", WIFEXITED(status) ? WEXITSTATUS(status) : 0),
               F_INT("signal", WIFSIGNALED(status) ? WTERMSIG(status) : 0));
