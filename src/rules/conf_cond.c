@@ -1,5 +1,6 @@
 /* Conditionals of rule files (semantics 2.3). */
 #include "rules/conf_private.h"
+#include "rules/eval.h"
 #include "rules/meta.h"
 
 #include "base/buf.h"
@@ -92,6 +93,17 @@ static const char *const features[] = {
     PLUGIN "URIDetail::has_host_key",
 };
 
+/* A plugin's eval functions are methods of its package, so they are features as well. */
+static bool eval_of_plugin(struct span name)
+{
+    struct span rest = span_from(name, sizeof PLUGIN - 1);
+    size_t colon = span_rfind(rest, ':');
+    if (!span_starts(name, SPAN(PLUGIN)) || colon == SIZE_MAX || colon == 0)
+        return false;
+    const struct eval_fn_def *d = eval_find(span_from(rest, colon + 1));
+    return d && d->plugin && span_eq(span_str(d->plugin), span_sub(rest, 0, colon - 1));
+}
+
 static bool feature_known(struct conf *c, struct span name)
 {
     if (span_starts(name, SPAN(CONF "compat_")))
@@ -105,7 +117,7 @@ static bool feature_known(struct conf *c, struct span name)
     for (size_t i = 0; i < sizeof features / sizeof *features; i++)
         if (span_eq(name, span_str(features[i])))
             return true;
-    return false;
+    return eval_of_plugin(name);
 }
 
 static bool plugin_loaded(struct conf *c, struct span name)

@@ -68,20 +68,45 @@ static struct span list_name(struct span *value)
     return name;
 }
 
+static struct globs *address_list(struct conf *c, struct span name)
+{
+    void **slot = map_at(&c->lists.addrlists, name);
+    if (!*slot) {
+        struct globs *g = ARENA_NEW(c->arena, struct globs);
+        globs_init(g, c->arena);
+        *slot = g;
+    }
+    return *slot;
+}
+
 READER(conf_addrlist)
 {
     (void)d;
     struct span name = list_name(&value), word;
     if (!name.p || !value.n)
         return err_set(e, "'(LIST) addresses' wanted");
-    void **slot = map_at(&p->c->lists.addrlists, name);
-    if (!*slot) {
-        struct globs *g = ARENA_NEW(p->c->arena, struct globs);
-        globs_init(g, p->c->arena);
-        *slot = g;
-    }
+    struct globs *list = address_list(p->c, name);
     while ((word = span_word(&value, spaces)).p)
-        globs_add(*slot, word, SPAN_NONE);
+        globs_add(list, word, SPAN_NONE);
+    return 0;
+}
+
+/* FromNameSpoof's lists of addresses that belong to one owner: FNS_OWNER among the others. */
+READER(conf_fns_addrlist)
+{
+    struct arena *a = p->c->arena;
+    struct span name = list_name(&value), word;
+    if (!name.p || !value.n)
+        return err_set(e, "'(OWNER) addresses' wanted");
+    name = arena_lower(a, name);
+    struct globs *list = address_list(p->c, arena_printf(a, "FNS_%.*s", SPAN_ARG(name)));
+    value = arena_lower(a, value);
+    while ((word = span_word(&value, spaces)).p) {
+        if (d->arg)
+            globs_remove(list, word, SPAN_NONE);
+        else
+            globs_add(list, word, SPAN_NONE);
+    }
     return 0;
 }
 

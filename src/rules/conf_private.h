@@ -34,6 +34,7 @@ struct conf_state {
     struct map seen_files;
     struct map directives; /* name -> struct conf_directive * */
     const struct rules_settings *settings;
+    struct map made; /* of rules/plugin.h */
 };
 static inline struct conf_state *conf_state(struct conf *c)
 {
@@ -81,7 +82,8 @@ READER(conf_globs_drop);
 READER(conf_globs_pair);
 READER(conf_globs_pair_drop);
 READER(conf_addrlist);
-READER(conf_uri_host); /* arg: 0 enlist, 1 BLOCK, 2 WELCOME, 3 delist */
+READER(conf_fns_addrlist); /* arg: 0 add, 1 remove */
+READER(conf_uri_host);     /* arg: 0 enlist, 1 BLOCK, 2 WELCOME, 3 delist */
 READER(conf_freemail_domains);
 READER(conf_freemail_welcome);
 READER(conf_tlds); /* field: a struct map */

@@ -107,6 +107,28 @@ static int kept_value(struct conf_parser *p, const struct conf_directive *d, str
     return value.n ? conf_keep_line(p, d, value, e) : err_set(e, "a value is missing");
 }
 
+/* One digit up to arg. */
+static int kept_digit(struct conf_parser *p, const struct conf_directive *d, struct span value,
+                      struct err *e)
+{
+    if (value.n != 1 || value.p[0] < '0' || value.p[0] > '0' + d->arg)
+        return err_set(e, "'%.*s' is not one of 0 to %d", SPAN_ARG(value), d->arg);
+    return conf_keep_line(p, d, value, e);
+}
+
+/* Lines that add shorteners and lines that take them away (arg 1) work in the order of the files:
+ * kept as one list, with "-" in front of what is taken away, empty for all. */
+static int kept_shortener(struct conf_parser *p, const struct conf_directive *d, struct span value,
+                          struct err *e)
+{
+    const struct conf_directive list = {.name = "url_shortener"};
+    if (!d->arg && !value.n)
+        return err_set(e, "a value is missing");
+    if (d->arg && value.n)
+        value = arena_printf(p->c->arena, "-%.*s", SPAN_ARG(value));
+    return conf_keep_line(p, &list, value, e);
+}
+
 /* A directive that empties what an earlier one gathered: kept, for its reader to see the order. */
 static int kept_bare(struct conf_parser *p, const struct conf_directive *d, struct span value,
                      struct err *e)
@@ -507,12 +529,15 @@ static const struct conf_directive table[] = {
     P_KEEP("DCC", "dcc_options"),
     P_KEEP("DCC", "dccifd_options"),
     P_NUM("DCC", "dcc_learn_score"),
-    P_KEEP("DecodeShortURLs", "url_shortener"),
-    P_KEEP("DecodeShortURLs", "url_shortener_get"),
-    P_BARE("DecodeShortURLs", "clear_url_shortener"),
+    {"url_shortener", "DecodeShortURLs", kept_shortener, 0, 0},
+    {"url_shortener_get", "DecodeShortURLs", kept_shortener, 0, 0},
+    {"clear_url_shortener", "DecodeShortURLs", kept_shortener, 0, 1},
     P_KEEP("DecodeShortURLs", "url_shortener_cache_type"),
     P_KEEP("DecodeShortURLs", "url_shortener_cache_dsn"),
-    P_KEEP("DecodeShortURLs", "url_shortener_cache_ttl"),
+    P_KEEP("DecodeShortURLs", "url_shortener_cache_username"),
+    P_KEEP("DecodeShortURLs", "url_shortener_cache_password"),
+    P_NUM("DecodeShortURLs", "url_shortener_cache_ttl"),
+    P_NUM("DecodeShortURLs", "url_shortener_cache_autoclean"),
     P_BOOL("DecodeShortURLs", "url_shortener_loginfo"),
     P_TIME("DecodeShortURLs", "url_shortener_timeout"),
     P_NUM("DecodeShortURLs", "max_short_urls"),
@@ -522,12 +547,12 @@ static const struct conf_directive table[] = {
     P_KEEP("ExtractText", "extracttext_use"),
     P_NUM("ExtractText", "extracttext_maxparts"),
     P_TIME("ExtractText", "extracttext_timeout"),
-    P_KEEP("FromNameSpoof", "fns_add_addrlist"),
-    P_KEEP("FromNameSpoof", "fns_remove_addrlist"),
+    {"fns_add_addrlist", "FromNameSpoof", conf_fns_addrlist, 0, 0},
+    {"fns_remove_addrlist", "FromNameSpoof", conf_fns_addrlist, 0, 1},
     P_NUM("FromNameSpoof", "fns_extrachars"),
     P_KEEP("FromNameSpoof", "fns_ignore_dkim"),
     P_KEEP("FromNameSpoof", "fns_ignore_headers"),
-    P_NUM("FromNameSpoof", "fns_check"),
+    {"fns_check", "FromNameSpoof", kept_digit, 0, 2},
     P_NUM("OLEVBMacro", "olemacro_num_mime"),
     P_NUM("OLEVBMacro", "olemacro_num_zip"),
     P_NUM("OLEVBMacro", "olemacro_zip_depth"),

@@ -15,6 +15,7 @@ struct header_entry {
 struct mime_scan;
 struct image_counts;
 struct html_list;
+struct fromname;
 
 struct eval_state {
     struct map headers; /* request as text -> struct header_entry * */
@@ -32,6 +33,7 @@ struct eval_state {
     struct hotmail *hotmail;           /* eval_forged.c */
     struct alternatives *alternatives; /* eval_body.c */
     struct dates *dates;               /* eval_date.c */
+    struct fromname *fromname;         /* eval_fromname.c */
     double uppercase;                  /* eval_case.c: percent */
     bool has_uppercase;
     bool has_gated, gated; /* eval_forged.c */

@@ -40,6 +40,7 @@ static inline void fixture_headers(struct fixture *f, struct span message)
     if (f->arena)
         arena_free(f->arena);
     f->arena = arena_new(0);
+    f->m = (struct message){.arena = f->arena};
     struct mime_limits limits = MIME_LIMITS_DEFAULT;
     f->c = (struct rules_ctx){.conf = f->conf, .m = &f->m, .a = f->arena};
     f->c.mime = mime_parse(f->arena, message, &limits);

@@ -1,0 +1,23 @@
+/* What the plugins beyond SpamAssassin's defaults share: tables made at load, files read at load,
+ * tags. Room-private. */
+#ifndef GATEHOUSE_RULES_PLUGIN_H
+#define GATEHOUSE_RULES_PLUGIN_H
+
+#include "rules/context.h"
+
+/* One slot for each name: what a plugin made of its settings when the rules were loaded, in the
+ * rules' arena, read-only afterwards. NULL at first. Only for `prepare` functions. */
+void **plugin_made(const struct conf *conf, const char *name);
+
+/* A whole file into the arena; absent when it can't be read, is no file or is larger than
+ * PLUGIN_FILE_MAX. */
+enum { PLUGIN_FILE_MAX = 256 << 20 };
+struct span plugin_file(struct arena *a, struct span path);
+
+/* _NAME_ in reports and %{NAME} in rules. An empty value is no tag. */
+void plugin_tag(struct rules_ctx *c, const char *name, struct span value);
+
+/* Adds a URI found in an attachment to those that rules see. */
+void plugin_uri(struct rules_ctx *c, struct span uri);
+
+#endif

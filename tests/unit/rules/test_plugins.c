@@ -1,0 +1,87 @@
+/* The plugins beyond SpamAssassin's defaults, on messages that hit and messages that do not. What
+ * is expected there is what SpamAssassin 4.0.1 says. */
+#include "eval_cases.h"
+
+/* @DIR@ is the directory of the files that the settings name. */
+static struct span with_directory(struct arena *a, struct span s)
+{
+    struct buf b = {0};
+    for (size_t at; (at = span_search(s, SPAN("@DIR@"))) != SIZE_MAX; s = span_from(s, at + 5)) {
+        buf_add(&b, span_sub(s, 0, at));
+        buf_printf(&b, "%s/tests/unit/rules/evals", getenv("GATEHOUSE_SOURCE"));
+    }
+    buf_add(&b, s);
+    struct span out = arena_dup(a, buf_span(&b));
+    buf_free(&b);
+    return out;
+}
+
+static void plugin(const char *name)
+{
+    struct fixture f;
+    struct arena *a = arena_new(0);
+    fixture_conf(&f, with_directory(a, read_file(a, "plugins.cf")).p);
+    run_cases(&f, name, with_directory(a, read_file(a, name)));
+    fixture_end(&f);
+    arena_free(a);
+}
+
+#define PLUGIN(name)                                                                               \
+    static void name(void **state)                                                                 \
+    {                                                                                              \
+        (void)state;                                                                               \
+        plugin(#name ".txt");                                                                      \
+    }
+PLUGIN(access)
+PLUGIN(antivirus)
+PLUGIN(fromname)
+PLUGIN(phishing)
+PLUGIN(shorturl)
+
+static bool holds(const char *condition, const char *plugins)
+{
+    struct fixture f;
+    struct arena *a = arena_new(0);
+    fixture_conf(&f,
+                 arena_printf(a, "%s\nif %s\nreport_contact yes\nendif\n", plugins, condition).p);
+    bool yes = span_eq(f.conf->report.contact, SPAN("yes"));
+    fixture_end(&f);
+    arena_free(a);
+    return yes;
+}
+
+static void functions_are_features_of_a_loaded_plugin(void **state)
+{
+    (void)state;
+    static const char loaded[] = "loadplugin Mail::SpamAssassin::Plugin::DecodeShortURLs";
+    assert_true(holds("can(Mail::SpamAssassin::Plugin::DecodeShortURLs::short_url)", loaded));
+    assert_false(holds("can(Mail::SpamAssassin::Plugin::DecodeShortURLs::short_url)", ""));
+    assert_false(holds("can(Mail::SpamAssassin::Plugin::DecodeShortURLs::pdf_count)", loaded));
+    assert_true(holds("plugin(Mail::SpamAssassin::Plugin::DecodeShortURLs)", loaded));
+    assert_false(holds("plugin(Mail::SpamAssassin::Plugin::DecodeShortURLs)", ""));
+}
+
+static void a_feed_that_is_missing_is_told(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct eval_call call;
+    fixture_conf(&f, "loadplugin Mail::SpamAssassin::Plugin::Phishing\n"
+                     "phishing_openphish_feed /nonexistent/feed\n");
+    assert_int_equal(fixture_call(&f, SPAN("check_phishing()"), EVAL_BODY, &call), -1);
+    fixture_end(&f);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(access),
+        cmocka_unit_test(antivirus),
+        cmocka_unit_test(fromname),
+        cmocka_unit_test(phishing),
+        cmocka_unit_test(shorturl),
+        cmocka_unit_test(functions_are_features_of_a_loaded_plugin),
+        cmocka_unit_test(a_feed_that_is_missing_is_told),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
