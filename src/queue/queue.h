@@ -110,6 +110,7 @@ struct queue_recovery {
     uint64_t segments, messages, recipients, bytes;
     uint64_t torn_bytes; /* cut from the end: never promised */
     uint64_t damaged;    /* places in the middle, kept in <dir>/damaged */
+    uint64_t unreadable; /* segments that could not be read to their end: left as they are */
 };
 
 /* Opens (makes) the queue in dir and recovers it. NULL with e: can't read it, or another process
@@ -159,8 +160,9 @@ void queue_wait(struct queue *q, struct queue_msg *m, uint32_t rcpt, usec next, 
 /* To be called when in_work is back at 0. */
 void queue_settle(struct queue *q, struct queue_msg *m);
 
-/* False while progress can't be written (full or read-only): deliver nothing then, it would be
- * delivered again after a restart. */
+/* False while more progress waits to be written (full or read-only disk) than is sane to have in
+ * memory: deliver nothing then, it would be delivered again after a restart. Until that point mail
+ * goes out: a disk that stopped taking writes is no place to wait in. */
 bool queue_writable(const struct queue *q);
 /* Calls done when everything asked for so far is on stable storage. */
 void queue_flush(struct queue *q, void (*done)(void *ctx), void *ctx);

@@ -65,7 +65,7 @@ struct writer {
     /* Under the lock, to the loop. */
     struct job *finished, **finished_last;
     uint64_t flushed;
-    bool stuck;      /* changes can't be written */
+    bool stuck;      /* too many changes can't be written */
     uint64_t opened; /* newest segment */
     uint64_t commits, stored;
     uv_async_t *async;
@@ -79,6 +79,7 @@ struct writer {
     bool dirty;        /* written since the last fdatasync */
     struct buf out, scratch;
     struct buf unwritten; /* changes that a failed batch left behind */
+    usec retry_at;        /* monotonic: after a failure, when it is tried again; 0: all is well */
     usec checked;         /* when free_bytes was asked */
     uint64_t free_bytes;
 };
@@ -93,8 +94,9 @@ uint64_t writer_flush(struct writer *w);
 void writer_unlink(struct writer *w, uint64_t number);
 
 /* segment.c, for the writer's thread. All return 0, or -1 with errno. */
-/* Room for a record of `size` at pos; seals and begins segments as needed. */
-int segment_make_room(struct writer *w, uint64_t size);
+/* Room for records of `size` together at pos; seals and begins segments as needed. When it can't
+ * begin one, the old one goes on. message: leave room for changes behind it. */
+int segment_make_room(struct writer *w, uint64_t size, bool message);
 /* Writes `out` at pos. */
 int segment_write_out(struct writer *w);
 int segment_sync(struct writer *w);

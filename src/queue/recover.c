@@ -4,7 +4,10 @@
  * is delivered. An unsealed segment was being written when the process or the machine died:
  * everything in it is checked. What follows its last whole record was never promised and is cut. A
  * record that does not check out with whole ones behind it was promised: its bytes go to
- * <dir>/damaged for the postmaster, and the rest is used. */
+ * <dir>/damaged for the postmaster, and the rest is used.
+ *
+ * What can't be read (EIO) is not the same as what is damaged: nothing is cut or removed because of
+ * it. Such a segment is pinned: it stays on disk, whole, until a later start can read it. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -25,6 +28,7 @@ struct scan {
     uint64_t number, salt, size, pos;
     int fd;
     bool sealed;
+    int unreadable;    /* errno of a failed read */
     struct buf window; /* bytes of the file from window_at */
     uint64_t window_at;
 };
@@ -45,8 +49,10 @@ static struct span look(struct scan *s, uint64_t at, size_t n)
                 pread(s->fd, p + s->window.n, want - s->window.n, (off_t)(at + s->window.n));
             if (r < 0 && errno == EINTR)
                 continue;
-            if (r <= 0)
+            if (r <= 0) {
+                s->unreadable = r < 0 ? errno : EIO; /* shorter than its size: the same */
                 break;
+            }
             s->window.n += (size_t)r;
         }
         s->window_at = at;
@@ -195,6 +201,24 @@ static uint64_t last_byte(struct scan *s, uint64_t from)
     return last;
 }
 
+/* Never removed by this process: a later start looks at it again. */
+static void pin(struct scan *s)
+{
+    queue_index_segment(s->q, s->number, true)->live++;
+}
+
+static bool copy_bytes(struct scan *s, int out, uint64_t from, uint64_t to)
+{
+    while (from < to) {
+        size_t n = to - from < LOOK ? (size_t)(to - from) : LOOK;
+        struct span part = look(s, from, n);
+        if (!part.p || write(out, part.p, n) != (ssize_t)n)
+            return false;
+        from += n;
+    }
+    return fsync(out) == 0;
+}
+
 /* Keeps bytes that were promised and can't be used. */
 static void preserve(struct scan *s, uint64_t from, uint64_t to)
 {
@@ -208,17 +232,10 @@ static void preserve(struct scan *s, uint64_t from, uint64_t to)
     mkdirat(s->q->dir, "damaged", 0700);
     snprintf(path, sizeof path, "damaged/%s-%llu", name, (unsigned long long)from);
     int out = openat(s->q->dir, path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    if (out < 0)
-        return;
-    while (from < to) {
-        size_t n = to - from < LOOK ? (size_t)(to - from) : LOOK;
-        struct span part = look(s, from, n);
-        if (!part.p || write(out, part.p, n) != (ssize_t)n)
-            break;
-        from += n;
-    }
-    fsync(out);
-    close(out);
+    if (out < 0 || !copy_bytes(s, out, from, to))
+        pin(s);
+    if (out >= 0)
+        close(out);
 }
 
 /* Cuts what was never promised and seals the segment, so that it is read as whole from now on. */
@@ -249,6 +266,15 @@ static bool is_sealed(struct scan *s)
     return tail.p && record_header_read(tail, s->salt, &r) && r.type == RECORD_SEAL;
 }
 
+static void unreadable(struct scan *s)
+{
+    char name[SEGMENT_NAME];
+    s->found->unreadable++;
+    log_event(LOG_FAULT, NULL, "queue-unreadable", F_STR("segment", segment_name(name, s->number)),
+              F_INT("at", s->pos), F_STR("error", strerror(s->unreadable)));
+    pin(s);
+}
+
 static void scan_records(struct scan *s)
 {
     s->sealed = is_sealed(s);
@@ -266,6 +292,10 @@ static void scan_records(struct scan *s)
         s->pos = next;
     }
     uint64_t end = last_byte(s, s->pos);
+    if (s->unreadable) {
+        unreadable(s);
+        return;
+    }
     if (s->sealed && end > s->pos)
         preserve(s, s->pos, end);
     else if (end > s->pos)
@@ -281,6 +311,10 @@ static void scan_headless(struct scan *s)
     char name[SEGMENT_NAME], path[96];
     segment_name(name, s->number);
     bool empty = last_byte(s, 0) <= SEGMENT_HEADER;
+    if (s->unreadable) {
+        unreadable(s);
+        return;
+    }
     if (!empty) {
         s->found->damaged++;
         log_event(LOG_FAULT, NULL, "queue-damaged", F_STR("segment", name),

@@ -7,8 +7,13 @@
 #include "base/log.h"
 #include "queue/queue_private.h"
 
-/* Room kept in each segment for changes and the seal. */
-enum { SLACK = 64 * 1024 };
+/* Room that messages leave in each segment for changes and the seal: what has been delivered can be
+ * written down when the disk is full. */
+static uint64_t slack(const struct writer *w)
+{
+    const uint64_t most = 64 * 1024;
+    return w->o.segment_size / 16 < most ? w->o.segment_size / 16 : most;
+}
 
 static int write_all(int fd, const char *p, size_t n, uint64_t at)
 {
@@ -43,37 +48,45 @@ static int reserve(int fd, uint64_t *capacity, uint64_t least)
     return -1;
 }
 
-static int begin(struct writer *w, uint64_t size)
+struct fresh {
+    int fd;
+    uint64_t number, salt, capacity;
+};
+
+static int begin(struct writer *w, uint64_t size, struct fresh *f)
 {
-    uint64_t least = SEGMENT_HEADER + size + SLACK;
-    uint64_t capacity = w->o.segment_size > least ? w->o.segment_size : least;
-    uint64_t number = w->opened + 1, salt;
-    if (getrandom(&salt, sizeof salt, 0) != sizeof salt)
+    uint64_t least = SEGMENT_HEADER + size + RECORD_HEADER + slack(w);
+    f->capacity = w->o.segment_size > least ? w->o.segment_size : least;
+    f->number = w->opened + 1;
+    if (getrandom(&f->salt, sizeof f->salt, 0) != sizeof f->salt)
         return -1;
     char name[SEGMENT_NAME], header[SEGMENT_HEADER];
-    segment_name(name, number);
-    int fd = openat(w->dir, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (fd < 0)
+    segment_name(name, f->number);
+    f->fd = openat(w->dir, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (f->fd < 0)
         return -1;
-    segment_header_write(header, number, salt, clock_wall());
-    if (reserve(fd, &capacity, least) < 0 || write_all(fd, header, sizeof header, 0) < 0 ||
-        fsync(w->dir) < 0) {
-        int saved = errno;
-        close(fd);
-        unlinkat(w->dir, name, 0);
-        errno = saved;
-        return -1;
-    }
-    w->fd = fd;
-    w->number = number;
-    w->salt = salt;
+    segment_header_write(header, f->number, f->salt, clock_wall());
+    if (reserve(f->fd, &f->capacity, least) == 0 &&
+        write_all(f->fd, header, sizeof header, 0) == 0 && fsync(w->dir) == 0)
+        return 0;
+    int saved = errno;
+    close(f->fd);
+    unlinkat(w->dir, name, 0);
+    errno = saved;
+    return -1;
+}
+
+static void go_on_in(struct writer *w, const struct fresh *f)
+{
+    w->fd = f->fd;
+    w->number = f->number;
+    w->salt = f->salt;
     w->at = w->pos = SEGMENT_HEADER;
-    w->capacity = capacity;
+    w->capacity = f->capacity;
     w->dirty = true;
     pthread_mutex_lock(&w->lock);
-    w->opened = number;
+    w->opened = f->number;
     pthread_mutex_unlock(&w->lock);
-    return 0;
 }
 
 int segment_write_out(struct writer *w)
@@ -112,13 +125,25 @@ int segment_seal(struct writer *w)
     return 0;
 }
 
-int segment_make_room(struct writer *w, uint64_t size)
+/* The next one is there before this one is left: on a full disk this one still takes changes. */
+int segment_make_room(struct writer *w, uint64_t size, bool message)
 {
-    if (w->fd >= 0 && w->pos + w->out.n + size + RECORD_HEADER <= w->capacity)
+    uint64_t need = size + RECORD_HEADER + (message ? slack(w) : 0);
+    struct fresh f;
+    if (w->fd >= 0 && w->pos + w->out.n + need <= w->capacity)
         return 0;
-    if (segment_seal(w) < 0)
+    if (begin(w, size, &f) < 0)
         return -1;
-    return begin(w, size);
+    if (segment_seal(w) < 0) {
+        char name[SEGMENT_NAME];
+        int saved = errno;
+        close(f.fd);
+        unlinkat(w->dir, segment_name(name, f.number), 0);
+        errno = saved;
+        return -1;
+    }
+    go_on_in(w, &f);
+    return 0;
 }
 
 void segment_abandon(struct writer *w)

@@ -103,7 +103,7 @@ static int append_piece(struct writer *w, struct piece *p)
                        .meta_crc = crc32c(0, p->meta.p, p->meta.n),
                        .data_size = p->size};
     uint64_t size = record_size(&r);
-    if (segment_make_room(w, size) < 0)
+    if (p->type == RECORD_STATE && segment_make_room(w, size, false) < 0)
         return -1;
     p->segment = w->number;
     p->at = w->pos + w->out.n;
@@ -164,10 +164,43 @@ static bool enough_room(struct writer *w, const struct job *j)
     return w->free_bytes >= w->o.minimum_free + size;
 }
 
+/* Also what can't be written at all: in both cases the sender may come back later (RFC 3463:
+ * x.3.1). */
+static bool means_full(int error)
+{
+    return error == ENOSPC || error == EDQUOT || error == EROFS;
+}
+
+static void refuse_for(struct job *j, int error)
+{
+    char why[200];
+    snprintf(why, sizeof why, "can't write the queue: %s", strerror(error));
+    refuse(j, means_full(error) ? QUEUE_FULL : QUEUE_FAILED, why);
+}
+
+static uint64_t job_size(const struct job *j)
+{
+    uint64_t size = 0;
+    for (size_t i = 0; i < j->n; i++) {
+        struct record r = {.meta_size = (uint32_t)j->v[i].meta.n, .data_size = j->v[i].size};
+        size += record_size(&r);
+    }
+    return size;
+}
+
 static int append_job(struct writer *w, struct job *j)
 {
     if (!enough_room(w, j)) {
         refuse(j, QUEUE_FULL, "not enough free space in the queue");
+        return 0;
+    }
+    /* All its pieces stand in one segment. When there is no room for them only they are refused. */
+    if (segment_make_room(w, job_size(j), true) < 0) {
+        int error = errno;
+        if (w->fd < 0 && w->out.n)
+            return -1;
+        log_event(LOG_FAULT, NULL, "queue-write-failed", F_STR("error", strerror(error)));
+        refuse_for(j, error);
         return 0;
     }
     for (size_t i = 0; i < j->n; i++)
@@ -178,14 +211,11 @@ static int append_job(struct writer *w, struct job *j)
 
 static void batch_failed(struct writer *w, struct job *jobs, int error)
 {
-    bool full = error == ENOSPC || error == EDQUOT;
-    char why[200];
-    snprintf(why, sizeof why, "can't write the queue: %s", strerror(error));
     log_event(LOG_FAULT, NULL, "queue-write-failed", F_STR("error", strerror(error)));
     for (struct job *j = jobs; j; j = j->next) {
         if (j->result != QUEUE_OK)
             continue;
-        refuse(j, full ? QUEUE_FULL : QUEUE_FAILED, why);
+        refuse_for(j, error);
         /* Pieces in a segment that was sealed within this batch are durable: take them back. */
         for (size_t i = 0; i < j->n; i++)
             if (j->v[i].segment && (w->fd < 0 || j->v[i].segment != w->number) && !j->copying) {
@@ -229,40 +259,48 @@ static bool write_batch(struct writer *w, struct job *jobs, struct buf *states, 
     }
     buf_clear(states);
     pthread_mutex_lock(&w->lock);
-    w->stuck = w->unwritten.n != 0;
+    w->stuck = w->unwritten.n > STATES_MAX;
     w->commits += !failed && stored;
     w->stored += failed ? 0 : stored;
     pthread_mutex_unlock(&w->lock);
     return !failed;
 }
 
-static void unlink_all(struct writer *w, struct unlinking *u)
+/* What lived in them lives no more or elsewhere, so this needs no changes on disk. Returns what is
+ * left. */
+static struct unlinking *unlink_all(struct writer *w, struct unlinking *u)
 {
     while (u) {
         struct unlinking *next = u->next;
         char name[SEGMENT_NAME];
         /* One by one and in order: a change must never outlive the change that came after it. */
-        if (unlinkat(w->dir, segment_name(name, u->number), 0) < 0 && errno != ENOENT)
+        if ((unlinkat(w->dir, segment_name(name, u->number), 0) < 0 && errno != ENOENT) ||
+            fsync(w->dir) < 0) {
             log_event(LOG_WARN, NULL, "queue-unlink-failed", F_STR("segment", name),
                       F_STR("error", strerror(errno)));
-        fsync(w->dir);
+            return u;
+        }
         free(u);
         u = next;
     }
+    return NULL;
 }
 
+/* After a failure a sender is still answered at once; the rest is tried once in RETRY_MS. */
 static void wait_for_work(struct writer *w)
 {
-    while (!w->stop && !w->first && !w->states.n && !w->unlink && w->flush_wanted == w->flushed) {
-        if (!w->unwritten.n) {
-            pthread_cond_wait(&w->wake, &w->lock);
-            continue;
-        }
-        struct timespec until;
-        clock_gettime(CLOCK_REALTIME, &until);
-        until.tv_sec += RETRY_MS / 1000;
-        if (pthread_cond_timedwait(&w->wake, &w->lock, &until) == ETIMEDOUT)
+    while (!w->stop && !w->first) {
+        bool work = w->states.n || w->unlink || w->flush_wanted != w->flushed;
+        if (w->retry_at) {
+            struct timespec until = {(time_t)(w->retry_at / USEC_PER_SEC),
+                                     (long)(w->retry_at % USEC_PER_SEC) * 1000};
+            if (pthread_cond_timedwait(&w->wake, &w->lock, &until) == ETIMEDOUT)
+                return;
+        } else if (work) {
             return;
+        } else {
+            pthread_cond_wait(&w->wake, &w->lock);
+        }
     }
 }
 
@@ -286,6 +324,16 @@ static void give_back(struct writer *w, struct job *jobs, uint64_t flushed, bool
     if (ok || w->stop)
         w->flushed = flushed;
     uv_async_send(w->async);
+}
+
+/* Before what has come meanwhile. */
+static void unlink_later(struct writer *w, struct unlinking *u)
+{
+    struct unlinking **end = &u;
+    while (*end)
+        end = &(*end)->next;
+    *end = w->unlink;
+    w->unlink = u;
 }
 
 static void *writer_thread(void *arg)
@@ -313,20 +361,12 @@ static void *writer_thread(void *arg)
         bool sync = flush != w->flushed;
         pthread_mutex_unlock(&w->lock);
         bool ok = write_batch(w, jobs, &states, sync);
-        if (!ok && sync && !jobs)
-            usleep(RETRY_MS * 1000 / 10);
-        if (ok)
-            unlink_all(w, u);
+        u = unlink_all(w, u);
+        w->retry_at = ok && !u ? 0 : clock_mono() + RETRY_MS * USEC_PER_SEC / 1000;
         pthread_mutex_lock(&w->lock);
-        if (!ok && u) {
-            struct unlinking **end = &u;
-            while (*end)
-                end = &(*end)->next;
-            *end = w->unlink;
-            w->unlink = u;
-        }
+        unlink_later(w, u);
         give_back(w, jobs, flush, ok);
-        if (!ok && w->stop)
+        if (w->retry_at && w->stop)
             break;
     }
     pthread_mutex_unlock(&w->lock);
@@ -349,7 +389,11 @@ int writer_start(struct writer *w, int dir, const struct queue_options *o, uint6
     w->opened = newest;
     w->async = async;
     pthread_mutex_init(&w->lock, NULL);
-    pthread_cond_init(&w->wake, NULL);
+    pthread_condattr_t mono;
+    pthread_condattr_init(&mono);
+    pthread_condattr_setclock(&mono, CLOCK_MONOTONIC);
+    pthread_cond_init(&w->wake, &mono);
+    pthread_condattr_destroy(&mono);
     int error = pthread_create(&w->thread, NULL, writer_thread, w);
     if (error) {
         errno = error;

@@ -3,6 +3,24 @@
 
 #include "queue/journal.h"
 
+#include <dlfcn.h>
+
+/* The queue's reads, with an error when a test wants one: what lies behind this offset can't be
+ * read. */
+static off_t readable = INT64_MAX;
+
+ssize_t pread(int fd, void *to, size_t n, off_t at)
+{
+    static ssize_t (*real)(int, void *, size_t, off_t);
+    if (!real)
+        *(void **)&real = dlsym(RTLD_NEXT, "pread64");
+    if (at + (off_t)n > readable && at >= readable) {
+        errno = EIO;
+        return -1;
+    }
+    return real(fd, to, at + (off_t)n > readable ? (size_t)(readable - at) : n, at);
+}
+
 #define ID1 "0000000000000001"
 #define ID2 "0000000000000002"
 #define ID3 "0000000000000003"
@@ -141,6 +159,37 @@ static void damage_in_the_middle_is_kept(void **state)
     buf_free(&journal);
 }
 
+/* A disk that can't be read for a while must not cost a byte: nothing is cut, sealed or removed,
+ * and when it can be read again everything is there. At every record's begin, and at the header. */
+static void what_cannot_be_read_is_left_alone(void **state)
+{
+    (void)state;
+    uint64_t ends[4];
+    struct buf journal = crashed_journal(ends);
+    off_t from[] = {0, 10, (off_t)ends[0], (off_t)ends[1], (off_t)ends[2] + 50, (off_t)ends[3]};
+    unsigned known[] = {0, 0, 0, 1, 2, 3};
+    for (size_t i = 0; i < sizeof from / sizeof *from; i++) {
+        struct bench b;
+        bench_begin(&b);
+        b.o.segment_size = 4096;
+        lay_out(&b, buf_span(&journal));
+        readable = from[i];
+        bench_open(&b);
+        readable = INT64_MAX;
+        assert_int_equal(b.found.unreadable, 1);
+        assert_int_equal(b.found.messages, known[i]);
+        /* New mail goes on, and what is finished does not take the segment with it. */
+        put(&b, message("0000000000000009", two, 1, SPAN("x\r\n")));
+        assert_int_equal(b.last, QUEUE_OK);
+        bench_close(&b);
+        bench_open(&b);
+        assert_int_equal(b.found.unreadable + b.found.damaged, 0);
+        assert_int_equal(b.found.messages, 4);
+        bench_end(&b);
+    }
+    buf_free(&journal);
+}
+
 /* A message that holds a copy of a record is a message, also when it is damaged. */
 static void nobody_mails_us_a_record(void **state)
 {
@@ -230,6 +279,7 @@ int main(void)
         cmocka_unit_test(ids_are_checked),
         cmocka_unit_test(torn_at_every_byte),
         cmocka_unit_test(damage_in_the_middle_is_kept),
+        cmocka_unit_test(what_cannot_be_read_is_left_alone),
         cmocka_unit_test(nobody_mails_us_a_record),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -264,8 +264,16 @@ static void a_failed_write_leaves_nothing(void **state)
     queue_change(b.q, queue_find(b.q, SPAN(ID)), &first, 1, &done);
     put(&b, message("0000000000000003", two, 2, SPAN("y\r\n")));
     assert_int_not_equal(b.last, QUEUE_OK);
-    while (queue_writable(b.q))
+    assert_true(queue_writable(b.q)); /* what is there goes out ... */
+    char *long_reason = xcalloc(1, 64 * 1024);
+    memset(long_reason, 'x', 64 * 1024 - 1);
+    for (int i = 0; i < 140; i++) {
+        done.reason = span_str(long_reason);
+        queue_change(b.q, queue_find(b.q, SPAN(ID)), &first, 1, &done);
+    }
+    while (queue_writable(b.q)) /* ... until too much is only known in memory */
         uv_run(&b.loop, UV_RUN_ONCE);
+    free(long_reason);
     setrlimit(RLIMIT_FSIZE, &old);
     put(&b, message("0000000000000004", two, 2, SPAN("z\r\n")));
     assert_int_equal(b.last, QUEUE_OK);
