@@ -412,7 +412,7 @@ void passage_begin(struct txn *t)
     t->data_done = clock_mono();
     t->req.received = clock_wall();
     if (t->write_error) {
-        bool full = t->write_error == ENOSPC || t->write_error == EDQUOT;
+        bool full = t->write_error == ENOSPC || t->write_error == EDQUOT || t->write_error == EROFS;
         log_event(LOG_FAULT, t->req.id, "content-not-written",
                   F_STR("why", strerror(t->write_error)));
         finish(t, full ? R_SPOOL_FULL : R_LOCAL_ERROR, NULL);

@@ -90,11 +90,28 @@ static const char *unfit(const struct queue_new *v)
     return edits_fit(&v->edits, size) ? NULL : "edits reach outside the message";
 }
 
+/* A door that lost its spool sends a message again that the old one had stored. Refusing it would
+ * be a lie and dropping it a risk, so it is stored under the next free name and goes out twice. */
+static void free_name(struct queue *q, const char *id, char out[QUEUE_ID_SIZE])
+{
+    uint64_t part = 0;
+    snprintf(out, QUEUE_ID_SIZE, "%s", id);
+    if (!queue_find(q, span_str(id)))
+        return;
+    if (id[ID_LEN] == '.')
+        span_u64(span_str(id + ID_LEN + 1), &part);
+    while (queue_find(q, span_str(queue_id(out, id, (size_t)++part))))
+        ;
+    log_event(LOG_WARN, id, "queued-again", F_STR("as", out));
+}
+
 static void piece_of(struct piece *p, const struct queue_new *v, struct queue_meta *meta)
 {
-    *meta = (struct queue_meta){
-        .flags = v->flags, .created = v->created, .env = v->env, .peer = v->peer};
-    snprintf(meta->id, sizeof meta->id, "%s", v->id);
+    meta->flags = v->flags;
+    meta->created = v->created;
+    meta->env = v->env;
+    meta->peer = v->peer;
+    meta->data_crc = 0;
     *p = (struct piece){.type = RECORD_MESSAGE,
                         .fd = v->fd,
                         .base = v->fd < 0 ? v->bytes.n : v->fd_size,
@@ -127,6 +144,7 @@ void queue_put(struct queue *q, const struct queue_new *v, size_t n, struct queu
         snprintf(p->replaces, sizeof p->replaces, "%s", replaces->id);
     for (size_t i = 0; i < n; i++) {
         struct queue_meta meta;
+        free_name(q, v[i].id, meta.id);
         piece_of(&j->v[i], &v[i], &meta);
         p->msgs[i] = queue_index_make(&meta, NULL, j->v[i].size);
     }
@@ -287,11 +305,15 @@ void queue_flush(struct queue *q, void (*done)(void *ctx), void *ctx)
 
 /* --- open and close --- */
 
+/* On a read-only file system the lock is the same file, or, when it was never made, the directory.
+ */
 static int take_lock(struct queue *q, struct err *e)
 {
     q->lock = openat(q->dir, "lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (q->lock < 0 && errno == EROFS)
-        return 0;
+    if (q->lock < 0)
+        q->lock = openat(q->dir, "lock", O_RDONLY | O_CLOEXEC);
+    if (q->lock < 0)
+        q->lock = openat(q->dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (q->lock < 0)
         return err_sys(e, "can't make the queue's lock");
     if (flock(q->lock, LOCK_EX | LOCK_NB) == 0)
@@ -305,13 +327,25 @@ static int take_lock(struct queue *q, struct err *e)
     return err_sys(e, "can't lock the queue");
 }
 
+/* So that the directory itself outlives a power cut. */
+static void sync_parent(struct queue *q)
+{
+    int parent = q->o.read_only ? -1 : openat(q->dir, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (parent < 0)
+        return;
+    if (fsync(parent) < 0)
+        log_event(LOG_WARN, NULL, "queue-sync-failed", F_STR("error", strerror(errno)));
+    close(parent);
+}
+
 static int open_dir(struct queue *q, const char *dir, struct err *e)
 {
-    if (!q->o.read_only && mkdir(dir, 0700) < 0 && errno != EEXIST && errno != EROFS)
+    if (!q->o.read_only && mkdir(dir, 0700) < 0 && errno != EEXIST)
         return err_sys(e, "can't make %s", dir);
     q->dir = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (q->dir < 0)
         return err_sys(e, "can't open %s", dir);
+    sync_parent(q);
     return q->o.read_only ? 0 : take_lock(q, e);
 }
 

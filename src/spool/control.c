@@ -369,6 +369,8 @@ static void answer(struct operator* o, struct span line)
     const char *action = json_string_value(json_object_get(o->request, "action"));
     if (!command)
         refuse(o, "a request is one JSON object with a command");
+    else if (!o->sp->queue)
+        refuse(o, o->sp->shut);
     else if (strcmp(command, "status") == 0)
         status(o);
     else if (strcmp(command, "queue") == 0 && action)

@@ -168,7 +168,7 @@ void rescan_pump(struct spool *sp)
 {
     struct peer_link *to;
     usec now = clock_wall();
-    while (sp->nunscanned && !sp->draining && (to = free_scanner(sp))) {
+    while (sp->queue && sp->nunscanned && !sp->draining && (to = free_scanner(sp))) {
         struct queue_msg *m = take_due(sp, now);
         if (!m)
             break;

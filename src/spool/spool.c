@@ -2,6 +2,7 @@
 #include "spool/spool.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -11,6 +12,8 @@
 
 enum { TICK_MS = 1000, LOCK_TRIES = 100, LOCK_WAIT_MS = 100 };
 #define EXPIRE_EVERY ((usec)600 * USEC_PER_SEC)
+/* At the end, progress that can't be written is not waited for longer. */
+#define FLUSH_WAIT ((usec)3 * USEC_PER_SEC)
 
 /* --- small things --- */
 
@@ -77,7 +80,9 @@ static void rcpt_request(struct spool *sp, uint64_t serial, uint64_t tag, struct
     struct asking *k = xcalloc(1, sizeof *k);
     *k = (struct asking){sp, serial, tag};
     sp->asking++;
-    if (rcpt_request_decode(payload, a, &r))
+    if (!sp->queue)
+        on_probed(k, PROBE_LATER, SPAN("451 4.3.0 the spool can't be opened"));
+    else if (rcpt_request_decode(payload, a, &r))
         deliver_probe(sp->deliver, r.addr, on_probed, k);
     else
         on_probed(k, PROBE_LATER, SPAN("451 4.3.0 the question can't be read"));
@@ -176,6 +181,7 @@ static void on_flushed(void *ctx)
 static void on_deliveries_ended(void *ctx)
 {
     struct spool *sp = ctx;
+    sp->flush_by = clock_mono() + FLUSH_WAIT;
     queue_flush(sp->queue, on_flushed, sp);
 }
 
@@ -187,6 +193,10 @@ void spool_maybe_done(struct spool *sp)
         if (sp->peers[i].link && sp->peers[i].undrained)
             return;
     sp->emptied = true;
+    if (!sp->queue) {
+        on_flushed(sp);
+        return;
+    }
     deliver_drain(sp->deliver, on_deliveries_ended, sp);
 }
 
@@ -244,16 +254,13 @@ static void expire_some(struct spool *sp)
     usec now = clock_mono();
     if (!sp->quarantine || (sp->expired_at && now - sp->expired_at < EXPIRE_EVERY))
         return;
+    /* A clock that jumps ahead while we run must not empty the quarantine. */
+    usec wall = clock_wall(), steady = sp->started_wall + (now - sp->started_mono);
+    if (wall > steady)
+        wall = steady;
     /* A full step means there is more: go on at the next tick. */
-    size_t n = quarantine_expire(sp->quarantine, clock_wall(), on_expired, sp);
+    size_t n = quarantine_expire(sp->quarantine, wall, on_expired, sp);
     sp->expired_at = n == QUARANTINE_EXPIRE_STEP ? 0 : now;
-}
-
-static void on_tick(uv_timer_t *t)
-{
-    struct spool *sp = t->data;
-    rescan_tick(sp);
-    expire_some(sp);
 }
 
 /* --- start --- */
@@ -268,27 +275,12 @@ static struct queue *open_queue(struct spool *sp, struct err *e)
     struct queue_recovery found;
     char *dir = xasprintf("%s/queue", sp->set->paths.spool);
     struct queue *q = queue_open(&sp->loop, dir, &o, &ev, sp, &found, e);
-    /* The predecessor may need a moment to end. */
-    for (int i = 0; !q && e->sys == EWOULDBLOCK && i < LOCK_TRIES; i++) {
-        usleep(LOCK_WAIT_MS * 1000);
-        q = queue_open(&sp->loop, dir, &o, &ev, sp, &found, e);
-    }
     free(dir);
     if (q)
         log_event(LOG_NOTE, NULL, "queue-open", F_INT("messages", found.messages),
                   F_INT("recipients", found.recipients), F_INT("bytes", found.bytes),
                   F_INT("segments", found.segments), F_INT("torn", found.torn_bytes),
-                  F_INT("damaged", found.damaged));
-    return q;
-}
-
-static struct quarantine *open_quarantine(struct spool *sp, struct err *e)
-{
-    struct quarantine *q = quarantine_open(sp->set->paths.state, sp->set->quarantine.keep, e);
-    for (int i = 0; !q && e->sys == EWOULDBLOCK && i < LOCK_TRIES; i++) {
-        usleep(LOCK_WAIT_MS * 1000);
-        q = quarantine_open(sp->set->paths.state, sp->set->quarantine.keep, e);
-    }
+                  F_INT("damaged", found.damaged), F_INT("unreadable", found.unreadable));
     return q;
 }
 
@@ -311,25 +303,57 @@ static void complete_release(void *ctx, struct queue_msg *m)
     spool_arena_give(sp, a);
 }
 
-static int open_all(struct spool *sp, int control_socket, struct err *e)
+/* What is open already stays so: it is called again until all is. */
+static int open_all(struct spool *sp, struct err *e)
 {
     const struct settings *set = sp->set;
-    sp->record = record_open(set->paths.state, set->record.batch, set->record.keep, e);
     if (!sp->record)
-        return -1;
-    sp->quarantine = open_quarantine(sp, e);
+        sp->record = record_open(set->paths.state, set->record.batch, set->record.keep, e);
+    if (sp->record && !sp->quarantine)
+        sp->quarantine = quarantine_open(set->paths.state, set->quarantine.keep, e);
     if (!sp->quarantine)
         return -1;
-    sp->dns = dns_new(&sp->loop, &set->dns);
-    sp->deliver = deliver_new(&sp->loop, set, sp->record, sp->quarantine, sp->dns, e);
+    if (!sp->dns)
+        sp->dns = dns_new(&sp->loop, &set->dns);
     if (!sp->deliver)
-        return -1;
-    sp->queue = open_queue(sp, e);
+        sp->deliver = deliver_new(&sp->loop, set, sp->record, sp->quarantine, sp->dns, e);
+    if (sp->deliver)
+        sp->queue = open_queue(sp, e);
     if (!sp->queue)
         return -1;
     queue_each(sp->queue, complete_release, sp);
     deliver_attach(sp->deliver, sp->queue);
-    return control_start(sp, control_socket, e);
+    rescan_pump(sp);
+    return 0;
+}
+
+/* A spool that can't be opened (a disk that is read-only, full, not there) does not end this
+ * process: it refuses what it is asked, at once and with the reason, and tries again. */
+static void try_open(struct spool *sp)
+{
+    struct err e = {0};
+    if (open_all(sp, &e) == 0) {
+        sp->shut[0] = '\0';
+        return;
+    }
+    if (strncmp(sp->shut, e.text, sizeof sp->shut - 1) != 0)
+        log_event(LOG_FAULT, NULL, "spool-shut", F_STR("why", e.text));
+    snprintf(sp->shut, sizeof sp->shut, "%s", e.text);
+    sp->shut_error = e.sys;
+}
+
+static void on_tick(uv_timer_t *t)
+{
+    struct spool *sp = t->data;
+    if (!sp->queue && !sp->draining)
+        try_open(sp);
+    rescan_tick(sp);
+    expire_some(sp);
+    if (sp->flush_by && clock_mono() > sp->flush_by && !sp->done) {
+        log_event(LOG_FAULT, NULL, "progress-not-written",
+                  F_STR("why", "the queue can't be written; it will be delivered again"));
+        on_flushed(sp);
+    }
 }
 
 static void close_all(struct spool *sp)
@@ -357,20 +381,30 @@ static void close_all(struct spool *sp)
         arena_free(sp->idle_arenas[--sp->nidle_arenas]);
 }
 
-int spool_main(const struct settings *set, int control_fd, int control_socket)
+static void begin(struct spool *sp, const struct settings *set, int control_socket)
 {
-    struct spool *sp = xcalloc(1, sizeof *sp);
     struct err e = {0};
     sp->set = set;
+    sp->started_wall = clock_wall();
+    sp->started_mono = clock_mono();
     uv_loop_init(&sp->loop);
     uv_timer_init(&sp->loop, &sp->tick);
     sp->tick.data = sp;
-    if (open_all(sp, control_socket, &e) < 0) {
-        log_event(LOG_FAULT, NULL, "spool-failed", F_STR("why", e.text));
-        close_all(sp);
-        return EXIT_TEMPFAIL;
+    try_open(sp);
+    /* The predecessor may need a moment to end: nobody is refused because of that. */
+    for (int i = 0; !sp->queue && sp->shut_error == EWOULDBLOCK && i < LOCK_TRIES; i++) {
+        usleep(LOCK_WAIT_MS * 1000);
+        try_open(sp);
     }
+    if (control_start(sp, control_socket, &e) < 0)
+        log_event(LOG_FAULT, NULL, "control-failed", F_STR("why", e.text));
     uv_timer_start(&sp->tick, on_tick, TICK_MS, TICK_MS);
+}
+
+int spool_main(const struct settings *set, int control_fd, int control_socket)
+{
+    struct spool *sp = xcalloc(1, sizeof *sp);
+    begin(sp, set, control_socket);
     sp->control =
         link_open(&sp->loop, control_fd, ROLE_SPOOL, ROLE_SUPERVISOR, &control_events, sp);
     link_send(sp->control, FRAME_READY, 0, SPAN(""), -1);

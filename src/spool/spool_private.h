@@ -28,7 +28,10 @@ struct operator;
 struct spool {
     uv_loop_t loop;
     const struct settings *set;
-    struct queue *queue;
+    struct queue *queue; /* NULL: it could not be opened yet, everything is refused */
+    char shut[256];      /* why not */
+    int shut_error;
+    usec started_wall, started_mono, flush_by;
     struct deliver *deliver;
     struct quarantine *quarantine;
     struct record *record;

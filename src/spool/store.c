@@ -136,7 +136,7 @@ static void on_held(void *ctx, int result, const struct err *e)
 {
     struct storing *s = ctx;
     if (result < 0) {
-        bool full = e && (e->sys == ENOSPC || e->sys == EDQUOT);
+        bool full = e && (e->sys == ENOSPC || e->sys == EDQUOT || e->sys == EROFS);
         over(s, full ? STORE_FULL : STORE_FAILED, e ? e->text : "the quarantine does not take it");
         return;
     }
@@ -236,6 +236,12 @@ void store_request(struct spool *sp, struct link *from, uint64_t serial, uint64_
     if (!ok || !sane(s)) {
         sp->storing++;
         over(s, STORE_FAILED, "the request can't be read");
+        return;
+    }
+    if (!sp->queue) {
+        bool full = sp->shut_error == ENOSPC || sp->shut_error == EDQUOT || sp->shut_error == EROFS;
+        sp->storing++;
+        over(s, full ? STORE_FULL : STORE_FAILED, sp->shut);
         return;
     }
     storing_start(s);

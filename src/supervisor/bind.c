@@ -147,9 +147,14 @@ static int make_directory(const char *path, mode_t mode, const struct account *o
         if (mkdir(part, 0755) != 0 && errno != EEXIST)
             return err_sys(e, "can't make the directory %s", part);
     }
-    if (chmod(path, mode) != 0 && errno != EPERM)
+    /* What is right already is not touched: a read-only file system would refuse it. */
+    struct stat st;
+    if (stat(path, &st) != 0)
+        return err_sys(e, "can't look at %s", path);
+    if ((st.st_mode & 07777) != mode && chmod(path, mode) != 0 && errno != EPERM && errno != EROFS)
         return err_sys(e, "can't set the mode of %s", path);
-    if (owner && geteuid() == 0 && chown(path, owner->uid, owner->gid) != 0)
+    if (owner && geteuid() == 0 && (st.st_uid != owner->uid || st.st_gid != owner->gid) &&
+        chown(path, owner->uid, owner->gid) != 0)
         return err_sys(e, "can't set the owner of %s", path);
     return 0;
 }

@@ -28,6 +28,7 @@ static void default_signals(void)
     signal(SIGHUP, SIG_IGN);
     signal(SIGUSR1, SIG_IGN);
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a limit on file sizes is an error of write(), not the end */
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
 }
