@@ -24,8 +24,9 @@ size_t span_isearch(struct span s, struct span needle)
 {
     if (needle.n == 0)
         return 0;
+    char first = ascii_lower(needle.p[0]);
     for (size_t i = 0; i + needle.n <= s.n; i++)
-        if (span_ieq(span_sub(s, i, i + needle.n), needle))
+        if (ascii_lower(s.p[i]) == first && span_ieq(span_sub(s, i, i + needle.n), needle))
             return i;
     return SIZE_MAX;
 }

@@ -307,7 +307,9 @@ static bool is_true(struct span s)
 
 static bool from_line(struct parse *p, struct span line, enum received_result *result)
 {
-    if (received_isearch(p->m, line, "{return-path{:|} |envelope-{sender|from}{ |=}}$eW$_"))
+    bool told = span_isearch(line, SPAN("return-path")) != SIZE_MAX ||
+                span_isearch(line, SPAN("envelope-")) != SIZE_MAX;
+    if (told && received_isearch(p->m, line, "{return-path{:|} |envelope-{sender|from}{ |=}}$eW$_"))
         p->r->envfrom = template_got(p->m, 'e');
     if (steps(p, line, received_webmail, result) || families(p, line, result) ||
         steps(p, line, received_templates, result) || steps(p, line, received_ignored, result))

@@ -388,7 +388,10 @@ bool template_search(struct template_match *m, const char *template, size_t *at,
     if (!possible(m, template))
         return false;
     char first = next_literal(m, template);
+    char folded = m->icase && !strchr("${|}", *template) ? ascii_lower(*template) : '\0';
     for (size_t i = 0; i <= m->line.n; i++) {
+        if (folded && (i == m->line.n || ascii_lower(m->line.p[i]) != folded))
+            continue;
         if (first) {
             const char *p = i < m->line.n ? memchr(m->line.p + i, first, m->line.n - i) : NULL;
             if (!p)
