@@ -14,7 +14,8 @@ struct conf; /* rules/conf.h */
  * for a message without envelope (a file). No `for` clause. */
 struct span action_trace(const struct settings *set, const struct message *m, struct arena *a);
 
-/* The edits of one group for output by SMTP, LMTP or Maildir: the trace header (Received), removal
+/* The edits of one group: the trace header (Received; an MTA in front of us, peer.behind_mta, adds
+ * its own), removal
  * of forged copies of our own headers (X-Spam-*, X-Virus-Status, X-Gatehouse-*, and
  * Authentication-Results with our host name), our own headers, the subject tag. Line ends as the
  * message has them; every other byte stays as it is. The list is sorted.

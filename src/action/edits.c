@@ -130,7 +130,8 @@ void action_edits(const struct settings *set, const struct conf *conf, const str
         if (forged(set, &f))
             splices_add(&removed, a, f.at, f.size, SPAN(""));
 
-    buf_add(&head, action_trace(set, m, a));
+    if (!m->peer.behind_mta)
+        buf_add(&head, action_trace(set, m, a));
     add_virus_status(&head, set, m, d, eol);
     if (conf && m->facts.rules.ran && d->policy->scan)
         add_spam(set, conf, m, d, a, &removed, &head);

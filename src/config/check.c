@@ -140,6 +140,19 @@ static bool word_ok(const char *s)
     return n > 0 && n <= 64;
 }
 
+/* Those settings of SMTP would be taken for a protection that a milter listener does not have. */
+static void check_listener_milter(struct checker *c, size_t i)
+{
+    static const char *const of_smtp[] = {"tls",        "require_tls",  "require_auth",
+                                          "proxy_from", "xclient_from", "profile"};
+    for (size_t k = 0; k < sizeof of_smtp / sizeof *of_smtp; k++)
+        if (setting_given(c->s, "listeners[%zu].%s", i, of_smtp[k]))
+            AT(c,
+               say(c, "listener '%s': %s means nothing with protocol: milter",
+                   c->s->listeners.v[i].name, of_smtp[k]),
+               "listeners[%zu].%s", i, of_smtp[k]);
+}
+
 static void check_listeners(struct checker *c)
 {
     const struct settings *s = c->s;
@@ -148,7 +161,9 @@ static void check_listeners(struct checker *c)
         if (s->file && s->marks && setting_given(s, "listeners[%zu]", i) &&
             !setting_given(s, "listeners[%zu].address", i))
             AT(c, "a listener needs an address, such as '192.0.2.1:25'", "listeners[%zu]", i);
-        if (!host_port_ok(span_str(l->address), true, false))
+        bool local =
+            l->protocol == LISTEN_MILTER && span_starts(span_str(l->address), SPAN("unix:/"));
+        if (!local && !host_port_ok(span_str(l->address), true, false))
             AT(c,
                say(c,
                    "'address': expected an address and a port such as 192.0.2.1:25 or [::]:25, "
@@ -163,6 +178,10 @@ static void check_listeners(struct checker *c)
                 AT(c, say(c, "a second listener named '%s'", l->name), "listeners[%zu].name", i);
             if (strcmp(s->listeners.v[j].address, l->address) == 0)
                 AT(c, say(c, "a second listener on %s", l->address), "listeners[%zu].address", i);
+        }
+        if (l->protocol == LISTEN_MILTER) {
+            check_listener_milter(c, i);
+            continue;
         }
         check_listener_tls(c, i);
         check_listener_auth(c, i);

@@ -59,13 +59,14 @@ static void finish_listener(struct settings *s, size_t i)
     struct listener *l = &s->listeners.v[i];
     unsigned suffix = 1;
     while (!l->name) {
-        const char *name = suffix == 1
-                               ? names[l->profile]
-                               : arena_printf(s->arena, "%s-%u", names[l->profile], suffix).p;
+        const char *base = l->protocol == LISTEN_MILTER ? "milter" : names[l->profile];
+        const char *name = suffix == 1 ? base : arena_printf(s->arena, "%s-%u", base, suffix).p;
         if (!name_taken(s, i, name))
             l->name = name;
         suffix++;
     }
+    if (l->protocol == LISTEN_MILTER)
+        return;
     if (!l->certificate)
         l->certificate = s->tls.certificate, l->key = l->key ? l->key : s->tls.key;
     if (!l->key)

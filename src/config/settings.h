@@ -30,11 +30,16 @@ struct usecs {
 
 enum profile { PROFILE_MX, PROFILE_SUBMISSION, PROFILE_RELAY };
 enum tls_mode { TLS_MODE_NONE, TLS_MODE_STARTTLS, TLS_MODE_IMPLICIT };
+enum listener_protocol { LISTEN_SMTP, LISTEN_MILTER };
+enum milter_hold { MILTER_HOLD_HERE, MILTER_HOLD_MTA };
 enum line_endings { LINES_REFUSE, LINES_NORMALISE }; /* bare CR or LF in message data */
 
 struct listener {
     const char *name;
-    const char *address; /* "127.0.0.1:25", "[::]:25" */
+    const char *address; /* "127.0.0.1:25", "[::]:25"; milter also "unix:/path" */
+    enum listener_protocol protocol;
+    enum milter_hold milter_hold; /* who keeps what is held */
+    const char *socket_group;     /* of a Unix socket; NULL: processes.group */
     enum profile profile;
     enum tls_mode tls;
     bool require_tls;

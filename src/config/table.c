@@ -24,6 +24,8 @@
 
 static const char *const line_ending_names[] = {"refuse", "normalise", NULL};
 static const char *const profile_names[] = {"mx", "submission", "relay", NULL};
+static const char *const protocol_names[] = {"smtp", "milter", NULL};
+static const char *const milter_hold_names[] = {"here", "mta", NULL};
 static const char *const tls_mode_names[] = {"none", "starttls", "implicit", NULL};
 static const char *const recipient_names[] = {"any", "list", "callout", NULL};
 static const char *const fail_names[] = {"defer", "hold", "pass", NULL};
@@ -287,7 +289,17 @@ static const struct setting rows[] = {
 static const struct setting listener_rows[] = {
     STR_(L, name, .def_note = "the profile",
          .help = "Name in logs, records and policies; each once."),
-    STR_(L, address, .def = "127.0.0.1:25", .help = "Address and port: 192.0.2.1:25, [::]:25."),
+    STR_(L, address, .def = "127.0.0.1:25",
+         .help = "Address and port: 192.0.2.1:25, [::]:25. For milter also unix:/PATH."),
+    ENUM_(L, listener_protocol, protocol, .choices = protocol_names, .def = "smtp",
+          .help =
+              "smtp: mail comes in here; milter: an MTA (Sendmail, Postfix) asks what to do with "
+              "the mail that it gets."),
+    ENUM_(L, milter_hold, milter_hold, .choices = milter_hold_names, .def = "here",
+          .help = "Where mail is held that came by milter: in this gateway's quarantine, or in the "
+                  "MTA's."),
+    STR_(L, socket_group, .def_note = "the gateway's group",
+         .help = "Group that may connect to a Unix socket: the one that the MTA runs in."),
     ENUM_(L, profile, profile, .choices = profile_names, .def = "mx",
           .help = "mx: mail from anywhere for our domains; submission: our users, with a password; "
                   "relay: our networks."),

@@ -46,7 +46,10 @@ static void on_incoming(uv_poll_t *poll, int status, int events)
     for (int i = 0; i < ACCEPT_BURST; i++) {
         int fd = accept4(g->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
         if (fd >= 0) {
-            conn_open(g, fd);
+            if (g->set->protocol == LISTEN_MILTER)
+                milter_open(g, fd);
+            else
+                conn_open(g, fd);
             continue;
         }
         if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
@@ -65,7 +68,7 @@ struct door_keys *door_keys_read(const struct settings *set)
     for (size_t i = 0; i < set->listeners.n; i++) {
         const struct listener *l = &set->listeners.v[i];
         struct err e;
-        if (l->tls != TLS_MODE_NONE &&
+        if (l->protocol == LISTEN_SMTP && l->tls != TLS_MODE_NONE &&
             tls_server_open(&v[i], &set->tls, l->certificate, l->key, &e) != 0)
             log_event(LOG_FAULT, NULL, "no-tls", F_STR("listener", l->name), F_STR("why", e.text));
     }
@@ -199,6 +202,7 @@ static void drain(struct door *d)
         next = c->next;
         conn_leave(c);
     }
+    milters_leave(d);
     stop_when_empty(d);
 }
 

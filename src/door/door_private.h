@@ -26,6 +26,8 @@ struct conn;
 struct txn;
 struct authenticator;
 struct callout;
+struct milter_conn;
+struct milter_message;
 
 enum {
     SCAN_WINDOW = 8,           /* messages in the hands of one scanner; more wait in the door */
@@ -71,7 +73,8 @@ struct door {
     struct gate *gates;
     size_t ngates;
     struct conn *conns;
-    uint64_t nconns;
+    struct milter_conn *milters;
+    uint64_t nconns; /* of both kinds */
     struct address_count *addresses[ADDRESS_BUCKETS];
     struct scanner *scanners;
     struct asks asks;
@@ -131,6 +134,8 @@ void conn_mail(void *ctx, const struct smtp_path *from, const struct mail_params
 void conn_rcpt(void *ctx, const struct smtp_path *to, const struct rcpt_params *params);
 /* The next hop was asked about a recipient. Ends the ask. */
 void callout_answered(struct door *d, struct ask *a, enum rcpt_code code);
+/* Asks the next hop about an address for t (NULL: a probe). 0, or -1: the spool is away. */
+int callout_send(struct door *d, struct txn *t, struct span key, struct span addr);
 /* The transaction that waits for a callout ends. */
 void callout_cancel(struct txn *t);
 
@@ -149,7 +154,9 @@ enum txn_stage { TXN_OPEN, TXN_WAITING, TXN_SCANNING, TXN_STORING };
 
 /* All state of a transaction. Made by an accepted MAIL, ended by txn_end on every way out. */
 struct txn {
-    struct conn *conn;
+    struct conn *conn;            /* SMTP, or NULL */
+    struct milter_conn *milter;   /* the other kind, or NULL */
+    struct milter_message *shape; /* of a message by milter */
     struct door *door;
     struct arena *arena;
     struct scan_request req; /* id, peer, envelope */
@@ -173,9 +180,11 @@ struct txn {
     usec began, data_done, scan_done; /* monotonic */
     struct scan_result result;
     bool scanned;
+    bool milter_holds; /* the MTA keeps what is held */
 };
 
-struct txn *txn_new(struct conn *c);
+/* The caller sets conn or milter. */
+struct txn *txn_new(struct door *d);
 /* Frees everything; takes back what is in work. */
 void txn_end(struct txn *t);
 enum reply_id txn_begin_content(struct txn *t);
@@ -194,6 +203,25 @@ void passage_stored(struct door *d, struct ask *a, struct span payload);
 void passage_spool_lost(struct door *d, struct ask *a);
 void passage_spool_found(struct door *d);
 void passage_cancel(struct txn *t);
+/* One record a message; code: of the reply. */
+void passage_log(const struct txn *t, unsigned code);
+
+/* ---- milter.c: sessions of MTAs ---- */
+
+void milter_open(struct gate *g, int fd);
+/* Those that are idle end at once, the others after their message. */
+void milters_leave(struct door *d);
+/* The next hop was asked about the recipient that t waits for. */
+void milter_rcpt_known(struct txn *t, enum rcpt_code code);
+/* The answer to the end of a message. R_STORED and R_DISCARDED: what milter_decide has found. */
+void milter_finish(struct txn *t, enum reply_id id, const char *detail);
+const char *milter_session_id(const struct milter_conn *c);
+
+/* ---- milter_decide.c ---- */
+
+/* What the MTA is told about a judged message. true: the spool must have its copy first; false: it
+ * is for the record alone. */
+bool milter_decide(struct txn *t);
 
 /* ---- links.c ---- */
 

@@ -43,7 +43,9 @@ static void fill_peer(struct txn *t)
 static void open_transaction(struct conn *c, const struct smtp_path *from,
                              const struct mail_params *params, const char *discard)
 {
-    struct txn *t = txn_new(c);
+    struct txn *t = txn_new(c->door);
+    t->conn = c;
+    c->txn = t;
     struct envelope *env = &t->req.env;
     env->from = arena_dup(t->arena, path_addr(from));
     if (params->envid.p)
@@ -123,7 +125,7 @@ static void take_rcpt(struct conn *c, const struct rcpt *r)
     smtp_answer(&c->smtp, R_RCPT_OK, NULL);
 }
 
-static int send_callout(struct door *d, struct txn *t, struct span key, struct span addr)
+int callout_send(struct door *d, struct txn *t, struct span key, struct span addr)
 {
     struct callout *o = xcalloc(1, sizeof *o + key.n + 1);
     memcpy(o->key, key.p, key.n);
@@ -156,7 +158,7 @@ static void probe_domain(struct door *d, struct span key)
     size_t at = span_rfind(key, '@');
     if (at != SIZE_MAX &&
         recipients_probe(d->recipients, span_from(key, at + 1), clock_mono(), probe))
-        send_callout(d, NULL, span_str(probe), span_str(probe));
+        callout_send(d, NULL, span_str(probe), span_str(probe));
 }
 
 void callout_answered(struct door *d, struct ask *a, enum rcpt_code code)
@@ -170,7 +172,10 @@ void callout_answered(struct door *d, struct ask *a, enum rcpt_code code)
                      : code == RCPT_UNKNOWN ? ANSWER_NO
                                             : ANSWER_LATER,
                      clock_mono());
-    if (t) {
+    if (t && t->milter) {
+        t->callout = NULL;
+        milter_rcpt_known(t, code);
+    } else if (t) {
         struct conn *c = t->conn;
         t->callout = NULL;
         if (code == RCPT_OK)
@@ -179,9 +184,9 @@ void callout_answered(struct door *d, struct ask *a, enum rcpt_code code)
             refuse_rcpt(c, t->pending.addr,
                         code == RCPT_UNKNOWN ? R_RCPT_UNKNOWN : R_RCPT_UNVERIFIED, SPAN_NONE);
         conn_go_on(c);
-        if (code == RCPT_OK)
-            probe_domain(d, key);
     }
+    if (t && code == RCPT_OK)
+        probe_domain(d, key);
     free(o);
 }
 
@@ -207,7 +212,7 @@ static void check_existence(struct conn *c, const struct lookup *l, const struct
         break;
     }
     c->txn->pending = *r;
-    if (send_callout(d, c->txn, lookup_addr(l), r->addr) != 0)
+    if (callout_send(d, c->txn, lookup_addr(l), r->addr) != 0)
         refuse_rcpt(c, r->addr, R_RCPT_UNVERIFIED, SPAN_NONE);
 }
 

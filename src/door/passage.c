@@ -35,11 +35,12 @@ static const char *outcome_word(const struct txn *t)
     return words[t->result.groups[0].outcome];
 }
 
-static void log_message(const struct txn *t, unsigned code)
+void passage_log(const struct txn *t, unsigned code)
 {
     usec now = clock_mono(), data = t->data_done ? t->data_done : now;
     usec scan = t->scan_done ? t->scan_done : now;
-    log_event(LOG_NOTE, t->req.id, "message", F_STR("session", t->conn->id),
+    log_event(LOG_NOTE, t->req.id, "message",
+              F_STR("session", t->milter ? milter_session_id(t->milter) : t->conn->id),
               F_SPAN("from", t->req.env.from), F_INT("nrcpt", t->req.env.nrcpts),
               F_SPAN("to", t->req.env.nrcpts ? t->req.env.rcpts[0].addr : SPAN("")),
               F_INT("size", t->size), F_STR("outcome", outcome_word(t)), F_INT("reply", code),
@@ -50,7 +51,11 @@ static void log_message(const struct txn *t, unsigned code)
 static void finish(struct txn *t, enum reply_id id, const char *detail)
 {
     struct conn *c = t->conn;
-    log_message(t, reply_row(id)->code);
+    if (t->milter) {
+        milter_finish(t, id, detail);
+        return;
+    }
+    passage_log(t, reply_row(id)->code);
     c->messages++;
     smtp_answer(&c->smtp, id, detail); /* ends t */
     conn_go_on(c);
@@ -64,7 +69,7 @@ static void finish_text(struct txn *t, struct span reply, enum reply_id otherwis
         finish(t, otherwise, t->req.id);
         return;
     }
-    log_message(t, code);
+    passage_log(t, code);
     c->messages++;
     smtp_answer_text(&c->smtp, reply);
     conn_go_on(c);
@@ -118,6 +123,8 @@ static void txns_remove(struct txns *l, struct txn *t)
 static int send_store(struct txn *t, uint64_t tag)
 {
     struct store_request r = {.req = t->req, .scanned = t->scanned, .result = t->result};
+    r.elsewhere = t->milter;
+    r.held_elsewhere = t->milter && t->milter_holds;
     struct buf b = {0};
     store_request_encode(&b, &r);
     struct door *d = t->door;
@@ -240,7 +247,12 @@ static void decide(struct txn *t)
 {
     size_t n = t->result.ngroups;
     t->scanned = true;
-    if (count(t, OUT_DEFER) > 0) {
+    if (t->milter && milter_decide(t)) {
+        store(t);
+    } else if (t->milter) {
+        record(t);
+        finish(t, R_STORED, t->req.id);
+    } else if (count(t, OUT_DEFER) > 0) {
         struct span reply = reply_of(t, OUT_DEFER);
         for (size_t i = 0; i < n; i++)
             t->result.groups[i].outcome = OUT_DEFER; /* nobody gets it now */
@@ -418,7 +430,7 @@ void passage_begin(struct txn *t)
         finish(t, full ? R_SPOOL_FULL : R_LOCAL_ERROR, NULL);
     } else if (t->discard) {
         decide_here(t, OUT_DISCARD, t->discard, SPAN(""));
-    } else if (set->queue.after_queue) {
+    } else if (set->queue.after_queue && !t->milter) {
         t->scan_done = t->data_done;
         store(t);
     } else {

@@ -9,17 +9,15 @@
 
 #include "base/xalloc.h"
 
-struct txn *txn_new(struct conn *c)
+struct txn *txn_new(struct door *d)
 {
     struct txn *t = xcalloc(1, sizeof *t);
-    t->conn = c;
-    t->door = c->door;
+    t->door = d;
     t->arena = arena_new(0);
     t->seen = map_in(t->arena);
     t->fd = -1;
     t->began = clock_mono();
     id_new(t->req.id);
-    c->txn = t;
     return t;
 }
 

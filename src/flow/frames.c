@@ -7,6 +7,8 @@
 /* The smallest encodings, so that a count can be checked against the bytes that are left. */
 enum { GROUP_MIN = 1 + 4 * 3 + 1 + 4 + 4 + 4, RCPT_INDEX = 4 };
 
+enum { STORE_SCANNED = 1, STORE_ELSEWHERE = 2, STORE_HELD_ELSEWHERE = 4 };
+
 static void id_encode(struct buf *b, const char id[ID_SIZE])
 {
     buf_add(b, span_of(id, ID_LEN));
@@ -165,7 +167,8 @@ bool scan_result_fits(const struct scan_result *r, const struct envelope *env)
 void store_request_encode(struct buf *b, const struct store_request *r)
 {
     request_encode(b, &r->req);
-    buf_u8(b, r->scanned);
+    buf_u8(b, (uint8_t)((r->scanned ? STORE_SCANNED : 0) | (r->elsewhere ? STORE_ELSEWHERE : 0) |
+                        (r->held_elsewhere ? STORE_HELD_ELSEWHERE : 0)));
     if (r->scanned)
         result_encode(b, &r->result);
 }
@@ -175,7 +178,14 @@ bool store_request_decode(struct span payload, struct arena *a, struct store_req
     struct cursor c = cursor_over(payload);
     memset(r, 0, sizeof *r);
     request_decode(&c, a, &r->req);
-    r->scanned = cursor_u8(&c) != 0;
+    uint8_t flags = cursor_u8(&c);
+    if (flags > (STORE_SCANNED | STORE_ELSEWHERE | STORE_HELD_ELSEWHERE))
+        c.failed = true;
+    r->scanned = flags & STORE_SCANNED;
+    r->elsewhere = flags & STORE_ELSEWHERE;
+    r->held_elsewhere = flags & STORE_HELD_ELSEWHERE;
+    if (!r->scanned && (r->elsewhere || r->held_elsewhere))
+        c.failed = true;
     if (r->scanned)
         result_decode(&c, a, &r->result);
     return cursor_ok(&c) && (!r->scanned || scan_result_fits(&r->result, &r->req.env));

@@ -53,6 +53,8 @@ bool scan_result_fits(const struct scan_result *r, const struct envelope *env);
 struct store_request {
     struct scan_request req;
     bool scanned;
+    bool elsewhere;      /* an MTA delivers it (milter): nothing is queued */
+    bool held_elsewhere; /* and holds it: nothing goes to the quarantine either */
     struct scan_result result;
 };
 void store_request_encode(struct buf *b, const struct store_request *r);

@@ -2,6 +2,7 @@
 
 /* First byte of the wire form; the queue journal outlives a version of the program. */
 enum { ENVELOPE_WIRE = 1, PEER_WIRE = 1 };
+enum { PEER_HAS_IP = 1, PEER_BEHIND_MTA = 2 };
 enum { RCPT_MIN_WIRE = 4 + 4 + 1 };
 enum { FLAG_SMTPUTF8 = 1, FLAG_8BIT = 2, FLAG_REQUIRE_TLS = 4, FLAGS_KNOWN = 7 };
 
@@ -68,7 +69,7 @@ void envelope_decode(struct cursor *c, struct arena *a, struct envelope *env)
 void peer_encode(struct buf *b, const struct peer *p)
 {
     buf_u8(b, PEER_WIRE);
-    buf_u8(b, p->has_ip);
+    buf_u8(b, (uint8_t)((p->has_ip ? PEER_HAS_IP : 0) | (p->behind_mta ? PEER_BEHIND_MTA : 0)));
     buf_add(b, span_of((const char *)p->ip.b, sizeof p->ip.b));
     buf_u32(b, p->port);
     const struct span texts[] = {p->name,        p->helo,       p->listener, p->protocol,
@@ -82,10 +83,10 @@ void peer_decode(struct cursor *c, struct arena *a, struct peer *p)
     *p = (struct peer){0};
     if (cursor_u8(c) != PEER_WIRE)
         c->failed = true;
-    uint8_t has_ip = cursor_u8(c);
+    uint8_t flags = cursor_u8(c);
     struct span ip = cursor_bytes(c, sizeof p->ip.b);
     uint32_t port = cursor_u32(c);
-    if (has_ip > 1 || port > UINT16_MAX)
+    if (flags > (PEER_HAS_IP | PEER_BEHIND_MTA) || port > UINT16_MAX)
         c->failed = true;
     struct span *texts[] = {&p->name,        &p->helo,       &p->listener, &p->protocol,
                             &p->tls_version, &p->tls_cipher, &p->auth_user};
@@ -95,7 +96,8 @@ void peer_decode(struct cursor *c, struct arena *a, struct peer *p)
         *p = (struct peer){0};
         return;
     }
-    p->has_ip = has_ip;
+    p->has_ip = flags & PEER_HAS_IP;
+    p->behind_mta = flags & PEER_BEHIND_MTA;
     memcpy(p->ip.b, ip.p, ip.n);
     p->port = (uint16_t)port;
 }

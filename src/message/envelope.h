@@ -33,6 +33,7 @@ struct envelope {
 struct peer {
     struct ip ip;
     bool has_ip;
+    bool behind_mta; /* an MTA in front of us has it and stamps it (milter) */
     uint16_t port;
     struct span name; /* reverse name, or absent (DNS comes with issue "Who is calling") */
     struct span helo;

@@ -76,6 +76,7 @@ struct storing {
     struct scan_request req;
     struct scan_result result;
     bool scanned;
+    bool elsewhere, held_elsewhere; /* struct store_request */
     bool promised; /* was queued before: refusing is holding, nothing is told to the sender */
     struct queue_msg *replaces;
     int fd;

@@ -9,15 +9,18 @@
 #include "spool/spool_private.h"
 #include "verdict/verdict.h"
 
-static bool to_queue(const struct group *g)
+static bool to_queue(const struct storing *s, const struct group *g)
 {
+    if (s->elsewhere)
+        return false;
     return g->outcome == OUT_ACCEPT || g->outcome == OUT_TAG || g->outcome == OUT_CLEAN;
 }
 
 /* A refusal after the promise would be backscatter: the message is kept instead. */
 static bool to_quarantine(const struct storing *s, const struct group *g)
 {
-    return g->outcome == OUT_HOLD || (g->outcome == OUT_REJECT && s->promised);
+    return !s->held_elsewhere &&
+           (g->outcome == OUT_HOLD || (g->outcome == OUT_REJECT && s->promised));
 }
 
 /* --- record --- */
@@ -111,7 +114,7 @@ static void queue_groups(struct storing *s)
     s->v = arena_array(s->arena, s->result.ngroups + 1, sizeof *s->v);
     for (size_t i = 0; i < s->result.ngroups; i++) {
         struct group *g = &s->result.groups[i];
-        if (!to_queue(g) || g->nrcpts == 0)
+        if (!to_queue(s, g) || g->nrcpts == 0)
             continue;
         if (splices_sort(&g->edits, s->size, &e) < 0) {
             over(s, STORE_FAILED, e.text);
@@ -232,6 +235,8 @@ void store_request(struct spool *sp, struct link *from, uint64_t serial, uint64_
     s->req = r.req;
     s->result = r.result;
     s->scanned = r.scanned;
+    s->elsewhere = r.elsewhere;
+    s->held_elsewhere = r.held_elsewhere;
     s->size = ok ? (uint64_t)st.st_size : 0;
     if (!ok || !sane(s)) {
         sp->storing++;

@@ -109,6 +109,22 @@ int bind_unix(const char *path, mode_t mode, uid_t uid, gid_t gid, struct err *e
     return fd;
 }
 
+int bind_listener(const struct listener *l, const struct account *a, struct err *e)
+{
+    struct span address = span_str(l->address);
+    gid_t gid = a->gid;
+    if (!span_starts(address, SPAN("unix:")))
+        return bind_tcp(l->address, e);
+    if (l->socket_group && geteuid() == 0) {
+        const struct group *gr = getgrnam(l->socket_group);
+        if (!gr)
+            return err_set(e, "listener '%s': no group '%s' on this machine", l->name,
+                           l->socket_group);
+        gid = gr->gr_gid;
+    }
+    return bind_unix(span_from(address, 5).p, 0660, a->uid, gid, e);
+}
+
 int account_find(const struct process_settings *p, struct account *out, struct err *e)
 {
     *out = (struct account){geteuid(), getegid(), false};

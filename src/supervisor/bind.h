@@ -8,6 +8,9 @@
 
 /* "127.0.0.1:25", "[::]:25" -> a bound, listening descriptor; -1 with e. */
 int bind_tcp(const char *address, struct err *e);
+/* As the listener says: a TCP address, or "unix:/path" that its group may connect to. */
+struct account;
+int bind_listener(const struct listener *l, const struct account *a, struct err *e);
 /* A Unix socket, mode given, owned by the user; a stale one is removed. */
 int bind_unix(const char *path, mode_t mode, uid_t uid, gid_t gid, struct err *e);
 

@@ -194,7 +194,7 @@ static int bind_listeners(struct generation *g, const struct generation *old, st
             if (strcmp(g->set->listeners.v[i].address, old->set->listeners.v[j].address) == 0)
                 g->listeners[i] = dup(old->listeners[j]);
         if (g->listeners[i] < 0)
-            g->listeners[i] = bind_tcp(g->set->listeners.v[i].address, e);
+            g->listeners[i] = bind_listener(&g->set->listeners.v[i], &g->account, e);
         if (g->listeners[i] < 0)
             return -1;
     }

@@ -1,0 +1,142 @@
+/* What the MTA is told about a judged message. It has one copy for all recipients and delivers it
+ * itself; where groups of recipients are to be treated differently the order is:
+ *
+ *     one is deferred                 the message is deferred
+ *     all are refused                 it is refused
+ *     nobody gets it                  what is held or refused is held here, the MTA drops its copy
+ *     some get it                     the others are taken off the envelope, with a copy held here
+ *                                     for those that were held or refused; the edits are those of
+ *                                     the strictest group that gets it (clean, tag, accept) */
+#include "door/milter_private.h"
+
+#include "base/log.h"
+
+static bool gets_it(const struct group *g)
+{
+    return g->outcome == OUT_ACCEPT || g->outcome == OUT_TAG || g->outcome == OUT_CLEAN;
+}
+
+static size_t count(const struct txn *t, enum outcome o)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < t->result.ngroups; i++)
+        n += t->result.groups[i].outcome == o;
+    return n;
+}
+
+static struct span reply_of(const struct txn *t, enum outcome o)
+{
+    for (size_t i = 0; i < t->result.ngroups; i++)
+        if (t->result.groups[i].outcome == o)
+            return t->result.groups[i].reply;
+    return SPAN("");
+}
+
+static void change(struct txn *t, enum outcome from, enum outcome to)
+{
+    for (size_t i = 0; i < t->result.ngroups; i++)
+        if (t->result.groups[i].outcome == from)
+            t->result.groups[i].outcome = to;
+}
+
+static void say(struct txn *t, enum milter_verdict v, unsigned code)
+{
+    t->shape->verdict = v;
+    t->shape->code = code;
+}
+
+/* A refusal in words, or without when the words are none. */
+static void say_text(struct txn *t, struct span text, const char *otherwise)
+{
+    unsigned code;
+    if (!reply_valid(text, &code) || code < 400) {
+        text = span_str(otherwise);
+        reply_valid(text, &code);
+    }
+    t->shape->text = text;
+    t->shape->code = code;
+}
+
+static const struct group *strictest(const struct txn *t)
+{
+    const struct group *best = NULL;
+    for (size_t i = 0; i < t->result.ngroups; i++) {
+        const struct group *g = &t->result.groups[i];
+        if (gets_it(g) && (!best || g->outcome > best->outcome))
+            best = g;
+    }
+    return best;
+}
+
+static void take_off(struct txn *t)
+{
+    struct buf *b = &t->shape->edits;
+    for (size_t i = 0; i < t->result.ngroups; i++) {
+        const struct group *g = &t->result.groups[i];
+        for (size_t k = 0; !gets_it(g) && k < g->nrcpts; k++)
+            milter_delete_rcpt(b, t->req.env.rcpts[g->rcpts[k]].addr);
+    }
+    for (size_t i = 0; i < t->ndropped; i++)
+        milter_delete_rcpt(b, t->dropped[i].addr);
+}
+
+/* Held for all, or for nobody but those who get it. true: the spool has something to keep. */
+static bool drop(struct txn *t)
+{
+    size_t held = count(t, OUT_HOLD);
+    if (held && t->milter_holds && held == t->result.ngroups) {
+        milter_quarantine(&t->shape->edits, t->result.groups[0].reason);
+        say(t, MILTER_ACCEPT, 250);
+        return false;
+    }
+    t->milter_holds = false;
+    say(t, MILTER_DISCARD, 250);
+    return held > 0;
+}
+
+static bool deliver(struct txn *t)
+{
+    struct milter_conn *c = t->milter;
+    const struct group *best = strictest(t);
+    size_t others = 0, held;
+    for (size_t i = 0; i < t->result.ngroups; i++)
+        others += !gets_it(&t->result.groups[i]);
+    t->milter_holds = false;
+    if ((others || t->ndropped) && !milter_may(&c->session, MILTER_CAN_DELETE_RCPT)) {
+        /* Nobody may get what is refused for some. */
+        for (size_t i = 0; i < t->result.ngroups; i++)
+            t->result.groups[i].outcome = OUT_HOLD;
+        log_event(LOG_WARN, t->req.id, "milter-cannot-split", F_INT("groups", t->result.ngroups));
+        return drop(t);
+    }
+    if (!milter_edits(&t->shape->edits, t, &best->edits)) {
+        log_event(LOG_WARN, t->req.id, "milter-cannot-edit", F_INT("edits", best->edits.n));
+        if (best->outcome == OUT_CLEAN) { /* what is dangerous would stay in it */
+            buf_free(&t->shape->edits);
+            change(t, OUT_CLEAN, OUT_HOLD);
+            return milter_decide(t);
+        }
+    }
+    take_off(t);
+    held = count(t, OUT_HOLD);
+    say(t, MILTER_ACCEPT, 250);
+    return held > 0;
+}
+
+bool milter_decide(struct txn *t)
+{
+    size_t n = t->result.ngroups;
+    buf_free(&t->shape->edits);
+    if (count(t, OUT_DEFER) > 0) {
+        say_text(t, reply_of(t, OUT_DEFER), "451 4.7.1 try again later");
+        for (size_t i = 0; i < n; i++)
+            t->result.groups[i].outcome = OUT_DEFER; /* nobody gets it now */
+        return false;
+    }
+    if (count(t, OUT_REJECT) == n) {
+        say_text(t, reply_of(t, OUT_REJECT), "550 5.7.1 message refused");
+        return false;
+    }
+    change(t, OUT_REJECT, OUT_HOLD);
+    return strictest(t) ? deliver(t) : drop(t);
+}

@@ -1,0 +1,56 @@
+/* What the files of milter mode share. */
+#ifndef GATEHOUSE_DOOR_MILTER_PRIVATE_H
+#define GATEHOUSE_DOOR_MILTER_PRIVATE_H
+
+#include "door/door_private.h"
+#include "milter/session.h"
+
+struct milter_conn {
+    struct milter_conn *next, *prev;
+    struct gate *gate;
+    struct door *door;
+    struct stream *stream;
+    struct milter_session session;
+    struct txn *txn;
+    char id[ID_SIZE];
+    /* The MTA's client. */
+    struct ip ip;
+    uint16_t port;
+    bool has_ip, discard;
+    char *name, *helo; /* heap; NULL when unknown */
+    bool leaving;
+    usec opened;
+    uint64_t messages, refused;
+    const char *ending;
+};
+
+/* A header field as it stands in our copy of the message. */
+struct milter_field {
+    struct span name;
+    uint64_t at, size; /* with its line end */
+};
+
+/* What milter mode knows about a message; in the transaction's arena. */
+struct milter_message {
+    struct milter_field *fields;
+    size_t n, cap;
+    struct buf head; /* the header until it is complete */
+    uint64_t blank;  /* offset of the blank line */
+    bool too_large;
+    enum reply_id too_large_why;
+    /* The decision. */
+    enum milter_verdict verdict;
+    struct span text; /* instead of the verdict; or absent */
+    struct buf edits; /* packets that go in front of it */
+    unsigned code;
+};
+
+/* The message is over: what it holds outside the arena. */
+void milter_message_free(struct milter_message *m);
+
+/* milter_edits.c: appends the operations that turn the MTA's copy into the edited message (see
+ * milter/edit.h for their order). false: something can't be said in this protocol, or the MTA does
+ * not allow it; what can be is appended nevertheless. */
+bool milter_edits(struct buf *out, const struct txn *t, const struct splices *edits);
+
+#endif
