@@ -1,5 +1,6 @@
 #include "cli/cli.h"
 
+#include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
 
@@ -21,9 +22,9 @@ static void greet(const struct settings *set)
         const char *colon = strrchr(address, ':');
         printf("\nsend a test message:\n  printf 'Subject: hello\\n\\nfirst light\\n' | curl -sS "
                "--crlf smtp://%.*s:%s --mail-from you@example.net --mail-rcpt postmaster@%s -T -\n"
-               "then:\n  build/gatehouse log -c %s\n\n",
+               "then:\n  %s log -c %s\n\n",
                (int)(colon - address), address, colon + 1, set->relay.domains.v[0],
-               set->file ? set->file : "FILE");
+               program_invocation_name, set->file ? set->file : "FILE");
     }
     fflush(stdout);
 }

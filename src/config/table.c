@@ -115,7 +115,8 @@ static const struct setting rows[] = {
     INT_(S, limits.sessions, .min = 1, .max = 1e6, .def = "20000",
          .help = "Sessions open at the same time."),
     INT_(S, limits.sessions_per_address, .min = 1, .max = 1e6, .def = "100",
-         .help = "Sessions open at the same time from one client address (IPv6: one /64)."),
+         .help = "Sessions open at the same time from one client address (IPv6: one /64); "
+                 "relay.networks are not counted."),
     TIME_(S, limits.command_timeout, .min = 1e6, .max = HOUR, .def = "2m",
           .help = "Wait for the next command."),
     TIME_(S, limits.data_timeout, .min = 1e6, .max = HOUR, .def = "5m",
