@@ -251,10 +251,20 @@ static void run_metas(struct rules_ctx *c)
 
 /* --- all --- */
 
-/* The message without an mbox separator in front. */
+/* The message without an mbox separator in front. Header and body are slices of the raw bytes,
+ * unless their line ends had to be repaired (mime/mime.h). */
 static struct span pristine(const struct mime *m)
 {
-    return m->header_bytes.p ? span_from(m->raw, (size_t)(m->header_bytes.p - m->raw.p)) : m->raw;
+    struct span head = m->header_bytes, body = m->body_bytes;
+    if (!head.p)
+        return m->raw;
+    if (head.p >= m->raw.p && head.p <= m->raw.p + m->raw.n)
+        return span_from(m->raw, (size_t)(head.p - m->raw.p));
+    char *p = arena_raw(m->arena, head.n + body.n);
+    memcpy(p, head.p, head.n);
+    if (body.n)
+        memcpy(p + head.n, body.p, body.n);
+    return span_of(p, head.n + body.n);
 }
 
 static void run_captures(struct rules_ctx *c)

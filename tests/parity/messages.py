@@ -52,6 +52,8 @@ def coded(body, encoding, charset="utf-8", kind="plain"):
 
 
 def messages():
+    yield "mixed-line-ends", simple("x" * 1200 + "\n" + "nul \0 byte\n").replace(b"\n", b"\r\n").replace(
+        b"\r\nTo:", b"\nTo:")
     yield "plain", simple("first light\n")
     yield "advance-fee", simple()
     yield "pills", simple(PILLS, subject="Re: V I A G R A $$$")
