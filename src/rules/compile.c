@@ -271,6 +271,26 @@ static void index_headers(struct ruleset *rs)
     }
 }
 
+/* Header rules, header evals, body, uri, body evals, rawbody, rawbody evals, full, full evals. */
+static int place_of(enum rule_kind kind)
+{
+    static const int8_t place[] = {
+        [RULE_HEADER] = 0,       [RULE_HEADER_EVAL] = 1, [RULE_BODY] = 2,       [RULE_URI] = 3,
+        [RULE_BODY_EVAL] = 4,    [RULE_MIMEHEADER] = 4,  [RULE_URI_DETAIL] = 4, [RULE_RAWBODY] = 5,
+        [RULE_RAWBODY_EVAL] = 6, [RULE_FULL] = 7,        [RULE_FULL_EVAL] = 8,  [RULE_EMPTY] = 9,
+    };
+    return place[kind];
+}
+
+static void set_turns(struct ruleset *rs)
+{
+    for (size_t i = 0; i < rs->nrules; i++) {
+        struct rule *r = &rs->rules[i];
+        r->turn = (int64_t)r->priority * TURNS + place_of(r->def->kind);
+    }
+    ruleset_meta_turns(rs);
+}
+
 void ruleset_compile(struct ruleset *rs, const struct ruleset_options *o)
 {
     struct conf *c = rs->conf;
@@ -283,6 +303,7 @@ void ruleset_compile(struct ruleset *rs, const struct ruleset_options *o)
     }
     ruleset_compile_metas(rs);
     sort_into_lists(rs);
+    set_turns(rs);
     index_headers(rs);
     ruleset_compile_filters(rs, o);
 }

@@ -122,3 +122,27 @@ void ruleset_compile_metas(struct ruleset *rs)
     for (size_t i = rs->nmetas; i-- > 0;)
         fix_priority(&s, rs->metas[i]);
 }
+
+/* A meta is evaluated at the end of the priority in which the last rule it needs was run; in the
+ * final pass when one of them never runs. */
+void ruleset_meta_turns(struct ruleset *rs)
+{
+    for (size_t i = 0; i < rs->nmetas; i++) {
+        struct rule *r = rs->metas[i];
+        int64_t last = INT64_MIN;
+        for (size_t k = 0; k < r->meta->nops; k++) {
+            const struct rule *dep = &rs->rules[r->meta->ops[k].index];
+            if (r->meta->ops[k].code != META_RULE)
+                continue;
+            int64_t turn = dep->state == RULE_RUNS ? dep->turn : INT64_MAX;
+            last = turn > last ? turn : last;
+        }
+        if (last == INT64_MIN)
+            r->turn = -1000000 * (int64_t)TURNS;
+        else if (last == INT64_MAX)
+            r->turn = last;
+        else
+            r->turn =
+                (last >= 0 ? last / TURNS : -((TURNS - 1 - last) / TURNS)) * TURNS + TURN_META;
+    }
+}

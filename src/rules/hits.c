@@ -38,9 +38,22 @@ static double rounded(double score)
     return strtod(text, NULL);
 }
 
+/* Insertion sort: the hits come nearly in order, and equal ones keep theirs. */
+static void sort_by_turn(struct hit *v, size_t n)
+{
+    for (size_t i = 1; i < n; i++) {
+        struct hit h = v[i];
+        size_t k = i;
+        for (; k > 0 && v[k - 1].rule->turn > h.rule->turn; k--)
+            v[k] = v[k - 1];
+        v[k] = h;
+    }
+}
+
 void hits_report(struct rules_ctx *c)
 {
     const struct rules_scratch *s = c->scratch;
+    sort_by_turn(s->hits, s->nhits);
     struct rules_facts *f = &c->m->facts.rules;
     double score = 0;
     f->subrules = arena_array(c->a, s->nhits, sizeof *f->subrules);

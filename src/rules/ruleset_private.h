@@ -43,6 +43,7 @@ struct rule {
     unsigned maxhits; /* 0: no bound */
     int priority;     /* after SpamAssassin's fix-ups */
     const char *area;
+    int64_t turn;           /* when SpamAssassin would have run it: the order of hits in reports */
     struct regex *regex;    /* regex kinds but templates */
     struct eval_call *call; /* evals */
     struct meta *meta;
@@ -145,6 +146,7 @@ void ruleset_compile(struct ruleset *rs, const struct ruleset_options *o);
 void ruleset_compile_filters(struct ruleset *rs, const struct ruleset_options *o);
 /* compile_meta.c: order of evaluation, base values, blocked ones, priorities. */
 void ruleset_compile_metas(struct ruleset *rs);
+void ruleset_meta_turns(struct ruleset *rs);
 
 /* match.c: one rule on the elements from `first` on, as SpamAssassin would: counts hits. */
 void match_rule(struct rules_ctx *c, struct rule *r, const struct span *elements, size_t n,
@@ -152,6 +154,9 @@ void match_rule(struct rules_ctx *c, struct rule *r, const struct span *elements
 /* A rule without captures on one string; the state of evals is not needed. */
 void match_subject(struct rules_ctx *c, struct subject *s, const struct span *elements, size_t n);
 void match_absent(struct rules_ctx *c, struct subject *s);
+
+/* Places in one priority, in SpamAssassin's order. */
+enum { TURNS = 16, TURN_META = TURNS - 1 };
 
 /* hits.c */
 void hit_add(struct rules_ctx *c, struct rule *r, double value, struct span evidence);
