@@ -65,7 +65,7 @@ struct features {
 
 struct builder {
     struct arena *a; /* scratch */
-    struct need_sets sets;
+    struct byteset_table sets;
     struct features literals, runs;
 };
 
@@ -310,7 +310,7 @@ struct prefilter *prefilter_build(struct arena *a, const struct prefilter_patter
 {
     struct prefilter *f = ARENA_NEW(a, struct prefilter);
     struct builder b = {.a = arena_new(0)};
-    need_sets_init(&b.sets, b.a);
+    byteset_table_init(&b.sets, b.a);
     b.literals.index = map_in(b.a);
     b.runs.index = map_in(b.a);
     f->id = arena_array(a, n + 1, sizeof *f->id);

@@ -6,7 +6,7 @@ typedef uint64_t lanes __attribute__((vector_size(SHIFTAND_LANES * sizeof(uint64
 enum { MAX_VECTORS = 64 };
 
 /* Bytes that no set tells apart share a class, which keeps the tables small. */
-static void make_classes(struct shiftand *m, const struct need_sets *sets, const bool *used)
+static void make_classes(struct shiftand *m, const struct byteset_table *sets, const bool *used)
 {
     uint64_t seen[256];
     for (unsigned c = 0; c < 256; c++) {
@@ -23,7 +23,7 @@ static void make_classes(struct shiftand *m, const struct need_sets *sets, const
     }
 }
 
-static void place(struct shiftand *m, const struct need_sets *sets, const struct run *r,
+static void place(struct shiftand *m, const struct byteset_table *sets, const struct run *r,
                   uint32_t run, size_t word, unsigned bit)
 {
     m->first[word] |= (uint64_t)1 << bit;
@@ -50,7 +50,7 @@ static void allocate(struct shiftand *m, struct arena *a)
     m->run_of = arena_array(a, m->words * 64, sizeof *m->run_of);
 }
 
-struct shiftand *shiftand_build(struct arena *a, const struct need_sets *sets,
+struct shiftand *shiftand_build(struct arena *a, const struct byteset_table *sets,
                                 const struct run *runs, size_t n)
 {
     struct shiftand *m = ARENA_NEW(a, struct shiftand);

@@ -20,7 +20,7 @@ struct shiftand {
     uint32_t *run_of;       /* by bit: which run ends there */
 };
 
-struct shiftand *shiftand_build(struct arena *a, const struct need_sets *sets,
+struct shiftand *shiftand_build(struct arena *a, const struct byteset_table *sets,
                                 const struct run *runs, size_t n);
 /* Which words have ended runs in s: `ended` has `words` words; true when any has. */
 bool shiftand_scan(const struct shiftand *m, struct span s, uint64_t *ended);

@@ -1,0 +1,69 @@
+#include "rules/byteset.h"
+
+struct byteset byteset_range(unsigned from, unsigned to)
+{
+    struct byteset s = {{0}};
+    for (unsigned c = from; c <= to; c++)
+        byteset_add(&s, (unsigned char)c);
+    return s;
+}
+
+static unsigned other_case(unsigned c)
+{
+    if ((c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z'))
+        return c ^ 0x20;
+    if (c >= 0xc0 && c != 0xd7 && c != 0xf7 && c != 0xdf && c != 0xff)
+        return c ^ 0x20;
+    return c;
+}
+
+struct byteset byteset_folded(struct byteset s)
+{
+    struct byteset out = s;
+    for (unsigned c = 0; c < 256; c++)
+        if (byteset_has(&s, (unsigned char)c))
+            byteset_add(&out, (unsigned char)other_case(c));
+    return out;
+}
+
+/* Rough shares of bytes in mail: text, markup, addresses. */
+static double byte_share(unsigned c)
+{
+    static const char common[] = " etaonisrhldcmupfgwybvk";
+    static const double share[] = {.16,  .085, .062, .056, .052, .05,  .05,  .046,
+                                   .046, .03,  .03,  .03,  .025, .024, .022, .02,
+                                   .016, .015, .013, .013, .011, .008, .006};
+    const char *p = c ? strchr(common, ascii_lower((char)c)) : NULL;
+    if (p && c < 0x80)
+        return c >= 'A' && c <= 'Z' ? share[p - common] / 12 : share[p - common];
+    if (c == '\n' || c == '.' || c == '-' || c == '/' || c == '=')
+        return .012;
+    if (c >= '0' && c <= '9')
+        return .008;
+    return c < 0x20 || c >= 0x80 ? .001 : .004;
+}
+
+void byteset_table_init(struct byteset_table *t, struct arena *a)
+{
+    *t = (struct byteset_table){.arena = a, .index = map_in(a)};
+    byteset_number(t, (struct byteset){{0}});
+}
+
+uint16_t byteset_number(struct byteset_table *t, struct byteset s)
+{
+    uintptr_t known = (uintptr_t)map_get(&t->index, span_of((const char *)&s, sizeof s));
+    if (known)
+        return (uint16_t)(known - 1);
+    if (t->n == BYTESET_NONE)
+        return BYTESET_NONE;
+    double share = 0;
+    for (unsigned c = 0; c < 256; c++)
+        if (byteset_has(&s, (unsigned char)c))
+            share += byte_share(c);
+    size_t n = t->n;
+    *ARENA_PUSH(t->arena, t->v, t->n, t->cap) = s;
+    *ARENA_PUSH(t->arena, t->share, n, t->share_cap) = share < 1 ? share : 1;
+    struct span key = arena_dup(t->arena, span_of((const char *)&s, sizeof s));
+    *map_at(&t->index, key) = (void *)(uintptr_t)t->n;
+    return (uint16_t)(t->n - 1);
+}

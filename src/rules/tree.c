@@ -1,0 +1,475 @@
+#include "rules/tree.h"
+
+#include "rules/pattern.h"
+
+enum { NESTING_MAX = 150 };
+
+struct parser {
+    struct byteset_table *sets;
+    struct arena *a;
+    struct span p;
+    size_t at;
+    bool icase, dotall, extended;
+    bool gave_up;
+    unsigned nesting;
+};
+
+static struct tree *node(struct parser *p, enum tree_kind kind)
+{
+    struct tree *t = ARENA_NEW(p->a, struct tree);
+    t->kind = kind;
+    return t;
+}
+
+static void add_child(struct tree *t, struct tree *child)
+{
+    if (t->last)
+        t->last->next = child;
+    else
+        t->child = child;
+    t->last = child;
+}
+
+static struct tree *one_set(struct parser *p, struct byteset s)
+{
+    uint16_t number = byteset_number(p->sets, s);
+    struct tree *t = node(p, number == BYTESET_NONE ? TREE_ANY : TREE_SET);
+    t->set = number;
+    return t;
+}
+
+static struct tree *alternatives(struct parser *p);
+
+static bool more(const struct parser *p)
+{
+    return p->at < p->p.n && !p->gave_up;
+}
+
+static char peek(const struct parser *p)
+{
+    return p->p.p[p->at];
+}
+
+static struct byteset class_of(char c)
+{
+    struct byteset s = {{0}};
+    switch (ascii_lower(c)) {
+    case 'd':
+        s = byteset_range('0', '9');
+        break;
+    case 'w':
+        s = byteset_or(byteset_or(byteset_range('0', '9'), byteset_range('a', 'z')),
+                       byteset_range('A', 'Z'));
+        byteset_add(&s, '_');
+        break;
+    case 's':
+        s = byteset_range('\t', '\r');
+        byteset_add(&s, ' ');
+        break;
+    case 'h':
+        byteset_add(&s, '\t');
+        byteset_add(&s, ' ');
+        byteset_add(&s, 0xa0);
+        break;
+    default: /* v */
+        s = byteset_range('\n', '\r');
+        byteset_add(&s, 0x85);
+    }
+    return c >= 'A' && c <= 'Z' ? byteset_not(s) : s;
+}
+
+/* Byte of an escape that stands for one; -1: it is something else. n: its length. */
+static int escape_byte(struct span t)
+{
+    char c = t.p[1];
+    static const char names[] = "tnrfea", bytes[] = "\t\n\r\f\x1b\a";
+    const char *known = c ? strchr(names, c) : NULL;
+    if (known)
+        return bytes[known - names];
+    if (c == 'x') {
+        size_t from = t.n > 2 && t.p[2] == '{' ? 3 : 2;
+        unsigned v = 0;
+        for (size_t i = from; i < t.n && ascii_hex(t.p[i]) >= 0 && v < 0x1000; i++)
+            v = v * 16 + (unsigned)ascii_hex(t.p[i]);
+        return v < 256 ? (int)v : -1;
+    }
+    if (c == '0' || (c >= '1' && c <= '7' && t.n == 4)) {
+        unsigned v = 0;
+        for (size_t i = 1; i < t.n; i++)
+            v = v * 8 + (unsigned)(t.p[i] - '0');
+        return v < 256 ? (int)v : -1;
+    }
+    if (c == 'c' && t.n == 3)
+        return ascii_upper(t.p[2]) ^ 64;
+    return ascii_isalnum(c) ? -1 : (unsigned char)c;
+}
+
+static struct byteset posix(struct span name, bool *known)
+{
+    static const struct {
+        const char *name;
+        const char *ranges; /* pairs */
+    } table[] = {
+        {"alpha", "azAZ"},
+        {"digit", "09"},
+        {"alnum", "azAZ09"},
+        {"upper", "AZ"},
+        {"lower", "az"},
+        {"space", "\t\r  "},
+        {"blank", "\t\t  "},
+        {"punct", "!/:@[`{~"},
+        {"xdigit", "09afAF"},
+        {"word", "azAZ09__"},
+        {"graph", "!~"},
+        {"print", " ~"},
+        {"cntrl", "\x01\x1f\x7f\x7f"},
+        {"ascii", "\x01\x7f"},
+    };
+    struct byteset s = {{0}};
+    bool negated = span_starts(name, SPAN("^"));
+    name = span_from(name, negated);
+    *known = false;
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        if (!span_eq(name, span_str(table[i].name)))
+            continue;
+        *known = true;
+        for (const char *r = table[i].ranges; *r; r += 2)
+            s = byteset_or(s, byteset_range((unsigned char)r[0], (unsigned char)r[1]));
+        if (i >= 12)
+            byteset_add(&s, 0);
+    }
+    return negated ? byteset_not(s) : s;
+}
+
+/* One element of a class from t at *i: its set, and its byte when it is a single one (for ranges).
+ */
+static struct byteset class_element(struct span t, size_t *i, int *byte, bool *ok)
+{
+    struct byteset s = {{0}};
+    *byte = -1;
+    if (t.p[*i] == '[' && *i + 1 < t.n && t.p[*i + 1] == ':') {
+        size_t end = span_search(span_from(t, *i + 2), SPAN(":]"));
+        if (end != SIZE_MAX) {
+            bool known;
+            s = posix(span_sub(t, *i + 2, *i + 2 + end), &known);
+            *ok &= known;
+            *i += end + 4;
+            return s;
+        }
+    }
+    if (t.p[*i] == '\\' && *i + 1 < t.n) {
+        size_t n = pattern_token(t, *i);
+        struct span e = span_sub(t, *i, *i + n);
+        *i += n;
+        if (e.n == 2 && one_of(e.p[1], "dDwWsShHvV"))
+            return class_of(e.p[1]);
+        *byte = e.p[1] == 'b' ? '\b' : escape_byte(e);
+        if (*byte < 0 && ascii_isdigit(e.p[1])) {
+            *ok = false; /* octal in a class has rules of its own */
+        }
+        *ok &= *byte >= 0;
+    } else {
+        *byte = (unsigned char)t.p[(*i)++];
+    }
+    if (*byte >= 0)
+        byteset_add(&s, (unsigned char)*byte);
+    return s;
+}
+
+static struct tree *bracket(struct parser *p)
+{
+    size_t n = pattern_token(p->p, p->at);
+    struct span t = span_sub(p->p, p->at + 1, p->at + n - 1);
+    p->at += n;
+    bool negated = span_starts(t, SPAN("^")), ok = true;
+    struct byteset s = {{0}};
+    for (size_t i = negated; i < t.n && ok;) {
+        int from, to;
+        struct byteset part = class_element(t, &i, &from, &ok);
+        if (from >= 0 && i + 1 < t.n && t.p[i] == '-') {
+            size_t next = i + 1;
+            struct byteset end = class_element(t, &next, &to, &ok);
+            if (to >= from) {
+                part = byteset_range((unsigned)from, (unsigned)to);
+                i = next;
+            } else if (to < 0) {
+                part = byteset_or(part, end);
+                byteset_add(&part, '-');
+                i = next;
+            } else {
+                ok = false;
+            }
+        }
+        s = byteset_or(s, part);
+    }
+    if (!ok)
+        return node(p, TREE_ANY);
+    if (p->icase)
+        s = byteset_folded(s);
+    if (negated)
+        s = byteset_not(s);
+    return one_set(p, s);
+}
+
+static struct tree *literal(struct parser *p, unsigned char c)
+{
+    struct byteset s = {{0}};
+    byteset_add(&s, c);
+    return one_set(p, p->icase ? byteset_folded(s) : s);
+}
+
+static struct tree *escape(struct parser *p)
+{
+    size_t n = pattern_token(p->p, p->at);
+    struct span t = span_sub(p->p, p->at, p->at + n);
+    p->at += n;
+    if (t.n < 2) {
+        p->gave_up = true;
+        return node(p, TREE_ANY);
+    }
+    char c = t.p[1];
+    if (one_of(c, "bBAzZGK"))
+        return node(p, TREE_EMPTY);
+    if (c == 'Q' || c == 'E') {
+        p->gave_up = true;
+        return node(p, TREE_ANY);
+    }
+    if (c == 'N' && t.n == 2) {
+        struct byteset s = byteset_range('\n', '\n');
+        return one_set(p, byteset_not(s));
+    }
+    if (t.n == 2 && one_of(c, "dDwWsShHvV"))
+        return one_set(p, class_of(c));
+    int byte = escape_byte(t);
+    return byte >= 0 ? literal(p, (unsigned char)byte) : node(p, TREE_ANY);
+}
+
+static void set_flags(struct parser *p, struct span flags)
+{
+    bool on = true;
+    for (size_t i = 0; i < flags.n; i++) {
+        switch (flags.p[i]) {
+        case '^':
+            p->icase = p->dotall = p->extended = false;
+            break;
+        case '-':
+            on = false;
+            break;
+        case 'i':
+            p->icase = on;
+            break;
+        case 's':
+            p->dotall = on;
+            break;
+        case 'x':
+            p->extended = on;
+            break;
+        default:
+            break;
+        }
+    }
+}
+
+/* Behind "(?": what kind of group; false for "(?flags)", which is done with then. */
+enum group { GROUP_PLAIN, GROUP_AHEAD, GROUP_IGNORED, GROUP_FLAGS };
+
+static enum group group_kind(struct parser *p)
+{
+    struct span rest = span_from(p->p, p->at);
+    static const struct {
+        const char *open;
+        enum group kind;
+    } kinds[] = {
+        {":", GROUP_PLAIN},   {">", GROUP_PLAIN},    {"|", GROUP_PLAIN},    {"=", GROUP_AHEAD},
+        {"!", GROUP_IGNORED}, {"<=", GROUP_IGNORED}, {"<!", GROUP_IGNORED},
+    };
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        if (span_starts(rest, span_str(kinds[i].open))) {
+            p->at += strlen(kinds[i].open);
+            return kinds[i].kind;
+        }
+    char close = span_starts(rest, SPAN("'")) ? '\'' : '>';
+    if (span_starts(rest, SPAN("<")) || span_starts(rest, SPAN("P<")) ||
+        span_starts(rest, SPAN("'"))) {
+        size_t end = span_find(span_from(rest, 1), close);
+        if (end == SIZE_MAX)
+            p->gave_up = true;
+        else
+            p->at += end + 2;
+        return GROUP_PLAIN;
+    }
+    size_t n = 0;
+    while (n < rest.n && (ascii_isalpha(rest.p[n]) || rest.p[n] == '-' || rest.p[n] == '^'))
+        n++;
+    if (n == rest.n || (rest.p[n] != ':' && rest.p[n] != ')')) {
+        p->gave_up = true; /* conditions, recursion, comments, verbs */
+        return GROUP_IGNORED;
+    }
+    for (size_t i = 0; i < n; i++)
+        p->gave_up |= !one_of(rest.p[i], "imsxnJU^-"); /* (?R) and its like */
+    set_flags(p, span_sub(rest, 0, n));
+    p->at += n + 1;
+    return rest.p[n] == ':' ? GROUP_PLAIN : GROUP_FLAGS;
+}
+
+static struct tree *group(struct parser *p)
+{
+    p->at++;
+    if (p->at < p->p.n && peek(p) == '*') {
+        p->gave_up = true;
+        return node(p, TREE_ANY);
+    }
+    bool icase = p->icase, dotall = p->dotall, extended = p->extended;
+    enum group kind = GROUP_PLAIN;
+    if (p->at < p->p.n && peek(p) == '?') {
+        p->at++;
+        kind = group_kind(p);
+    }
+    if (kind == GROUP_FLAGS)
+        return node(p, TREE_EMPTY);
+    struct tree *inner = alternatives(p);
+    if (p->at >= p->p.n)
+        p->gave_up = true;
+    p->at++;
+    p->icase = icase;
+    p->dotall = dotall;
+    p->extended = extended;
+    if (kind == GROUP_PLAIN)
+        return inner;
+    if (kind == GROUP_IGNORED)
+        return node(p, TREE_EMPTY);
+    struct tree *ahead = node(p, TREE_AHEAD);
+    add_child(ahead, inner);
+    return ahead;
+}
+
+static struct tree *atom(struct parser *p)
+{
+    switch (peek(p)) {
+    case '(':
+        return group(p);
+    case '[':
+        return bracket(p);
+    case '\\':
+        return escape(p);
+    case '^':
+        p->at++;
+        return node(p, TREE_BOL);
+    case '$':
+        p->at++;
+        return node(p, TREE_EMPTY);
+    case '.': {
+        struct byteset s = byteset_range('\n', '\n');
+        p->at++;
+        return one_set(p, p->dotall ? BYTESET_ALL : byteset_not(s));
+    }
+    default:
+        return literal(p, (unsigned char)p->p.p[p->at++]);
+    }
+}
+
+/* "{n}", "{n,}", "{n,m}" at the place; false when the brace is an ordinary character. */
+static bool braces(struct parser *p, unsigned *min, unsigned *max)
+{
+    struct span s = span_from(p->p, p->at);
+    size_t end = span_find(s, '}'), comma;
+    uint64_t a, b;
+    if (end == SIZE_MAX)
+        return false;
+    struct span in = span_sub(s, 1, end);
+    comma = span_find(in, ',');
+    if (!span_u64(span_sub(in, 0, comma), &a) || a > 65535)
+        return false;
+    b = a;
+    if (comma != SIZE_MAX && comma + 1 == in.n)
+        b = UINT32_MAX;
+    else if (comma != SIZE_MAX && (!span_u64(span_from(in, comma + 1), &b) || b > 65535))
+        return false;
+    *min = (unsigned)a;
+    *max = (unsigned)b;
+    p->at += end + 1;
+    return true;
+}
+
+static bool quantifier(struct parser *p, unsigned *min, unsigned *max)
+{
+    *min = *max = 1;
+    if (!more(p))
+        return false;
+    char c = peek(p);
+    if (c == '{') {
+        if (!braces(p, min, max))
+            return false;
+    } else if (c == '*' || c == '+' || c == '?') {
+        *min = c == '+';
+        *max = c == '?' ? 1 : UINT32_MAX;
+        p->at++;
+    } else {
+        return false;
+    }
+    if (more(p) && (peek(p) == '?' || peek(p) == '+'))
+        p->at++;
+    return true;
+}
+
+static bool skip_extended(struct parser *p)
+{
+    if (!p->extended)
+        return false;
+    if (ascii_isspace(peek(p))) {
+        p->at++;
+        return true;
+    }
+    if (peek(p) != '#')
+        return false;
+    while (p->at < p->p.n && peek(p) != '\n')
+        p->at++;
+    return true;
+}
+
+static struct tree *sequence(struct parser *p)
+{
+    struct tree *seq = node(p, TREE_SEQ);
+    while (more(p) && peek(p) != '|' && peek(p) != ')') {
+        if (skip_extended(p))
+            continue;
+        struct tree *x = atom(p);
+        unsigned min, max;
+        if (quantifier(p, &min, &max)) {
+            struct tree *r = node(p, TREE_REPEAT);
+            r->min = min;
+            r->max = max;
+            add_child(r, x);
+            x = r;
+        }
+        add_child(seq, x);
+    }
+    return seq;
+}
+
+static struct tree *alternatives(struct parser *p)
+{
+    if (++p->nesting > NESTING_MAX) {
+        p->gave_up = true;
+        return node(p, TREE_ANY);
+    }
+    struct tree *t = sequence(p);
+    if (more(p) && peek(p) == '|') {
+        struct tree *alt = node(p, TREE_ALT);
+        add_child(alt, t);
+        t = alt;
+    }
+    while (more(p) && peek(p) == '|') {
+        p->at++;
+        add_child(t, sequence(p));
+    }
+    p->nesting--;
+    return t;
+}
+
+struct tree *tree_parse(struct byteset_table *sets, struct arena *a, struct span pattern)
+{
+    struct parser p = {.sets = sets, .a = a, .p = pattern};
+    struct tree *t = alternatives(&p);
+    return p.gave_up || p.at < p.p.n ? NULL : t;
+}

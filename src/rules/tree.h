@@ -1,0 +1,29 @@
+/* A regular expression as a tree, as far as it matters for what a match must hold. Everything that
+ * is not understood is TREE_ANY. Room-private. */
+#ifndef GATEHOUSE_RULES_TREE_H
+#define GATEHOUSE_RULES_TREE_H
+
+#include "rules/byteset.h"
+
+enum tree_kind {
+    TREE_EMPTY,  /* matches nothing wide: \b, $, lookbehind, negative lookahead, flags */
+    TREE_BOL,    /* ^: start of the string, or of a line */
+    TREE_SET,    /* one byte of a set */
+    TREE_SEQ,    /* children one after the other */
+    TREE_ALT,    /* one of the children */
+    TREE_REPEAT, /* the child, min to max times */
+    TREE_AHEAD,  /* the child must match here, without being consumed */
+    TREE_ANY     /* unknown: any string */
+};
+
+struct tree {
+    enum tree_kind kind;
+    uint16_t set;      /* number in the table */
+    unsigned min, max; /* max UINT32_MAX: no bound */
+    struct tree *child, *last, *next;
+};
+
+/* pattern: as pattern_pcre gives it. NULL when nothing can be said about it as a whole. */
+struct tree *tree_parse(struct byteset_table *sets, struct arena *a, struct span pattern);
+
+#endif
