@@ -1,13 +1,6 @@
-#include "rules/prefilter.h"
-
-#include <stdlib.h>
-
-#include <hs/hs.h>
+#include "rules/prefilter_private.h"
 
 #include "base/map.h"
-#include "base/xalloc.h"
-#include "rules/need.h"
-#include "rules/shiftand.h"
 
 enum {
     LITERAL_MIN = 3, /* shorter ones are left to the automaton */
@@ -20,31 +13,23 @@ static const double USELESS = 30;
 /* A literal costs less than a run in the automaton: taken unless that is this much rarer. */
 static const double LITERAL_BONUS = 200;
 
-struct user {
-    uint32_t pattern; /* local number */
-    uint16_t group;   /* below NEED_GROUPS */
-    uint16_t times;   /* at how many places; 1 for runs, which are not counted */
-};
-
-struct prefilter {
-    size_t n;         /* patterns with needs */
-    uint32_t *id;     /* by local number */
-    uint32_t *full;   /* all group bits of the pattern */
-    uint32_t *always; /* ids of patterns without needs */
-    size_t nalways;
-    /* Features: literals, then runs. Users of feature f: users[start[f]] ... users[start[f + 1]].
-     */
-    size_t nliterals, nruns, nusers;
-    uint32_t *start;
-    struct user *users;
-    bool *counted;           /* by literal: some user wants to know how many */
-    hs_database_t *literals; /* NULL: none */
-    struct shiftand *runs;
-};
-
 static void release(void *p)
 {
     hs_free_database(((struct prefilter *)p)->literals);
+}
+
+static void note_counted(struct prefilter *f, struct arena *a)
+{
+    f->counted = arena_array(a, f->nliterals + 1, sizeof *f->counted);
+    for (size_t i = 0; i < f->nliterals; i++)
+        for (uint32_t u = f->start[i]; u < f->start[i + 1]; u++)
+            f->counted[i] |= f->users[u].times > 1;
+}
+
+void prefilter_finish(struct prefilter *f, struct arena *a)
+{
+    note_counted(f, a);
+    arena_defer(a, release, f);
 }
 
 /* --- building --- */
@@ -264,14 +249,6 @@ static void copy_users(struct prefilter *f, struct arena *a, const struct builde
     f->start[k] = (uint32_t)at;
 }
 
-static void note_counted(struct prefilter *f, struct arena *a)
-{
-    f->counted = arena_array(a, f->nliterals + 1, sizeof *f->counted);
-    for (size_t i = 0; i < f->nliterals; i++)
-        for (uint32_t u = f->start[i]; u < f->start[i + 1]; u++)
-            f->counted[i] |= f->users[u].times > 1;
-}
-
 static void compile_literals(struct prefilter *f, struct builder *b)
 {
     size_t n = b->literals.n;
@@ -327,7 +304,6 @@ struct prefilter *prefilter_build(struct arena *a, const struct prefilter_patter
         }
     }
     copy_users(f, a, &b);
-    note_counted(f, a);
     compile_literals(f, &b);
     struct run *runs = arena_array(b.a, b.runs.n + 1, sizeof *runs);
     for (size_t i = 0; i < b.runs.n; i++)
@@ -335,7 +311,7 @@ struct prefilter *prefilter_build(struct arena *a, const struct prefilter_patter
     f->runs = shiftand_build(a, &b.sets, runs, b.runs.n);
     if (f->nliterals && !f->literals)
         all_always(f, a);
-    arena_defer(a, release, f);
+    prefilter_finish(f, a);
     arena_free(b.a);
     return f;
 }
@@ -350,289 +326,4 @@ void prefilter_describe(const struct prefilter *f, FILE *out)
 {
     fprintf(out, "%zu filtered, %zu always, %zu literals, %zu runs in %zu words\n", f->n,
             f->nalways, f->nliterals, f->nruns, f->runs ? f->runs->words : 0);
-}
-
-/* --- scanning --- */
-
-struct found {
-    uint64_t end;
-    uint32_t literal;
-};
-
-struct prefilter_scratch {
-    hs_scratch_t *hs;
-    struct found *found;
-    size_t nfound, found_cap;
-    struct candidate *out;
-    size_t nout, out_cap;
-    uint32_t *seen;           /* by feature: the last element + 1 */
-    uint32_t *element, *bits; /* by pattern: element + 1 and its groups found there */
-    uint8_t *count;           /* by pattern and group: places found in that element */
-    size_t features, patterns;
-    struct buf joined;
-    uint64_t *ended;
-    size_t ended_cap;
-};
-
-struct prefilter_scratch *prefilter_scratch_new(void)
-{
-    return xcalloc(1, sizeof(struct prefilter_scratch));
-}
-
-void prefilter_scratch_fit(struct prefilter_scratch *s, const struct prefilter *f)
-{
-    if (f->literals && hs_alloc_scratch(f->literals, &s->hs) != HS_SUCCESS)
-        abort();
-    if (f->nliterals + f->nruns > s->features) {
-        s->features = f->nliterals + f->nruns;
-        s->seen = xrealloc(s->seen, s->features * sizeof *s->seen);
-    }
-    if (f->n > s->patterns) {
-        s->patterns = f->n;
-        s->element = xrealloc(s->element, s->patterns * sizeof *s->element);
-        s->bits = xrealloc(s->bits, s->patterns * sizeof *s->bits);
-        s->count = xrealloc(s->count, s->patterns * NEED_GROUPS);
-    }
-    size_t words = f->runs ? f->runs->words : 0;
-    if (words > s->ended_cap) {
-        s->ended_cap = words;
-        s->ended = xrealloc(s->ended, words * sizeof *s->ended);
-    }
-}
-
-void prefilter_scratch_free(struct prefilter_scratch *s)
-{
-    if (!s)
-        return;
-    hs_free_scratch(s->hs);
-    free(s->found);
-    free(s->out);
-    free(s->seen);
-    free(s->element);
-    free(s->bits);
-    free(s->count);
-    free(s->ended);
-    buf_free(&s->joined);
-    free(s);
-}
-
-static int on_literal(unsigned id, unsigned long long from, unsigned long long to, unsigned flags,
-                      void *ctx)
-{
-    struct prefilter_scratch *s = ctx;
-    (void)from, (void)flags;
-    if (s->nfound == s->found_cap) {
-        s->found_cap = s->found_cap ? 2 * s->found_cap : 1024;
-        s->found = xrealloc(s->found, s->found_cap * sizeof *s->found);
-    }
-    s->found[s->nfound++] = (struct found){to, id};
-    return 0;
-}
-
-static int by_end(const void *x, const void *y)
-{
-    uint64_t a = ((const struct found *)x)->end, b = ((const struct found *)y)->end;
-    return a < b ? -1 : a > b;
-}
-
-/* All literals in all elements, by place. The elements are joined by LF for one scan; a literal
- * that spans two of them is a false alarm and no more. */
-static void find_literals(const struct prefilter *f, struct prefilter_scratch *s,
-                          const struct span *elements, size_t n)
-{
-    struct span text = elements[0];
-    s->nfound = 0;
-    if (!f->literals)
-        return;
-    if (n > 1) {
-        buf_clear(&s->joined);
-        for (size_t i = 0; i < n; i++) {
-            buf_add(&s->joined, elements[i]);
-            buf_char(&s->joined, '\n');
-        }
-        text = buf_span(&s->joined);
-    }
-    /* Vectorscan takes 32-bit lengths; longer texts in pieces that overlap by a literal's length.
-     */
-    const size_t piece = (size_t)1 << 30;
-    for (size_t at = 0; at < text.n; at += piece - 2 * RUN_ITEMS) {
-        struct span part = span_sub(text, at, at + piece);
-        size_t before = s->nfound;
-        if (part.n)
-            hs_scan(f->literals, part.p, (unsigned)part.n, 0, s->hs, on_literal, s);
-        for (size_t i = before; at && i < s->nfound; i++)
-            s->found[i].end += at;
-    }
-    for (size_t i = 1; i < s->nfound; i++)
-        if (s->found[i].end < s->found[i - 1].end) {
-            qsort(s->found, s->nfound, sizeof *s->found, by_end);
-            break;
-        }
-}
-
-static void add_candidate(struct prefilter_scratch *s, uint32_t id, uint32_t element)
-{
-    if (s->nout == s->out_cap) {
-        s->out_cap = s->out_cap ? 2 * s->out_cap : 256;
-        s->out = xrealloc(s->out, s->out_cap * sizeof *s->out);
-    }
-    s->out[s->nout++] = (struct candidate){id, element};
-}
-
-static void feature_seen(const struct prefilter *f, struct prefilter_scratch *s, size_t feature,
-                         uint32_t element)
-{
-    bool counted = feature < f->nliterals && f->counted[feature];
-    if (s->seen[feature] == element + 1 && !counted)
-        return;
-    s->seen[feature] = element + 1;
-    for (uint32_t i = f->start[feature]; i < f->start[feature + 1]; i++) {
-        const struct user *u = &f->users[i];
-        uint32_t p = u->pattern;
-        if (s->element[p] != element + 1) {
-            s->element[p] = element + 1;
-            s->bits[p] = 0;
-            memset(s->count + p * NEED_GROUPS, 0, NEED_GROUPS);
-        }
-        if (s->bits[p] == f->full[p] ||
-            (u->times > 1 && ++s->count[p * NEED_GROUPS + u->group] < u->times))
-            continue;
-        s->bits[p] |= 1u << u->group;
-        if (s->bits[p] == f->full[p])
-            add_candidate(s, f->id[p], element);
-    }
-}
-
-static void find_runs(const struct prefilter *f, struct prefilter_scratch *s, struct span text,
-                      uint32_t element)
-{
-    if (!f->nruns || !shiftand_scan(f->runs, text, s->ended))
-        return;
-    for (size_t w = 0; w < f->runs->words; w++)
-        for (uint64_t bits = s->ended[w]; bits; bits &= bits - 1) {
-            size_t bit = w * 64 + (size_t)__builtin_ctzll(bits);
-            feature_seen(f, s, f->nliterals + f->runs->run_of[bit], element);
-        }
-}
-
-const struct candidate *prefilter_scan(const struct prefilter *f, struct prefilter_scratch *s,
-                                       const struct span *elements, size_t n, size_t *found)
-{
-    s->nout = 0;
-    *found = 0;
-    if (n == 0 || f->n == 0 || n >= UINT32_MAX)
-        return s->out;
-    memset(s->seen, 0, (f->nliterals + f->nruns) * sizeof *s->seen);
-    memset(s->element, 0, f->n * sizeof *s->element);
-    find_literals(f, s, elements, n);
-    size_t k = 0;
-    uint64_t end = 0;
-    for (uint32_t i = 0; i < n; i++) {
-        end += elements[i].n + 1;
-        for (; k < s->nfound && s->found[k].end <= end; k++)
-            feature_seen(f, s, s->found[k].literal, i);
-        find_runs(f, s, elements[i], i);
-    }
-    *found = s->nout;
-    return s->out;
-}
-
-/* --- the cache --- */
-
-static void save_array(struct buf *out, const void *v, size_t n, size_t size)
-{
-    buf_add(out, span_of(v ? v : "", n * size));
-}
-
-void prefilter_save(const struct prefilter *f, struct buf *out)
-{
-    char *db = NULL;
-    size_t size = 0;
-    if (f->literals && hs_serialize_database(f->literals, &db, &size) != HS_SUCCESS)
-        size = 0;
-    buf_u32(out, FORMAT);
-    buf_u64(out, f->n);
-    buf_u64(out, f->nalways);
-    buf_u64(out, f->nliterals);
-    buf_u64(out, f->nruns);
-    buf_u64(out, f->nusers);
-    save_array(out, f->id, f->n, sizeof *f->id);
-    save_array(out, f->full, f->n, sizeof *f->full);
-    save_array(out, f->always, f->nalways, sizeof *f->always);
-    save_array(out, f->start, f->nliterals + f->nruns + 1, sizeof *f->start);
-    save_array(out, f->users, f->nusers, sizeof *f->users);
-    buf_lstr(out, span_of(db ? db : "", size));
-    buf_u8(out, f->runs != NULL);
-    if (f->runs)
-        shiftand_save(f->runs, out);
-    free(db);
-}
-
-static void *load_array(struct arena *a, struct cursor *in, size_t n, size_t size)
-{
-    if (n > in->rest.n / size) {
-        in->failed = true;
-        return NULL;
-    }
-    void *v = arena_array(a, n + 1, size);
-    struct span s = cursor_bytes(in, n * size);
-    if (s.n)
-        memcpy(v, s.p, s.n);
-    return v;
-}
-
-/* Numbers of a damaged cache must not lead outside the arrays. */
-static bool consistent(const struct prefilter *f, size_t ids)
-{
-    size_t features = f->nliterals + f->nruns;
-    if (f->start[features] != f->nusers || (f->nliterals && !f->literals) || (f->nruns && !f->runs))
-        return false;
-    for (size_t i = 0; i < features; i++)
-        if (f->start[i] > f->start[i + 1])
-            return false;
-    for (size_t i = 0; i < f->nusers; i++)
-        if (f->users[i].pattern >= f->n || f->users[i].group >= NEED_GROUPS ||
-            f->users[i].times > UINT8_MAX)
-            return false;
-    for (size_t i = 0; i < f->n; i++)
-        if (f->id[i] >= ids)
-            return false;
-    for (size_t i = 0; i < f->nalways; i++)
-        if (f->always[i] >= ids)
-            return false;
-    for (size_t i = 0; f->runs && i < f->runs->words * 64; i++)
-        if (f->runs->run_of[i] >= f->nruns && f->nruns)
-            return false;
-    return true;
-}
-
-struct prefilter *prefilter_load(struct arena *a, size_t ids, struct cursor *in)
-{
-    struct prefilter *f = ARENA_NEW(a, struct prefilter);
-    if (cursor_u32(in) != FORMAT)
-        in->failed = true;
-    f->n = cursor_u64(in);
-    f->nalways = cursor_u64(in);
-    f->nliterals = cursor_u64(in);
-    f->nruns = cursor_u64(in);
-    f->nusers = cursor_u64(in);
-    if (in->failed || f->nliterals > UINT32_MAX || f->nruns > UINT32_MAX)
-        return NULL;
-    f->id = load_array(a, in, f->n, sizeof *f->id);
-    f->full = load_array(a, in, f->n, sizeof *f->full);
-    f->always = load_array(a, in, f->nalways, sizeof *f->always);
-    f->start = load_array(a, in, f->nliterals + f->nruns + 1, sizeof *f->start);
-    f->users = load_array(a, in, f->nusers, sizeof *f->users);
-    struct span db = cursor_lstr(in);
-    bool runs = cursor_u8(in);
-    if (in->failed)
-        return NULL;
-    arena_defer(a, release, f);
-    if (db.n && hs_deserialize_database(db.p, db.n, &f->literals) != HS_SUCCESS)
-        return NULL;
-    f->runs = runs ? shiftand_load(a, in) : NULL;
-    if (in->failed || !consistent(f, ids))
-        return NULL;
-    note_counted(f, a);
-    return f;
 }

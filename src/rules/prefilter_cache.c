@@ -1,0 +1,105 @@
+/* A filter as bytes, for the cache. */
+#include "rules/prefilter_private.h"
+
+#include <stdlib.h>
+
+enum { FORMAT = 3 };
+
+static void save_array(struct buf *out, const void *v, size_t n, size_t size)
+{
+    buf_add(out, span_of(v ? v : "", n * size));
+}
+
+void prefilter_save(const struct prefilter *f, struct buf *out)
+{
+    char *db = NULL;
+    size_t size = 0;
+    if (f->literals && hs_serialize_database(f->literals, &db, &size) != HS_SUCCESS)
+        size = 0;
+    buf_u32(out, FORMAT);
+    buf_u64(out, f->n);
+    buf_u64(out, f->nalways);
+    buf_u64(out, f->nliterals);
+    buf_u64(out, f->nruns);
+    buf_u64(out, f->nusers);
+    save_array(out, f->id, f->n, sizeof *f->id);
+    save_array(out, f->full, f->n, sizeof *f->full);
+    save_array(out, f->always, f->nalways, sizeof *f->always);
+    save_array(out, f->start, f->nliterals + f->nruns + 1, sizeof *f->start);
+    save_array(out, f->users, f->nusers, sizeof *f->users);
+    buf_lstr(out, span_of(db ? db : "", size));
+    buf_u8(out, f->runs != NULL);
+    if (f->runs)
+        shiftand_save(f->runs, out);
+    free(db);
+}
+
+static void *load_array(struct arena *a, struct cursor *in, size_t n, size_t size)
+{
+    if (n > in->rest.n / size) {
+        in->failed = true;
+        return NULL;
+    }
+    void *v = arena_array(a, n + 1, size);
+    struct span s = cursor_bytes(in, n * size);
+    if (s.n)
+        memcpy(v, s.p, s.n);
+    return v;
+}
+
+/* Numbers of a damaged cache must not lead outside the arrays. */
+static bool consistent(const struct prefilter *f, size_t ids)
+{
+    size_t features = f->nliterals + f->nruns;
+    if (f->start[features] != f->nusers || (f->nliterals && !f->literals) || (f->nruns && !f->runs))
+        return false;
+    for (size_t i = 0; i < features; i++)
+        if (f->start[i] > f->start[i + 1])
+            return false;
+    for (size_t i = 0; i < f->nusers; i++)
+        if (f->users[i].pattern >= f->n || f->users[i].group >= NEED_GROUPS ||
+            f->users[i].times > UINT8_MAX)
+            return false;
+    for (size_t i = 0; i < f->n; i++)
+        if (f->id[i] >= ids)
+            return false;
+    for (size_t i = 0; i < f->nalways; i++)
+        if (f->always[i] >= ids)
+            return false;
+    for (size_t i = 0; f->runs && i < f->runs->words * 64; i++)
+        if (f->runs->run_of[i] >= f->nruns && f->nruns)
+            return false;
+    return true;
+}
+
+struct prefilter *prefilter_load(struct arena *a, size_t ids, struct cursor *in)
+{
+    struct prefilter *f = ARENA_NEW(a, struct prefilter);
+    if (cursor_u32(in) != FORMAT)
+        in->failed = true;
+    f->n = cursor_u64(in);
+    f->nalways = cursor_u64(in);
+    f->nliterals = cursor_u64(in);
+    f->nruns = cursor_u64(in);
+    f->nusers = cursor_u64(in);
+    if (in->failed || f->nliterals > UINT32_MAX || f->nruns > UINT32_MAX)
+        return NULL;
+    f->id = load_array(a, in, f->n, sizeof *f->id);
+    f->full = load_array(a, in, f->n, sizeof *f->full);
+    f->always = load_array(a, in, f->nalways, sizeof *f->always);
+    f->start = load_array(a, in, f->nliterals + f->nruns + 1, sizeof *f->start);
+    f->users = load_array(a, in, f->nusers, sizeof *f->users);
+    struct span db = cursor_lstr(in);
+    bool runs = cursor_u8(in);
+    if (in->failed)
+        return NULL;
+    if (db.n && hs_deserialize_database(db.p, db.n, &f->literals) != HS_SUCCESS)
+        return NULL;
+    f->runs = runs ? shiftand_load(a, in) : NULL;
+    if (in->failed || !consistent(f, ids)) {
+        hs_free_database(f->literals);
+        return NULL;
+    }
+    prefilter_finish(f, a);
+    return f;
+}
