@@ -1,7 +1,8 @@
 #include "action/action_private.h"
 #include "mime/compose.h"
+#include "mime/header_edit.h"
 
-enum { SIGNATURE_MAX = 200, WHY_MAX = 200, TAG_MAX = 200 };
+enum { SIGNATURE_MAX = 200, WHY_MAX = 200 };
 
 /* RFC 8601 section 2.2: [CFWS] authserv-id ...; the id is a token or a quoted string. */
 static struct span authserv_id(struct span value)
@@ -28,18 +29,34 @@ static struct span authserv_id(struct span value)
     return span_sub(rest, 0, i);
 }
 
-/* Header fields that only this gateway may put there. */
-static bool forged(const struct settings *set, const struct field *f)
+/* Other readers are less strict about what stands around a name than we are. */
+static bool named(struct span field, struct span name)
 {
-    if (span_istarts(f->name, SPAN("X-Spam-")) || span_istarts(f->name, SPAN("X-Gatehouse-")) ||
-        span_ieq(f->name, SPAN("X-Virus-Status")))
-        return true;
-    return span_ieq(f->name, SPAN("Authentication-Results")) &&
-           span_ieq(authserv_id(f->value), span_str(set->hostname));
+    return span_ieq(span_trim(field), name);
+}
+
+static bool ours(struct span name)
+{
+    name = span_trim(name);
+    return span_istarts(name, SPAN("X-Spam-")) || span_istarts(name, SPAN("X-Gatehouse-")) ||
+           named(name, SPAN("X-Virus-Status"));
+}
+
+static bool touched(struct span name)
+{
+    return ours(name) || named(name, SPAN("Authentication-Results")) ||
+           named(name, SPAN("Subject"));
+}
+
+/* Header fields that only this gateway may put there. */
+static bool forged(const struct settings *set, const struct mime *h, const struct mime_field *f)
+{
+    return ours(f->name) || (named(f->name, SPAN("Authentication-Results")) &&
+                             span_ieq(authserv_id(header_value(h, f)), span_str(set->hostname)));
 }
 
 static void add_virus_status(struct buf *b, const struct settings *set, const struct message *m,
-                             const struct decision *d, const char *eol)
+                             const struct decision *d)
 {
     if (!set->virus.enabled)
         return;
@@ -59,89 +76,56 @@ static void add_virus_status(struct buf *b, const struct settings *set, const st
     } else {
         buf_str(b, "Clean");
     }
-    buf_str(b, eol);
+    buf_char(b, '\n');
 }
 
-static bool ascii(struct span s)
+/* Puts the tag in front of every Subject there is: readers differ in which one they show. */
+static void tag_subjects(struct mime *h, struct span tag, struct splices *out)
 {
-    for (size_t i = 0; i < s.n; i++)
-        if ((unsigned char)s.p[i] >= 0x80)
-            return false;
-    return true;
-}
-
-/* The policy's tag with its _TAGS_ filled in, ready for a header (RFC 2047). */
-static struct span subject_tag(const struct report_on *r, const struct decision *d, struct arena *a)
-{
-    struct span plain = report_expand(r, span_str(d->policy->subject_tag));
-    struct buf b = {0};
-    if (ascii(plain))
-        return plain;
-    /* In one piece, its own space inside: white space between encoded words is not shown. */
-    compose_phrase(&b, plain);
-    buf_char(&b, ' ');
-    struct span encoded = arena_dup(a, buf_span(&b));
-    buf_free(&b);
-    return encoded;
-}
-
-/* Puts the tag in front of every Subject there is (readers differ in which one they show), or adds
- * a Subject to `head`. */
-static void tag_subject(const struct message *m, struct span tag, struct arena *a,
-                        struct splices *out, struct buf *head, const char *eol)
-{
-    bool found = false;
-    struct field f;
-    for (uint64_t at = header_start(m->raw); field_next(m->raw, &at, &f);) {
-        if (!span_ieq(f.name, SPAN("Subject")))
-            continue;
-        found = true;
-        size_t space = 0;
-        while (space < f.value.n && (f.value.p[space] == ' ' || f.value.p[space] == '\t'))
-            space++;
-        if (span_starts(span_from(f.value, space), span_trim(tag)))
-            continue; /* tagged before, perhaps by ourselves */
-        uint64_t where = (uint64_t)(f.value.p - m->raw.p) + space;
-        splices_add(out, a, where, 0, space ? tag : arena_printf(a, " %.*s", SPAN_ARG(tag)));
+    for (size_t i = 0; i < h->root->fields.n; i++) {
+        struct mime_field *f = &h->root->fields.v[i];
+        if (named(f->name, SPAN("Subject")) &&
+            !span_starts(mime_decoded(h, f), span_trim(tag))) /* tagged before, perhaps by us */
+            header_prefix(out, h, f, tag);
     }
-    if (!found)
-        buf_printf(head, "Subject: %.*s%s", SPAN_ARG(span_trim(tag)), eol);
 }
 
-static void add_spam(const struct settings *set, const struct conf *conf, const struct message *m,
-                     const struct decision *d, struct arena *a, struct splices *out,
-                     struct buf *head)
+static bool has_subject(const struct mime *h)
 {
-    const char *eol = line_end(m->raw);
-    struct report_on r = spam_report(set, conf, m, d, a);
-    add_spam_headers(head, &r, d, eol);
-    if (d->spam && d->policy->subject_tag)
-        tag_subject(m, subject_tag(&r, d, a), a, out, head, eol);
+    for (size_t i = 0; i < h->root->fields.n; i++)
+        if (named(h->root->fields.v[i].name, SPAN("Subject")))
+            return true;
+    return false;
 }
 
 void action_edits(const struct settings *set, const struct conf *conf, const struct message *m,
                   const struct decision *d, struct arena *a, struct splices *out)
 {
-    const char *eol = line_end(m->raw);
+    struct mime *h = mime_header(a, m->raw, touched);
     struct buf head = {0};
-    struct splices removed = {0};
-    struct field f;
-    for (uint64_t at = header_start(m->raw); field_next(m->raw, &at, &f);)
-        if (forged(set, &f))
-            splices_add(&removed, a, f.at, f.size, SPAN(""));
+    struct span tag = SPAN_NONE;
 
     if (!m->peer.behind_mta)
         buf_add(&head, action_trace(set, m, a));
-    add_virus_status(&head, set, m, d, eol);
-    if (conf && m->facts.rules.ran && d->policy->scan)
-        add_spam(set, conf, m, d, a, &removed, &head);
+    add_virus_status(&head, set, m, d);
+    if (conf && m->facts.rules.ran && d->policy->scan) {
+        struct report_on r = spam_report(set, conf, m, d, a);
+        add_spam_headers(&head, &r, d);
+        if (d->spam && d->policy->subject_tag)
+            tag = report_expand(&r, span_str(d->policy->subject_tag));
+        if (tag.p && !has_subject(h))
+            compose_field(&head, "Subject", tag);
+    }
     /* Last of ours: a message that begins with a continuation line would continue this field. */
     if (m->has_envelope)
-        buf_printf(&head, "X-Gatehouse-Id: %s%s", m->id, eol);
+        buf_printf(&head, "X-Gatehouse-Id: %s\n", m->id);
 
-    splices_add(out, a, header_start(m->raw), 0, arena_dup(a, buf_span(&head)));
-    for (size_t i = 0; i < removed.n; i++)
-        splices_add(out, a, removed.v[i].at, removed.v[i].del, removed.v[i].ins);
+    header_insert(out, h, buf_span(&head));
+    for (size_t i = 0; i < h->root->fields.n; i++)
+        if (forged(set, h, &h->root->fields.v[i]))
+            header_delete(out, h, &h->root->fields.v[i]);
+    if (tag.p)
+        tag_subjects(h, tag, out);
     splices_sort(out, m->raw.n, NULL);
     buf_free(&head);
 }

@@ -2,9 +2,9 @@
 
 #include "rules/report.h"
 
-/* A header value of the report is folded with LF TAB; the message may end its lines with CRLF.
- * Bytes that a header may not hold become '?'. */
-static void add_field(struct buf *b, struct span name, struct span value, const char *eol)
+/* A header value of the report is folded with LF TAB, and so is the field: header_insert gives
+ * lines the message's ends. Bytes that a header may not hold become '?'. */
+static void add_field(struct buf *b, struct span name, struct span value)
 {
     struct span line;
     add_plain(b, name, SIZE_MAX);
@@ -14,10 +14,10 @@ static void add_field(struct buf *b, struct span name, struct span value, const 
         if (!first && !folded && span_trim(line).n == 0)
             continue;
         if (!first)
-            buf_printf(b, "%s\t", eol);
+            buf_str(b, "\n\t");
         add_plain(b, span_from(line, folded), SIZE_MAX);
     }
-    buf_str(b, eol);
+    buf_char(b, '\n');
 }
 
 static bool among(const struct report_header *v, size_t n, struct span name)
@@ -30,25 +30,24 @@ static bool among(const struct report_header *v, size_t n, struct span name)
 
 /* What the rule files ask for (by default SpamAssassin's set), then X-Spam-Score and X-Spam-Report
  * where they did not. */
-static void spamassassin(struct buf *b, const struct report_on *r, const struct decision *d,
-                         const char *eol)
+static void spamassassin(struct buf *b, const struct report_on *r, const struct decision *d)
 {
     size_t n;
     struct report_header *v = report_headers(r, &n);
     for (size_t i = 0; i < n; i++)
-        add_field(b, v[i].name, v[i].value, eol);
+        add_field(b, v[i].name, v[i].value);
     if (!among(v, n, SPAN("X-Spam-Score")))
-        add_field(b, SPAN("X-Spam-Score"), report_score(r), eol);
+        add_field(b, SPAN("X-Spam-Score"), report_score(r));
     if (d->spam && d->policy->report_header && !among(v, n, SPAN("X-Spam-Report"))) {
         struct span lines = arena_printf(r->arena, "\n%.*s", SPAN_ARG(report_lines(r)));
-        add_field(b, SPAN("X-Spam-Report"), lines, eol);
+        add_field(b, SPAN("X-Spam-Report"), lines);
     }
 }
 
-static void mimedefang(struct buf *b, const struct report_on *r, const char *eol)
+static void mimedefang(struct buf *b, const struct report_on *r)
 {
     struct span name = SPAN("X-Spam-Score");
-    add_field(b, name, report_fold(r->arena, name, report_mimedefang(r)), eol);
+    add_field(b, name, report_fold(r->arena, name, report_mimedefang(r)));
 }
 
 struct report_on spam_report(const struct settings *set, const struct conf *conf,
@@ -61,11 +60,10 @@ struct report_on spam_report(const struct settings *set, const struct conf *conf
     return r;
 }
 
-void add_spam_headers(struct buf *b, const struct report_on *r, const struct decision *d,
-                      const char *eol)
+void add_spam_headers(struct buf *b, const struct report_on *r, const struct decision *d)
 {
     if (d->policy->headers == HEADERS_SPAMASSASSIN)
-        spamassassin(b, r, d, eol);
+        spamassassin(b, r, d);
     else if (d->policy->headers == HEADERS_MIMEDEFANG && d->spam)
-        mimedefang(b, r, eol);
+        mimedefang(b, r);
 }

@@ -1,4 +1,5 @@
 #include "action/action_private.h"
+#include "mime/header_edit.h"
 
 enum { HELO_MAX = 255, PROTOCOL_MAX = 20, TLS_MAX = 64 };
 
@@ -34,7 +35,7 @@ struct span action_trace(const struct settings *set, const struct message *m, st
     if (!m->has_envelope)
         return SPAN("");
     const struct peer *p = &m->peer;
-    const char *eol = line_end(m->raw);
+    const char *eol = header_crlf(m->raw) ? "\r\n" : "\n";
     char date[CLOCK_RFC5322_SIZE];
     struct buf b = {0};
     buf_str(&b, "Received: ");

@@ -109,7 +109,7 @@ static void store_field(const struct header *h, size_t at, size_t end)
     uint64_t orig = text_at(m, t, at);
     struct span line = span_sub(t->s, at, end);
     size_t colon = span_find(line, ':');
-    if (colon == SIZE_MAX)
+    if (colon == SIZE_MAX || (h->wanted && !h->wanted(span_sub(line, 0, colon))))
         return;
     if (p->fields.n >= m->limits.headers) {
         mime_note(m, MIME_A_HEADER_LIMIT, orig);

@@ -3,6 +3,49 @@
 #include "mime/compose.h"
 #include "mime/mime_private.h"
 
+bool header_crlf(struct span raw)
+{
+    return span_find(raw, '\n') == SIZE_MAX ||
+           ends_lines_with_crlf(span_from(raw, separator_line(raw)));
+}
+
+/* Where the first empty line ends; `any`: also one that is empty but for a CR. */
+static size_t empty_line(struct span s, bool any)
+{
+    size_t at = 0, end;
+    for (; at < s.n; at = end) {
+        end = line_end(s, at);
+        struct span line = span_sub(s, at, end);
+        if (span_eq(line, SPAN("\n")) || (any && span_eq(line, SPAN("\r\n"))))
+            return end;
+    }
+    return s.n;
+}
+
+struct mime *mime_header(struct arena *a, struct span raw, bool (*wanted)(struct span name))
+{
+    struct mime *m = &ARENA_NEW(a, struct mime_state)->m;
+    struct mime_part *p = ARENA_NEW(a, struct mime_part);
+    m->arena = a;
+    m->limits.headers = SIZE_MAX;
+    m->root = p;
+    m->crlf = header_crlf(raw);
+    size_t separator = separator_line(raw);
+    struct span rest = span_from(raw, separator);
+    m->raw = span_sub(raw, 0, separator + empty_line(rest, m->crlf));
+    struct text all = text_of_raw(m, separator, m->crlf);
+    size_t lenient = empty_line(all.s, true);
+    p->at = separator;
+    for (size_t at = 0; at == 0 || at < lenient;) {
+        struct text t = text_slice(m, &all, at, all.s.n);
+        struct header_end head = header_read(&(struct header){m, p, &t, m->crlf, wanted});
+        if (head.separator || t.s.n == 0)
+            break;
+        at += head.body ? head.body : line_end(t.s, 0);
+    }
+    return m;
+}
+
 static struct span eol(const struct mime *m)
 {
     return m->crlf ? SPAN("\r\n") : SPAN("\n");
@@ -49,6 +92,12 @@ static size_t value_offset(const struct mime *m, const struct mime_field *f)
     while (i < field.n && (field.p[i] == ' ' || field.p[i] == '\t'))
         i++;
     return f->at + i;
+}
+
+struct span header_value(const struct mime *m, const struct mime_field *f)
+{
+    struct span field = span_sub(m->raw, f->at, f->at + f->size);
+    return span_from(field, span_find(field, ':') + 1);
 }
 
 static bool has_line_end(const struct mime *m, const struct mime_field *f)

@@ -8,6 +8,22 @@
 #include "mime/mime.h"
 #include "mime/splice.h"
 
+/* The fields of a message's header, for edits: m->root->fields, without limit on their count, and
+ * m->crlf. Nothing of the body is read. The reading is that of mime_parse, and goes on where it saw
+ * the header end without an empty line (behind junk lines, at a delimiter): what a more lenient
+ * reader would still find as a field is there too.
+ * wanted: says by its name whether a field is kept (names may end in white space or line ends where
+ * the sender put some before the colon); NULL keeps all. */
+struct mime *mime_header(struct arena *a, struct span raw, bool (*wanted)(struct span name));
+
+/* Whether lines that are added to the message's header end with CRLF: as those that are there do;
+ * in a message without any line end they do. The same as m->crlf of mime_header. */
+bool header_crlf(struct span raw);
+
+/* The value as it stands in the original: behind the colon, with folds and line end, of any length.
+ */
+struct span header_value(const struct mime *m, const struct mime_field *f);
+
 /* Inserts whole fields ("Name: value\n...", LF or CRLF, the last line end may be missing) in front
  * of all others, behind an mbox separator line. Later inserts stand below earlier ones. */
 void header_insert(struct splices *s, const struct mime *m, struct span fields);

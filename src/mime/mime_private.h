@@ -108,7 +108,10 @@ struct header {
     struct mime_part *part;
     struct text *text;
     bool crlf;
+    bool (*wanted)(struct span name); /* fields that are stored; NULL: all */
 };
+/* CRLF mode: the first or the last line ends so. */
+bool ends_lines_with_crlf(struct span s);
 /* body: where it begins; separator: an empty line stands before it. */
 struct header_end {
     size_t body;

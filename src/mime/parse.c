@@ -15,8 +15,7 @@ void parser_push(struct parser *ps, struct job j)
     *ARENA_PUSH(ps->m->arena, ps->jobs, ps->n, ps->cap) = j;
 }
 
-/* CRLF mode: the first or the last line ends so. */
-static bool ends_lines_with_crlf(struct span s)
+bool ends_lines_with_crlf(struct span s)
 {
     size_t lf = span_find(s, '\n');
     if (lf == SIZE_MAX)
@@ -73,7 +72,7 @@ static void open_embedded(struct parser *ps, const struct job *j, struct span de
     bool crlf = ends_lines_with_crlf(t.s);
     if (crlf)
         t = text_without_cr(m, &t);
-    start_message(ps, &(struct header){m, p, &t, crlf}, j->depth - 1);
+    start_message(ps, &(struct header){m, p, &t, crlf, NULL}, j->depth - 1);
 }
 
 /* `name=`, blanks, an optional quote, then what is neither quote nor ';' (semantics 3.4). */
@@ -233,7 +232,7 @@ struct mime *mime_parse(struct arena *a, struct span raw, const struct mime_limi
     m->crlf = ends_lines_with_crlf(span_from(m->raw, separator));
     struct text t = text_of_raw(m, separator, m->crlf);
     struct header_end head =
-        start_message(&ps, &(struct header){m, m->root, &t, m->crlf}, m->limits.depth);
+        start_message(&ps, &(struct header){m, m->root, &t, m->crlf, NULL}, m->limits.depth);
     set_pristine(m, &t, separator, head.separator);
     if (m->raw.n == 0) { /* nothing at all counts as one empty line */
         m->root->flags = 0;

@@ -1,6 +1,6 @@
 /* The whole of a message: parsed, walked, everything decoded; every place that is told must lie in
  * the original and hold what was read there. */
-#include "mime/mime.h"
+#include "mime/header_edit.h"
 
 static void check(bool holds)
 {
@@ -30,6 +30,21 @@ static bool has_place(const struct mime_part *p)
     return true;
 }
 
+/* The reading for edits finds each field that the parser finds, at the same place. */
+static void look_at_header(struct arena *a, const struct mime *m)
+{
+    struct mime *h = mime_header(a, m->raw, NULL);
+    const struct mime_fields *f = &m->root->fields;
+    check(h->root->at == m->root->at);
+    check(h->root->fields.n >= f->n);
+    for (size_t i = 0; i < f->n; i++) {
+        const struct mime_field *x = &h->root->fields.v[i];
+        check(x->at == f->v[i].at && x->size == f->v[i].size);
+        check(span_ieq(span_trim(x->name), span_trim(f->v[i].name)));
+        check(header_value(h, x).n < x->size);
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -48,6 +63,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         size_t n;
         mime_uudecode_all(a, body, &n);
     }
+    look_at_header(a, m);
     arena_free(a);
     return 0;
 }

@@ -104,6 +104,121 @@ static void forged_copies_are_removed(void **state)
              "X-Spam-Level: *\r\n");
 }
 
+/* Lines for the message, LF line ends. */
+static const char *const forgeries[] = {
+    "X-Spam-Flag: NO\n",
+    "X-Spam-Flag : NO\n",
+    "X-Spam-Flag \t : NO\n",
+    "X-Spam-Flag:NO\n",
+    "x-sPAM-fLAG: NO\n",
+    "X-Spam-Flag:\n NO\n",
+    "X-Spam-Status: No,\n\tscore=0 required=5\n \n more\n",
+    "X-Spam-Flag\n : NO\n",
+    "X-Spam-Flag\n\t\n  :NO\n",
+    "X-Spam-: NO\n",
+    "X-Spam-Anything-Else: x: y: z\n",
+    "X-GATEHOUSE-Id: 1\n",
+    "X-Gatehouse-Outcome : clean\n",
+    "X-Virus-Status: Clean\n",
+    "x-virus-status\t: Clean\n",
+    "X-Virus-Status\n :\n Clean\n",
+    "Authentication-Results: gate.example.org; spf=pass\n",
+    "authentication-results : GATE.EXAMPLE.ORG 1; none\n",
+    "Authentication-Results:\n (a (b\\) )\n c)\n \"gate.example.org\"; none\n",
+    "Authentication-Results\n\t: gate.example.org;none\n",
+};
+static const char *const innocent[] = {
+    "X-Spam: NO\n",
+    "Not-X-Spam-Flag: NO\n",
+    "X-Virus-Statuses: Clean\n",
+    "Subject: X-Spam-Flag: NO\n\tX-Spam-Flag: NO\n",
+    "X-Spam-Flag without colon\n",
+    "Authentication-Results: gate.example.org.evil; spf=pass\n",
+    "Authentication-Results: (gate.example.org) other; spf=pass\n",
+    "Authentication-Results:\n",
+};
+/* What stands in front of the field, and whether it stays in front of ours. */
+static const struct {
+    const char *separator, *header;
+} places[] = {
+    {"", ""},
+    {"", "To: a\n"},
+    {"", "one junk line\nTo: a\n"},
+    {"", "To: a\njunk\njunk\njunk\njunk\njunk\njunk\njunk\njunk\njunk\n"},
+    {"", "To: a\n--boundary\nContent-Type: x\n--\n--\n"},
+    {"From a@b Sun Nov 22 07:30:00 2026\n", ""},
+    {"From a@b Sun Nov 22 07:30:00 2026\n", "To: a\n"},
+    {" 1-Jan-2024 10:00:00 +0000,20;000000000000-00000000\n", "To: a\n"},
+};
+static const char *const ends[] = {"\nX-Spam-Flag: body\n", "Cc: c\n\nX-Spam-Flag: body\n", "",
+                                   "Cc: c\njunk"};
+
+static void add_lines(struct buf *b, const char *lines, const char *eol)
+{
+    for (; *lines; lines++)
+        if (*lines == '\n')
+            buf_str(b, eol);
+        else
+            buf_char(b, *lines);
+}
+
+static void expect_spelling(struct scene *s, const char *field, bool removed, size_t place,
+                            const char *end, const char *eol)
+{
+    struct buf raw = {0}, want = {0};
+    add_lines(&raw, places[place].separator, eol);
+    add_lines(&want, places[place].separator, eol);
+    add_lines(&want, "X-Virus-Status: Clean\n", eol);
+    add_lines(&raw, places[place].header, eol);
+    add_lines(&want, places[place].header, eol);
+    add_lines(&raw, field, eol);
+    if (!removed)
+        add_lines(&want, field, eol);
+    add_lines(&raw, end, eol);
+    add_lines(&want, end, eol);
+    expect(s, raw.p, want.p);
+    buf_free(&raw);
+    buf_free(&want);
+}
+
+#define COUNT(a) (sizeof(a) / sizeof *(a))
+
+static void forged_in_every_spelling(void **state)
+{
+    struct scene *s = *state;
+    s->m.has_envelope = false;
+    for (size_t place = 0; place < COUNT(places); place++)
+        for (size_t end = 0; end < COUNT(ends); end++)
+            for (int crlf = 0; crlf < 2; crlf++) {
+                const char *eol = crlf ? "\r\n" : "\n";
+                for (size_t i = 0; i < COUNT(forgeries); i++)
+                    expect_spelling(s, forgeries[i], true, place, ends[end], eol);
+                for (size_t i = 0; i < COUNT(innocent); i++)
+                    expect_spelling(s, innocent[i], false, place, ends[end], eol);
+            }
+}
+
+/* However many fields or bytes stand in front. */
+static void forged_behind_much(void **state)
+{
+    struct scene *s = *state;
+    struct buf raw = {0}, want = {0};
+    s->m.has_envelope = false;
+    buf_str(&want, "X-Virus-Status: Clean\r\n");
+    for (int i = 0; i < 6000; i++) {
+        buf_printf(&raw, "X-N%d: x\r\n", i);
+        buf_printf(&want, "X-N%d: x\r\n", i);
+    }
+    buf_str(&raw, "Authentication-Results: (");
+    for (int i = 0; i < 10000; i++)
+        buf_char(&raw, 'c');
+    buf_str(&raw, ") gate.example.org; spf=pass\r\nx-spam-flag: NO\r\n\r\nbody\r\n");
+    buf_str(&want, "\r\nbody\r\n");
+    expect(s, raw.p, want.p);
+    buf_free(&raw);
+    buf_free(&want);
+}
+
 static void odd_beginnings(void **state)
 {
     struct scene *s = *state;
@@ -111,7 +226,14 @@ static void odd_beginnings(void **state)
     expect(s, "X-Spam-Flag: NO", OURS);
     expect(s, "\r\nbody", OURS "\r\nbody");
     /* A leading continuation line continues our last field, never one that says something. */
-    expect(s, " X-Spam-Flag: NO\r\nTo: a\r\n\r\n", OURS " X-Spam-Flag: NO\r\nTo: a\r\n\r\n");
+    expect(s, " X-Other: NO\r\nTo: a\r\n\r\n", OURS " X-Other: NO\r\nTo: a\r\n\r\n");
+    expect(s, " X-Spam-Flag: NO\r\nTo: a\r\n\r\n", OURS "To: a\r\n\r\n");
+    /* An empty line that only one kind of reader sees as one. */
+    s->m.has_envelope = false;
+    expect(s, "A: b\n\r\nX-Spam-Flag: NO\n\nX-Spam-Flag: body\n",
+           "X-Virus-Status: Clean\nA: b\n\r\n\nX-Spam-Flag: body\n");
+    expect(s, "A: b\r\n\nX-Spam-Flag: body\r\n",
+           "X-Virus-Status: Clean\r\nA: b\r\n\nX-Spam-Flag: body\r\n");
     s->m.has_envelope = false;
     expect(s, "From a@b Sun Nov 22\nTo: a\n\nbody\n",
            "From a@b Sun Nov 22\nX-Virus-Status: Clean\nTo: a\n\nbody\n");
@@ -332,6 +454,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(bytes_stay_identical, setup, teardown),
         cmocka_unit_test_setup_teardown(forged_copies_are_removed, setup, teardown),
+        cmocka_unit_test_setup_teardown(forged_in_every_spelling, setup, teardown),
+        cmocka_unit_test_setup_teardown(forged_behind_much, setup, teardown),
         cmocka_unit_test_setup_teardown(odd_beginnings, setup, teardown),
         cmocka_unit_test_setup_teardown(trace_forms, setup, teardown),
         cmocka_unit_test_setup_teardown(virus_status, setup, teardown),
