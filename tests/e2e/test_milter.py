@@ -442,3 +442,99 @@ def test_postfix_filter_dies_in_mid_message(behind_postfix, gate):
     _, _, got = arrived(p, "in mid-message")
     assert b"X-Gatehouse-Id" in got
     assert sum(b"in mid-message" in m[2] for m in p.sink.messages) == 1
+
+
+# ---- a real Sendmail ----
+
+@pytest.fixture(scope="module")
+def behind_sendmail(gate, tmp_path_factory):
+    from sendmail import Sendmail
+    hop = Sink()
+    with Sendmail(tmp_path_factory.mktemp("sendmail"), hop.port,
+                  f"inet:{gate.milter_port}@127.0.0.1") as s:
+        s.sink = hop
+        yield s
+    hop.close()
+
+
+def test_sendmail_untouched_mail_is_identical(behind_sendmail):
+    data = message("byte by byte", "two  spaces, tab\t\r\n.dot\r\n\r\nend\r\n",
+                   headers=["X-Folded: first\r\n\tsecond\r\n   third", "X-Tight:no space",
+                            "X-Wide:   three"])
+    assert send(behind_sendmail.port, data) == {}
+    _, _, got = arrived(behind_sendmail, "byte by byte", 40)
+    assert own_headers_removed(got) == data
+    names = [line.split(b":")[0] for line in got.partition(b"\r\n\r\n")[0].split(b"\r\n")
+             if line[:1] not in (b" ", b"\t")]
+    ours = [n for n in names if n.startswith((b"X-Spam", b"X-Gatehouse"))]
+    assert names[0] == b"Received" and names[1:1 + len(ours)] == ours
+    assert ours[-1] == b"X-Gatehouse-Id"
+
+
+def test_sendmail_refuses_tags_and_takes_off(behind_sendmail):
+    s = behind_sendmail
+    code, text = send(s.port, message("bad", GTUBE + "\r\n"))
+    assert code == 550 and "5.7.1" in text
+    send(s.port, message(TAG, "tagged by milter\r\n",
+                         headers=["X-Spam-Status: No, a forged one", "X-Spam-Flag: NO",
+                                  "X-Spam-Status: No, another forged one"]))
+    _, _, got = arrived(s, "tagged by milter", 40)
+    assert b"\r\nSubject: [SPAM] please tag me\r\n" in got
+    assert b"X-Spam-Flag: YES" in got and b"forged one" not in got
+    assert got.count(b"X-Spam-Status:") == 1
+    with smtplib.SMTP("127.0.0.1", s.port, timeout=60) as c:
+        refused = c.sendmail("alice@example.net", ["nobody@example.org", "bob@example.org"],
+                             message("for one of two"))
+        assert list(refused) == ["nobody@example.org"]
+        assert arrived(s, "for one of two", 40)[1] == ["bob@example.org"]
+        c.sendmail("alice@example.net", ["bob@example.org", "strict@example.org"],
+                   message(TAG, "taken off\r\n"))
+        assert arrived(s, "taken off", 40)[1] == ["bob@example.org"]
+
+
+def test_sendmail_holds_in_its_own_quarantine(tmp_path):
+    from sendmail import Sendmail
+    hop = Sink()
+    g, port = behind(tmp_path / "gate", hop,
+                     {"policies": [{"name": "default", "on_spam": "hold"}]}, milter_hold="mta")
+    with g, Sendmail(tmp_path / "sendmail", hop.port, f"inet:{port}@127.0.0.1") as s:
+        assert send(s.port, message(TAG)) == {}
+        wait_for("the quarantined queue file", s.held)
+        assert not hop.messages
+    hop.close()
+
+
+def test_sendmail_without_filter_defers(behind_sendmail, gate):
+    """F=T: nothing passes unscanned while the filter is away."""
+    with smtplib.SMTP("127.0.0.1", behind_sendmail.port, timeout=60) as s:
+        s.ehlo()
+        s.mail("alice@example.net")
+        s.rcpt("bob@example.org")
+        for pid in gate.pids("door"):
+            os.kill(pid, signal.SIGKILL)
+        code, _ = s.data(message("unscanned"))
+        assert 400 <= code < 500
+    wait_for("the next door", lambda: gate.pids("door"))
+    assert not any(b"unscanned" in m[2] for m in behind_sendmail.sink.messages)
+
+
+# ---- signatures ----
+
+def test_signatures_of_untouched_mail_still_verify(behind_postfix, behind_sendmail):
+    dkim = pytest.importorskip("dkim")
+    import subprocess
+    key = subprocess.run(["openssl", "genrsa", "-traditional", "1024"], capture_output=True,
+                         check=True).stdout
+    public = subprocess.run(["openssl", "rsa", "-pubout", "-outform", "DER"], input=key,
+                            capture_output=True, check=True).stdout
+    import base64
+    record = b"v=DKIM1; k=rsa; p=" + base64.b64encode(public)
+    for canonical in (b"simple", b"relaxed"):
+        text = "signed " + canonical.decode()
+        data = message(text, "text  with spaces \r\n\r\n", headers=["X-Odd:tight", "X-Wide:   w"])
+        signature = dkim.sign(data, b"s", b"example.net", key, canonicalize=(canonical, canonical),
+                              include_headers=[b"From", b"Subject", b"X-Odd", b"X-Wide"])
+        for mta_ in (behind_postfix, behind_sendmail):
+            send(mta_.port, signature + data)
+            _, _, got = arrived(mta_, text, 40)
+            assert dkim.verify(got, dnsfunc=lambda name, timeout=5: record), got.decode()
