@@ -185,7 +185,7 @@ static void send_body(struct client *c)
     while (c->body_at < t->size && !stream_full(c->s)) {
         int64_t n = t->read(t->read_ctx, c->body_at, piece, sizeof piece);
         if (n <= 0) {
-            t->damaged = true;
+            t->damaged = n == 0; /* else it may be readable later */
             fail(c, SPAN("451 4.3.0 the queued message can't be read"));
             return;
         }

@@ -12,6 +12,9 @@
 
 /* --- time --- */
 
+/* A smaller difference is the clock being corrected, not set. */
+#define CLOCK_STEP ((usec)5 * USEC_PER_SEC)
+
 static void on_timer(uv_timer_t *t);
 static void on_tick(uv_timer_t *t);
 
@@ -198,9 +201,34 @@ static void on_timer(uv_timer_t *t)
     arm(d);
 }
 
+static void put_back(void *ctx, struct queue_msg *m)
+{
+    struct deliver *d = ctx;
+    if (m->flags & QUEUE_UNSCANNED)
+        return;
+    for (uint32_t i = 0; i < m->nrcpts; i++)
+        m->rcpts[i].next += m->rcpts[i].next ? d->step : 0;
+    deliver_reschedule(d, m);
+}
+
+/* Times of next tries are wall time, so that they outlive the process. When the clock is set back
+ * they go with it; otherwise mail would wait until the old time comes again. */
+static void watch_clock(struct deliver *d)
+{
+    usec offset = clock_wall() - clock_mono();
+    d->step = d->offset ? offset - d->offset : 0;
+    d->offset = offset;
+    if (d->step >= -CLOCK_STEP)
+        return;
+    log_event(LOG_WARN, NULL, "clock-set-back", F_INT("seconds", -d->step / USEC_PER_SEC));
+    dest_clock_stepped(d, d->step);
+    queue_each(d->q, put_back, d);
+}
+
 static void on_tick(uv_timer_t *t)
 {
     struct deliver *d = t->data;
+    watch_clock(d);
     routes_refresh(d->routes);
     dest_tick(d);
 }
@@ -216,6 +244,11 @@ void deliver_tick_soon(struct deliver *d)
 void deliver_message(struct deliver *d, struct queue_msg *m)
 {
     usec now = clock_wall();
+    /* No wait is longer than this: the clock was set back while we were away. */
+    usec most = now + deliver_wait(&d->set->queue, UINT32_MAX) * 2;
+    for (uint32_t i = 0; i < m->nrcpts; i++)
+        if (m->rcpts[i].next > most)
+            m->rcpts[i].next = now;
     for (uint32_t i = 0; i < m->nrcpts; i++) {
         if (ready(&m->rcpts[i], now) && !d->draining && m->rcpts[i].tries == 0 && m->nrcpts < 50 &&
             d->started) {

@@ -106,6 +106,7 @@ struct deliver {
     void *drained_ctx;
     struct deliver_numbers numbers;
     uint64_t seed;
+    usec offset, step; /* wall - monotonic at the last tick, and how much it changed */
 };
 
 /* schedule.c */
@@ -148,6 +149,8 @@ void dest_failed(struct dest *t, struct span why);
 void dest_still_down(struct dest *t);
 void dest_refused(struct dest *t, struct span why);
 void dest_tick(struct deliver *d);
+/* The wall clock was set by `step`. */
+void dest_clock_stepped(struct deliver *d, usec step);
 void dest_drain(struct deliver *d);
 void dest_abort_all(struct deliver *d);
 void dest_free_all(struct deliver *d);

@@ -408,6 +408,13 @@ static void tick_one(struct dest *t, usec now)
         dest_free(t);
 }
 
+void dest_clock_stepped(struct deliver *d, usec step)
+{
+    for (size_t i = 0; i < DEST_SLOTS; i++)
+        for (struct dest *t = d->slots[i]; t; t = t->next)
+            t->down_until += t->down_until ? step : 0;
+}
+
 void dest_tick(struct deliver *d)
 {
     usec now = clock_mono();

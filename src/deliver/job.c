@@ -65,15 +65,31 @@ static int64_t read_message(void *ctx, uint64_t at, void *to, size_t n)
     return queue_read(j->d->q, j->m, at, to, n);
 }
 
+#define UNREADABLE_WAIT ((usec)60 * USEC_PER_SEC)
+
 /* Damage is found when it is too late to refuse: kept for the postmaster. */
 static void hold_damaged(struct job *j, const char *why)
 {
     log_event(LOG_FAULT, j->m->id, "queue-damaged", F_STR("why", why));
     struct queue_change c = {.state = Q_HELD, .last = clock_wall(), .reason = span_str(why)};
-    for (size_t i = 0; i < j->n; i++)
-        j->m->rcpts[j->rcpts[i]].active = false;
-    queue_change(j->d->q, j->m, j->rcpts, j->n, &c);
+    for (size_t i = 0; i < j->n; i++) {
+        struct queue_rcpt *r = &j->m->rcpts[j->rcpts[i]];
+        r->active = false;
+        if (r->state == Q_WAITING)
+            queue_change(j->d->q, j->m, &j->rcpts[i], 1, &c);
+    }
     job_free(j);
+}
+
+/* A disk that can't be read is not a damaged message: it is tried again. */
+static void not_loaded(struct job *j, const struct err *e)
+{
+    if (!e->sys) {
+        hold_damaged(j, e->text);
+        return;
+    }
+    log_event(LOG_FAULT, j->m->id, "queue-unreadable", F_STR("why", e->text));
+    job_wait(j, clock_wall() + UNREADABLE_WAIT, SPAN("450 4.3.0 the queue can't be read"), false);
 }
 
 bool job_load(struct job *j)
@@ -82,7 +98,7 @@ bool job_load(struct job *j)
     j->arena = arena_take(j->d);
     size_t head = j->m->size <= FETCH_MAX ? FETCH_MAX : 0;
     if (queue_fetch(j->d->q, j->m, j->arena, head, &j->meta, &j->head, &e) < 0) {
-        hold_damaged(j, e.text);
+        not_loaded(j, &e);
         return false;
     }
     j->t = (struct transaction){

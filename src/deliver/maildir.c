@@ -65,12 +65,17 @@ static int write_body(const struct carrying *c, int to, struct buf *b, uint32_t 
     char *piece = c->fd >= 0 ? xmalloc(COPY_PIECE) : NULL;
     int result = 0;
     *crc = 0;
+    if (!piece && c->job->head.n < c->size) { /* no descriptor could be had */
+        errno = EMFILE;
+        return -1;
+    }
     for (uint64_t at = 0; at < c->size && result == 0;) {
         struct span bytes = c->job->head;
         if (piece) {
             size_t want = c->size - at < COPY_PIECE ? (size_t)(c->size - at) : COPY_PIECE;
             ssize_t n = pread(c->fd, piece, want, (off_t)(c->at + at));
             if (n <= 0) {
+                errno = n < 0 ? errno : EIO;
                 result = -1;
                 break;
             }

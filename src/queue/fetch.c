@@ -27,37 +27,45 @@ static int64_t read_up_to(int fd, void *to, size_t n, uint64_t at)
     return (int64_t)got;
 }
 
+/* A segment that could not be opened (no descriptors left) may be now. */
+static int segment_fd(const struct queue *q, const struct queue_msg *m)
+{
+    struct queue_segment *s = m->segment;
+    char name[SEGMENT_NAME];
+    if (s && s->fd < 0)
+        s->fd = openat(q->dir, segment_name(name, s->number), O_RDONLY | O_CLOEXEC);
+    if (!s)
+        errno = ENOENT;
+    return s ? s->fd : -1;
+}
+
 int64_t queue_read(struct queue *q, const struct queue_msg *m, uint64_t at, void *to, size_t n)
 {
-    (void)q;
     if (at >= m->size)
         return 0;
     if (n > m->size - at)
         n = (size_t)(m->size - at);
-    if (!m->segment || m->segment->fd < 0) {
-        errno = EIO;
-        return -1;
-    }
-    return read_up_to(m->segment->fd, to, n, m->at + RECORD_HEADER + m->meta_size + at);
+    int fd = segment_fd(q, m);
+    return fd < 0 ? -1 : read_up_to(fd, to, n, m->at + RECORD_HEADER + m->meta_size + at);
 }
 
 int queue_descriptor(struct queue *q, const struct queue_msg *m, uint64_t *at)
 {
-    (void)q;
     *at = m->at + RECORD_HEADER + m->meta_size;
-    return m->segment ? fcntl(m->segment->fd, F_DUPFD_CLOEXEC, 3) : -1;
+    int fd = segment_fd(q, m);
+    return fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 3);
 }
 
 int queue_fetch(struct queue *q, struct queue_msg *m, struct arena *a, size_t head_max,
                 struct queue_meta *meta, struct span *head, struct err *e)
 {
-    (void)q;
     size_t body = m->size < head_max ? (size_t)m->size : head_max;
     size_t want = RECORD_HEADER + m->meta_size + body;
     char *p = arena_raw(a, want + 1);
-    if (!m->segment || m->segment->fd < 0)
-        return err_set(e, "queue: the segment of %s is gone", m->id);
-    int64_t got = read_up_to(m->segment->fd, p, want, m->at);
+    int fd = segment_fd(q, m);
+    if (fd < 0)
+        return err_sys(e, "queue: can't open the segment of %s", m->id);
+    int64_t got = read_up_to(fd, p, want, m->at);
     if (got < 0)
         return err_sys(e, "queue: can't read %s", m->id);
     /* The salt is not kept: take it from the record, the other checks bind it. */

@@ -54,30 +54,37 @@ static struct peer_link *free_scanner(struct spool *sp)
     return best;
 }
 
-static int copy_out(struct spool *sp, struct queue_msg *m)
+/* The message as a file of its own; checked, so that damage does not get a new checksum. */
+static int copy_out(struct spool *sp, struct queue_msg *m, uint32_t crc, struct err *e)
 {
     int fd = memfd_create("unscanned", MFD_CLOEXEC);
+    uint32_t sum = 0;
     char piece[65536];
-    for (uint64_t at = 0; fd >= 0 && at < m->size;) {
+    if (fd < 0)
+        return err_sys(e, "no memory file");
+    for (uint64_t at = 0; at < m->size;) {
         int64_t n = queue_read(sp->queue, m, at, piece, sizeof piece);
         if (n <= 0 || write(fd, piece, (size_t)n) != n) {
+            err_sys(e, "can't copy the message");
             close(fd);
             return -1;
         }
+        sum = queue_crc(sum, span_of(piece, (size_t)n));
         at += (uint64_t)n;
     }
-    return fd;
+    if (sum == crc)
+        return fd;
+    close(fd);
+    return err_set(e, "the queued message is damaged");
 }
 
 static int load_request(struct spool *sp, struct queue_msg *m, struct arena *a,
-                        struct scan_request *req)
+                        struct scan_request *req, uint32_t *crc, struct err *e)
 {
     struct queue_meta meta;
-    struct err e;
-    if (queue_meta(sp->queue, m, a, &meta, &e) < 0) {
-        log_event(LOG_FAULT, m->id, "queue-damaged", F_STR("why", e.text));
+    if (queue_meta(sp->queue, m, a, &meta, e) < 0)
         return -1;
-    }
+    *crc = meta.data_crc;
     *req = (struct scan_request){
         .received = meta.created, .peer = meta.peer, .env = meta.env, .crashes = m->scans};
     memcpy(req->id, m->id, ID_LEN);
@@ -90,6 +97,23 @@ static void hold_all(struct spool *sp, struct queue_msg *m, const char *why)
     for (uint32_t i = 0; i < m->nrcpts && m->open; i++)
         if (m->rcpts[i].state == Q_WAITING)
             queue_change(sp->queue, m, &i, 1, &c);
+}
+
+static void put_off(struct spool *sp, struct queue_msg *m, usec wait)
+{
+    m->due = clock_wall() + wait;
+    rescan_add(sp, m);
+}
+
+/* What can't be read now may be readable later; what is damaged will not mend. */
+static void unreadable(struct spool *sp, struct queue_msg *m, const struct err *e)
+{
+    log_event(LOG_FAULT, m->id, e->sys ? "queue-unreadable" : "queue-damaged",
+              F_STR("why", e->text));
+    if (e->sys)
+        put_off(sp, m, SCAN_PUT_OFF);
+    else
+        hold_all(sp, m, "450 4.3.0 the queued message is damaged");
 }
 
 static void unlist(struct scan_job *j)
@@ -125,10 +149,12 @@ static void send_scan(struct spool *sp, struct peer_link *to, struct queue_msg *
 {
     struct arena *a = spool_arena(sp);
     struct scan_request req;
+    struct err e = {0};
+    uint32_t crc;
     int fd = -1;
-    if (load_request(sp, m, a, &req) < 0 || (fd = copy_out(sp, m)) < 0) {
-        hold_all(sp, m, "450 4.3.0 the queued message is damaged");
+    if (load_request(sp, m, a, &req, &crc, &e) < 0 || (fd = copy_out(sp, m, crc, &e)) < 0) {
         spool_arena_give(sp, a);
+        unreadable(sp, m, &e);
         return;
     }
     struct scan_job *j = xcalloc(1, sizeof *j);
@@ -154,7 +180,8 @@ static struct queue_msg *take_due(struct spool *sp, usec now)
 {
     for (size_t i = 0; i < sp->nunscanned; i++) {
         struct queue_msg *m = sp->unscanned[i];
-        if (m->due > now || !still_waiting(m))
+        /* Far ahead: the clock was set back. */
+        if ((m->due > now && m->due <= now + 2 * SCAN_PUT_OFF) || !still_waiting(m))
             continue;
         memmove(&sp->unscanned[i], &sp->unscanned[i + 1],
                 (sp->nunscanned - i - 1) * sizeof *sp->unscanned);
@@ -178,10 +205,13 @@ void rescan_pump(struct spool *sp)
 
 /* --- results --- */
 
-static void put_off(struct spool *sp, struct queue_msg *m, usec wait)
+/* Recipients that an operator holds stay in this message; for the others it is over. */
+static void finish_applied(struct spool *sp, struct queue_msg *m)
 {
-    m->due = clock_wall() + wait;
-    rescan_add(sp, m);
+    struct queue_change c = {.state = Q_DELETED, .last = clock_wall()};
+    for (uint32_t i = 0; i < m->nrcpts && m->open; i++)
+        if (m->rcpts[i].state == Q_WAITING)
+            queue_change(sp->queue, m, &i, 1, &c);
 }
 
 static void on_applied(struct storing *s, enum store_code code, const char *why)
@@ -193,10 +223,7 @@ static void on_applied(struct storing *s, enum store_code code, const char *why)
         log_event(LOG_WARN, m->id, "store-failed", F_STR("why", why));
         put_off(sp, m, SCAN_PUT_OFF);
     } else if (m->open) {
-        /* Nothing of it went on in the queue (else it was replaced): it is held or discarded. */
-        struct queue_change c = {.state = Q_DELETED, .last = clock_wall()};
-        for (uint32_t i = 0; i < m->nrcpts && m->open; i++)
-            queue_change(sp->queue, m, &i, 1, &c);
+        finish_applied(sp, m);
     }
     s->fd = -1; /* the job's */
     job_over(j);
@@ -210,18 +237,32 @@ static bool deferred(const struct scan_result *r)
     return r->ngroups == 0;
 }
 
-static bool groups_fit(const struct scan_result *r, const struct scan_request *req)
+/* What an operator has held or deleted while it was scanned does not go on. */
+static void only_waiting(struct scan_result *r, const struct queue_msg *m)
 {
-    for (size_t i = 0; i < r->ngroups; i++)
-        for (size_t k = 0; k < r->groups[i].nrcpts; k++)
-            if (r->groups[i].rcpts[k] >= req->env.nrcpts)
-                return false;
-    return true;
+    for (size_t i = 0; i < r->ngroups; i++) {
+        struct group *g = &r->groups[i];
+        size_t n = 0;
+        for (size_t k = 0; k < g->nrcpts; k++)
+            if (m->rcpts[g->rcpts[k]].state == Q_WAITING)
+                g->rcpts[n++] = g->rcpts[k];
+        g->nrcpts = n;
+    }
+}
+
+static bool any_held(const struct queue_msg *m)
+{
+    for (uint32_t i = 0; i < m->nrcpts; i++)
+        if (m->rcpts[i].state == Q_HELD)
+            return true;
+    return false;
 }
 
 static void apply(struct scan_job *j, struct span payload)
 {
     struct spool *sp = j->sp;
+    struct err e = {0};
+    uint32_t crc;
     if (!still_waiting(j->m)) { /* an operator was faster */
         job_over(j);
         return;
@@ -231,19 +272,22 @@ static void apply(struct scan_job *j, struct span payload)
                           .arena = spool_arena(sp),
                           .scanned = true,
                           .promised = true,
-                          .replaces = j->m,
+                          .replaces = any_held(j->m) ? NULL : j->m,
                           .fd = j->fd,
                           .size = j->m->size,
                           .done = on_applied,
                           .job = j,
                           .part = 1};
-    if (load_request(sp, j->m, s->arena, &s->req) == 0 &&
-        scan_result_decode(payload, s->arena, &s->result) && groups_fit(&s->result, &s->req) &&
-        !deferred(&s->result)) {
+    /* Every recipient has its decision, or nothing is carried out. */
+    if (load_request(sp, j->m, s->arena, &s->req, &crc, &e) == 0 &&
+        scan_result_decode(payload, s->arena, &s->result) &&
+        scan_result_fits(&s->result, &s->req.env) && !deferred(&s->result)) {
+        only_waiting(&s->result, j->m);
         storing_start(s);
         return;
     }
-    log_event(LOG_NOTE, j->m->id, "scan-put-off", F_INT("groups", s->result.ngroups));
+    log_event(LOG_NOTE, j->m->id, "scan-put-off", F_INT("groups", s->result.ngroups),
+              F_STR("why", e.text));
     spool_arena_give(sp, s->arena);
     free(s);
     put_off(sp, j->m, SCAN_PUT_OFF);

@@ -19,7 +19,7 @@ static bool to_queue(const struct storing *s, const struct group *g)
 /* A refusal after the promise would be backscatter: the message is kept instead. */
 static bool to_quarantine(const struct storing *s, const struct group *g)
 {
-    return !s->held_elsewhere &&
+    return g->nrcpts && !s->held_elsewhere &&
            (g->outcome == OUT_HOLD || (g->outcome == OUT_REJECT && s->promised));
 }
 

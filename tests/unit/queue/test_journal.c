@@ -190,6 +190,38 @@ static void what_cannot_be_read_is_left_alone(void **state)
     buf_free(&journal);
 }
 
+/* Trouble of the disk and damage of a message are told apart: the one passes, the other does not.
+ */
+static void unreadable_is_not_damaged(void **state)
+{
+    (void)state;
+    struct bench b;
+    struct queue_meta meta;
+    struct err e = {0};
+    char piece[16];
+    struct arena *a = arena_new(0);
+    bench_begin(&b);
+    bench_open(&b);
+    put(&b, message(ID1, two, 2, SPAN("x\r\n")));
+    struct queue_msg *m = queue_find(b.q, SPAN(ID1));
+    readable = 0;
+    assert_int_equal(queue_meta(b.q, m, a, &meta, &e), -1);
+    assert_int_equal(e.sys, EIO);
+    assert_int_equal(queue_read(b.q, m, 0, piece, sizeof piece), -1);
+    readable = INT64_MAX;
+    assert_int_equal(queue_meta(b.q, m, a, &meta, &e), 0);
+    char path[128];
+    snprintf(path, sizeof path, "%s/0000000000000001", b.dir);
+    int fd = open(path, O_WRONLY);
+    assert_int_equal(pwrite(fd, "!", 1, (off_t)m->at + RECORD_HEADER + 4), 1);
+    close(fd);
+    e = (struct err){0};
+    assert_int_equal(queue_meta(b.q, m, a, &meta, &e), -1);
+    assert_int_equal(e.sys, 0);
+    bench_end(&b);
+    arena_free(a);
+}
+
 /* A message that holds a copy of a record is a message, also when it is damaged. */
 static void nobody_mails_us_a_record(void **state)
 {
@@ -280,6 +312,7 @@ int main(void)
         cmocka_unit_test(torn_at_every_byte),
         cmocka_unit_test(damage_in_the_middle_is_kept),
         cmocka_unit_test(what_cannot_be_read_is_left_alone),
+        cmocka_unit_test(unreadable_is_not_damaged),
         cmocka_unit_test(nobody_mails_us_a_record),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

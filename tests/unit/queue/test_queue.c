@@ -289,6 +289,30 @@ static void a_failed_write_leaves_nothing(void **state)
     bench_end(&b);
 }
 
+/* A message that is sent again because the spool died before it answered: never refused, and
+ * neither copy takes the other's place. */
+static void the_same_id_again(void **state)
+{
+    (void)state;
+    struct bench b;
+    bench_begin(&b);
+    bench_open(&b);
+    put(&b, message(ID, two, 2, SPAN("x\r\n")));
+    put(&b, message(ID, two, 2, SPAN("x\r\n")));
+    put(&b, message(ID, two, 1, SPAN("x\r\n")));
+    assert_int_equal(b.ok, 3);
+    uint32_t all[] = {0, 1};
+    struct queue_change done = {.state = Q_DELIVERED};
+    queue_change(b.q, queue_find(b.q, SPAN(ID)), all, 2, &done);
+    bench_close(&b);
+    bench_open(&b);
+    assert_int_equal(b.found.messages, 2);
+    assert_null(queue_find(b.q, SPAN(ID)));
+    assert_int_equal(queue_find(b.q, SPAN(ID ".1"))->open, 2);
+    assert_int_equal(queue_find(b.q, SPAN(ID ".2"))->open, 1);
+    bench_end(&b);
+}
+
 static void one_owner_many_readers(void **state)
 {
     (void)state;
@@ -324,6 +348,7 @@ int main(void)
         cmocka_unit_test(the_journal_does_not_grow),
         cmocka_unit_test(no_promise_without_room),
         cmocka_unit_test(a_failed_write_leaves_nothing),
+        cmocka_unit_test(the_same_id_again),
         cmocka_unit_test(one_owner_many_readers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -86,10 +86,10 @@ static void values(void **state)
 static void refused(void **state)
 {
     (void)state;
-    static const char *const bad[] = {"A+1",    "A -1", "-1",       "A & C", "A C",
-                                      "(A",     "A)",   "A ||",  "1.",     ".5",    "A::B",
-                                      "A ? B",  "A:B",  "$x",    "{A}",    "1 / B", "A < B < C",
-                                      "A -- B", "",     "A ; B", "A ** 2", "1.2.3", "A->B"};
+    static const char *const bad[] = {"A+1", "A -1",  "-1",     "A & C", "A C",       "(A",
+                                      "A)",  "A ||",  "1.",     ".5",    "A::B",      "A ? B",
+                                      "A:B", "$x",    "{A}",    "1 / B", "A < B < C", "A -- B",
+                                      "",    "A ; B", "A ** 2", "1.2.3", "A->B"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         struct arena *a = arena_new(0);
         struct meta m;
