@@ -19,6 +19,24 @@ static struct queue_meta meta(void)
     return m;
 }
 
+/* The boundary is random; from here on it is "=_REPORT". */
+static void name_boundary(struct buf *b)
+{
+    static const char parameter[] = "boundary=\"";
+    size_t at = span_search(buf_span(b), SPAN("boundary=\"")) + sizeof parameter - 1;
+    struct span rest = buf_span(b);
+    struct span old = span_sub(rest, at, at + span_find(span_from(rest, at), '"'));
+    assert_true(span_starts(old, SPAN("=_")) && old.n >= 30);
+    struct buf out = {0};
+    for (size_t n; (n = span_search(rest, old)) != SIZE_MAX; rest = span_from(rest, n + old.n)) {
+        buf_add(&out, span_sub(rest, 0, n));
+        buf_str(&out, "=_REPORT");
+    }
+    buf_add(&out, rest);
+    buf_free(b);
+    *b = out;
+}
+
 static struct buf composed(enum report_kind kind, const struct queue_meta *m, struct failed *v,
                            size_t n, struct span original, bool whole)
 {
@@ -36,6 +54,7 @@ static struct buf composed(enum report_kind kind, const struct queue_meta *m, st
                        .whole = whole};
     struct buf b = {0};
     report_compose(&r, &b);
+    name_boundary(&b);
     buf_char(&b, 0);
     return b;
 }
@@ -75,6 +94,29 @@ static void a_failure(void **state)
         strstr(b.p, "text/rfc822-headers\r\n\r\nSubject: s\r\nX: y\r\n\r\n--=_REPORT--"));
     assert_null(strstr(b.p, "the body"));
     buf_free(&b);
+}
+
+/* Fields are folded at white space and never longer than a line may be. */
+static void long_replies_are_folded(void **state)
+{
+    (void)state;
+    struct queue_meta m = meta();
+    struct buf reply = {0}, solid = {0};
+    buf_str(&reply, "550 5.7.1");
+    while (reply.n < 900)
+        buf_str(&reply, " refused for a reason");
+    buf_str(&solid, "550 5.7.1 ");
+    while (solid.n < 3000)
+        buf_char(&solid, 'x');
+    struct failed v[] = {{0, buf_span(&reply)}, {0, buf_span(&solid)}};
+    struct buf b = composed(REPORT_FAILED, &m, v, 2, SPAN("Subject: s\r\n\r\n"), false);
+    well_formed(&b);
+    const char *code = strstr(b.p, "Diagnostic-Code: smtp; 550 5.7.1 refused");
+    assert_non_null(code);
+    assert_in_range(strstr(code, "\r\n ") - code, 40, 78);
+    buf_free(&b);
+    buf_free(&reply);
+    buf_free(&solid);
 }
 
 static void a_delay_and_a_relay(void **state)
@@ -141,6 +183,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_failure),
+        cmocka_unit_test(long_replies_are_folded),
         cmocka_unit_test(a_delay_and_a_relay),
         cmocka_unit_test(internationalized_addresses),
         cmocka_unit_test(the_whole_message_when_asked),
