@@ -296,13 +296,18 @@ def test_lmtp_answers_for_each_recipient(tmp_path):
                     say("250 ok")
             c.close()
 
-    threading.Thread(target=serve, daemon=True).start()
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
     with stand(tmp_path, "lmtp:" + path, settings={"queue": {"bounce": False}}) as spool:
         spool.store(message(), ["bob@example.org", "full@example.org"])
         held = wait_for("the refusal", lambda: spool.listed(state="held"))[0]
         assert [r["address"] for r in held["recipients"]] == ["full@example.org"]
         assert len(got) == 1
         spool.drain()
+    # The thread must be out of accept() before the descriptor's number can be another socket's.
+    server.shutdown(socket.SHUT_RDWR)
+    thread.join(10)
+    assert not thread.is_alive()
     server.close()
 
 
