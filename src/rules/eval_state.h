@@ -16,6 +16,7 @@ struct mime_scan;
 struct image_counts;
 struct html_list;
 struct fromname;
+struct pdf_facts;
 
 struct eval_state {
     struct map headers; /* request as text -> struct header_entry * */
@@ -34,6 +35,7 @@ struct eval_state {
     struct alternatives *alternatives; /* eval_body.c */
     struct dates *dates;               /* eval_date.c */
     struct fromname *fromname;         /* eval_fromname.c */
+    struct pdf_facts *pdf;             /* eval_pdf.c */
     double uppercase;                  /* eval_case.c: percent */
     bool has_uppercase;
     bool has_gated, gated; /* eval_forged.c */

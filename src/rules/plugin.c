@@ -52,3 +52,9 @@ void plugin_uri(struct rules_ctx *c, struct span uri)
     static const char *const types[] = {"parsed"};
     uris_add(&c->text->uris, &c->conf->uri, c->a, uri, false, true, false, types, 1);
 }
+
+void plugins_extract(struct rules_ctx *c)
+{
+    if (conf_plugin(c->conf, "PDFInfo"))
+        pdf_extract(c);
+}

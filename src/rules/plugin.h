@@ -20,4 +20,8 @@ void plugin_tag(struct rules_ctx *c, const char *name, struct span value);
 /* Adds a URI found in an attachment to those that rules see. */
 void plugin_uri(struct rules_ctx *c, struct span uri);
 
+/* Before the first rule runs: what plugins find in attachments, for the URI rules to see. */
+void plugins_extract(struct rules_ctx *c);
+void pdf_extract(struct rules_ctx *c);
+
 #endif

@@ -5,6 +5,7 @@
 
 #include "base/xalloc.h"
 #include "rules/eval_state.h"
+#include "rules/plugin.h"
 #include "rules/report_private.h"
 
 struct rules_scratch *rules_scratch_new(const struct ruleset *rs)
@@ -347,6 +348,7 @@ void rules_run(const struct ruleset *rs, struct rules_scratch *s, struct message
     c.mime = mime_parse(m->arena, raw, &limits);
     c.relays = relays_parse(c.mime, &rs->conf->relays);
     c.text = text_make(c.mime, &rs->conf->uri, &rs->text_limits);
+    plugins_extract(&c);
     run_all(&c);
     hits_report(&c);
     report_facts(&c);

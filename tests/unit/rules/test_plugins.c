@@ -2,6 +2,8 @@
  * is expected there is what SpamAssassin 4.0.1 says. */
 #include "eval_cases.h"
 
+#include "rules/plugin.h"
+
 /* @DIR@ is the directory of the files that the settings name. */
 static struct span with_directory(struct arena *a, struct span s)
 {
@@ -35,6 +37,7 @@ static void plugin(const char *name)
 PLUGIN(access)
 PLUGIN(antivirus)
 PLUGIN(fromname)
+PLUGIN(pdf)
 PLUGIN(phishing)
 PLUGIN(shorturl)
 
@@ -61,6 +64,37 @@ static void functions_are_features_of_a_loaded_plugin(void **state)
     assert_false(holds("plugin(Mail::SpamAssassin::Plugin::DecodeShortURLs)", ""));
 }
 
+static void links_in_pdf_files_are_links_of_the_message(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *line, *uri; /* NULL: none is found */
+    } cases[] = {
+        {"/URI (http://a.test/x)", "http://a.test/x"},
+        {"<</A<</S/URI/URI(http://a.test/x)>>", "http://a.test/x"},
+        {"<</S /URI /URI (http://a.test/x\\)y)", "http://a.test/x)y"},
+        {"/URI <687474703a2f2f612e746573742f78>", NULL},
+        {"\x01(http://a.test/longer)>>", "http://a.test/longer"},
+        {"\x01(http://a.test/longer)", NULL},
+        {"/A /URI (http://a.test/x)", NULL},
+        {"/URI (nodot)", NULL},
+        {"/URI <6e006f2e00>", NULL},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct fixture f;
+        struct arena *a = arena_new(0);
+        fixture_conf(&f, "");
+        fixture_message(
+            &f, arena_printf(a, "Content-Type: application/pdf\n\n%%PDF-1.4\n%s\n", cases[i].line));
+        pdf_extract(&f.c);
+        assert_int_equal(f.c.text->uris.n, cases[i].uri != NULL);
+        if (cases[i].uri)
+            assert_true(span_eq(f.c.text->uris.v[0].key, span_str(cases[i].uri)));
+        fixture_end(&f);
+        arena_free(a);
+    }
+}
+
 static void a_feed_that_is_missing_is_told(void **state)
 {
     (void)state;
@@ -78,9 +112,11 @@ int main(void)
         cmocka_unit_test(access),
         cmocka_unit_test(antivirus),
         cmocka_unit_test(fromname),
+        cmocka_unit_test(pdf),
         cmocka_unit_test(phishing),
         cmocka_unit_test(shorturl),
         cmocka_unit_test(functions_are_features_of_a_loaded_plugin),
+        cmocka_unit_test(links_in_pdf_files_are_links_of_the_message),
         cmocka_unit_test(a_feed_that_is_missing_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
