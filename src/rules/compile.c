@@ -1,5 +1,6 @@
 /* From what the rule files say to what is run. */
 #include "rules/ruleset_private.h"
+#include "rules/shortcircuit.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -306,4 +307,5 @@ void ruleset_compile(struct ruleset *rs, const struct ruleset_options *o)
     set_turns(rs);
     index_headers(rs);
     ruleset_compile_filters(rs, o);
+    shortcircuit_prepare(rs);
 }

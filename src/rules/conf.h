@@ -63,6 +63,9 @@ struct detail_test {
     struct span pattern, mods;
 };
 
+/* What a hit of the rule means for the rules not yet run (Shortcircuit). */
+enum shortcircuit_type { SHORTCIRCUIT_NO, SHORTCIRCUIT_ON, SHORTCIRCUIT_HAM, SHORTCIRCUIT_SPAM };
+
 enum { SCORE_SETS = 4 }; /* index: bit 0 network allowed, bit 1 Bayes available */
 
 struct rule_def {
@@ -96,6 +99,7 @@ struct rule_def {
     unsigned range_from, range_to; /* mimeheader; range_to 0: not given */
     int priority;
     bool priority_set;
+    uint8_t shortcircuit; /* of enum shortcircuit_type */
 };
 
 /* --- lists --- */

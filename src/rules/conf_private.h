@@ -73,6 +73,7 @@ READER(conf_score);
 READER(conf_describe);
 READER(conf_tflags);
 READER(conf_priority);
+READER(conf_shortcircuit);
 READER(conf_subjprefix);
 struct rule_def *conf_rule_at(struct conf *c, struct span name); /* made when new */
 

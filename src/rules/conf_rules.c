@@ -60,7 +60,8 @@ static struct rule_def *define(struct conf_parser *p, struct span name, enum rul
                              .range_from = r->range_from,
                              .range_to = r->range_to,
                              .priority = r->priority,
-                             .priority_set = r->priority_set};
+                             .priority_set = r->priority_set,
+                             .shortcircuit = r->shortcircuit};
     memcpy(fresh.score, r->score, sizeof fresh.score);
     *r = fresh;
     return r;
@@ -648,5 +649,31 @@ READER(conf_priority)
     struct rule_def *r = conf_rule_at(p->c, name);
     r->priority = negative ? -(int)n : (int)n;
     r->priority_set = true;
+    return 0;
+}
+
+/* NAME on|off|ham|spam */
+READER(conf_shortcircuit)
+{
+    (void)d;
+    struct span rest;
+    struct rule_def *r = key_value(p, value, &rest, e);
+    if (!r)
+        return -1;
+    bool ham = span_eq(rest, SPAN("ham")), spam = span_eq(rest, SPAN("spam"));
+    if (span_eq(rest, SPAN("off")))
+        r->shortcircuit = SHORTCIRCUIT_NO;
+    else if (span_eq(rest, SPAN("on")))
+        r->shortcircuit = SHORTCIRCUIT_ON;
+    else if (!ham && !spam)
+        return err_set(e, "'%.*s' is none of on, off, ham, spam", SPAN_ARG(rest));
+    if (!ham && !spam)
+        return 0;
+    r->shortcircuit = ham ? SHORTCIRCUIT_HAM : SHORTCIRCUIT_SPAM;
+    r->tflags |= TFLAG_NOAUTOLEARN | (ham ? TFLAG_NICE : 0);
+    if (!r->priority) {
+        r->priority = -200;
+        r->priority_set = true;
+    }
     return 0;
 }

@@ -574,7 +574,7 @@ static const struct conf_directive table[] = {
     P_NUM("Phishing", "phishing_phishstats_minscore"),
     P_BOOL("Phishing", "phishing_uri_noparam"),
     P_BOOL("Reuse", "run_reuse_tests_only"),
-    P_KEEP("Shortcircuit", "shortcircuit"),
+    {"shortcircuit", "Shortcircuit", conf_shortcircuit, 0, 0},
     P_NUM("Shortcircuit", "shortcircuit_spam_score"),
     P_NUM("Shortcircuit", "shortcircuit_ham_score"),
     P_NUM("Shortcircuit", "shortcircuit_min_ham_score"),

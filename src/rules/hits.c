@@ -50,6 +50,11 @@ static void sort_by_turn(struct hit *v, size_t n)
     }
 }
 
+static double score_of(const struct rules_scratch *s, const struct rule *r)
+{
+    return r == s->set->shortcircuit.rule ? s->shortcircuit_score : r->score * s->count[r->index];
+}
+
 void hits_report(struct rules_ctx *c)
 {
     const struct rules_scratch *s = c->scratch;
@@ -66,12 +71,12 @@ void hits_report(struct rules_ctx *c)
         unsigned count = s->count[r->index];
         *ARENA_PUSH(c->a, f->hits, f->nhits, f->hits_cap) =
             (struct rule_hit){.name = r->def->name,
-                              .score = r->score * count,
+                              .score = score_of(s, r),
                               .area = r->area,
                               .describe = r->def->describe ? r->def->describe : no_description,
                               .evidence = s->hits[i].evidence,
                               .count = count};
-        score += r->score * count;
+        score += score_of(s, r);
     }
     if (f->nsubrules)
         qsort(f->subrules, f->nsubrules, sizeof *f->subrules, by_text);

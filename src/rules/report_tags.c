@@ -383,6 +383,11 @@ static struct span value_of(struct expansion *e, struct span name, struct span a
     for (size_t i = 0; i < sizeof tags / sizeof *tags; i++)
         if (span_eq(name, span_str(tags[i].name)))
             return tags[i].fn(e, arg);
+    const struct facts *f = &e->r->m->facts; /* of plugins, see rules/plugin.h */
+    for (size_t i = 0; i < f->nfacts; i++)
+        if (strncmp(f->facts[i].name, "tag.", 4) == 0 &&
+            span_eq(name, span_str(f->facts[i].name + 4)))
+            return f->facts[i].value;
     return SPAN_NONE;
 }
 

@@ -69,6 +69,14 @@ struct subject {
     size_t nwhen_absent, absent_cap;
 };
 
+/* Settings of the plugin of that name (rules/shortcircuit.h). */
+struct shortcircuit {
+    bool active;
+    double spam_score, ham_score;
+    double min_ham_score, max_spam_score; /* infinite: not set */
+    struct rule *rule;                    /* SHORTCIRCUIT; NULL: nobody mentions it */
+};
+
 /* Evals and the few regex rules that must run early, in SpamAssassin's order. */
 struct ruleset {
     struct arena *arena;
@@ -94,6 +102,7 @@ struct ruleset {
     uint32_t match_limit, depth_limit;
     size_t message_size;
     double required;
+    struct shortcircuit shortcircuit;
 
     struct rule_problem *problems;
     size_t nproblems, problems_cap;
@@ -129,7 +138,8 @@ struct rules_scratch {
     struct hit *hits;      /* first hits, in order of occurrence */
     size_t nhits, hits_cap;
     struct prefilter_scratch *prefilter;
-    struct map tags; /* NAME -> struct tag_values *; in the message's arena */
+    double shortcircuit_score; /* of SHORTCIRCUIT, when it hit */
+    struct map tags;           /* NAME -> struct tag_values *; in the message's arena */
 };
 
 struct tag_values {

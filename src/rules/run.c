@@ -7,6 +7,7 @@
 #include "rules/eval_state.h"
 #include "rules/plugin.h"
 #include "rules/report_private.h"
+#include "rules/shortcircuit.h"
 
 struct rules_scratch *rules_scratch_new(const struct ruleset *rs)
 {
@@ -331,6 +332,7 @@ static void run_all(struct rules_ctx *c)
     struct span full = pristine(c->mime);
     run_lines(c, SUBJECT_FULL, &full, 1);
     run_metas(c);
+    shortcircuit_run(c);
 }
 
 void rules_run(const struct ruleset *rs, struct rules_scratch *s, struct message *m)
