@@ -17,6 +17,7 @@ struct image_counts;
 struct html_list;
 struct fromname;
 struct pdf_facts;
+struct languages;
 
 struct eval_state {
     struct map headers; /* request as text -> struct header_entry * */
@@ -36,6 +37,7 @@ struct eval_state {
     struct dates *dates;               /* eval_date.c */
     struct fromname *fromname;         /* eval_fromname.c */
     struct pdf_facts *pdf;             /* eval_pdf.c */
+    struct languages *languages;       /* eval_language.c */
     double uppercase;                  /* eval_case.c: percent */
     bool has_uppercase;
     bool has_gated, gated; /* eval_forged.c */

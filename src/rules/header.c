@@ -19,6 +19,9 @@ static const struct {
     {"X-Spam-Relays-Internal", KIND_RELAYS_INTERNAL, false},
     {"X-Spam-Relays-External", KIND_RELAYS_EXTERNAL, false},
     {"ToCc", KIND_TOCC, false},
+    {"X-SenderDomain", KIND_METADATA, false},
+    {"X-AuthorDomain", KIND_METADATA, false},
+    {"X-Languages", KIND_METADATA, false},
     {"MESSAGEID", KIND_MESSAGEID, true},
 };
 

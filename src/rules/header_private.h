@@ -17,7 +17,8 @@ enum header_kind {
     KIND_RELAYS_INTERNAL,
     KIND_RELAYS_EXTERNAL,
     KIND_TOCC,
-    KIND_MESSAGEID
+    KIND_MESSAGEID,
+    KIND_METADATA /* a header of that name, else what was worked out */
 };
 
 struct values {

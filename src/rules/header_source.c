@@ -1,6 +1,7 @@
 /* Where the values of a header request come from: fields, pseudo-headers, what is known of the
  * relays (semantics 6.2). */
 #include "rules/header_private.h"
+#include "rules/plugin.h"
 
 static const size_t ALL_MAX = 65536; /* bytes of ALL, as SpamAssassin */
 
@@ -191,6 +192,12 @@ static void add_messageid(struct rules_ctx *c, bool raw, struct values *out)
 
 static void add_metadata(struct rules_ctx *c, const struct header_req *r, struct values *out)
 {
+    if (span_ieq(r->name, SPAN("X-Languages"))) {
+        struct span names = language_names(c);
+        if (names.p)
+            push(c, out, names);
+        return;
+    }
     bool sender = span_ieq(r->name, SPAN("X-SenderDomain"));
     if (!sender && !span_ieq(r->name, SPAN("X-AuthorDomain")))
         return;
@@ -259,6 +266,7 @@ void header_source(struct rules_ctx *c, const struct header_req *r, struct value
         add_messageid(c, r->raw, out);
         return;
     case KIND_PLAIN:
+    case KIND_METADATA:
         break;
     }
     add_header(c, r->name, r->raw || r->addr || r->display_name ? FORM_RAW : FORM_DECODED, out);

@@ -15,6 +15,11 @@ void **plugin_made(const struct conf *conf, const char *name)
     return map_at(&st->made, span_str(name));
 }
 
+const void *plugin_has(const struct conf *conf, const char *name)
+{
+    return map_get(&conf->state->made, span_str(name));
+}
+
 struct span plugin_file(struct arena *a, struct span path)
 {
     int fd = open(arena_cstr(a, path), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
@@ -57,4 +62,6 @@ void plugins_extract(struct rules_ctx *c)
 {
     if (conf_plugin(c->conf, "PDFInfo"))
         pdf_extract(c);
+    if (conf_plugin(c->conf, "TextCat"))
+        language_extract(c);
 }

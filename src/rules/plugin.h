@@ -9,6 +9,9 @@
  * rules' arena, read-only afterwards. NULL at first. Only for `prepare` functions. */
 void **plugin_made(const struct conf *conf, const char *name);
 
+/* The same when messages are judged: NULL when nothing was made. */
+const void *plugin_has(const struct conf *conf, const char *name);
+
 /* A whole file into the arena; absent when it can't be read, is no file or is larger than
  * PLUGIN_FILE_MAX. */
 enum { PLUGIN_FILE_MAX = 256 << 20 };
@@ -23,5 +26,8 @@ void plugin_uri(struct rules_ctx *c, struct span uri);
 /* Before the first rule runs: what plugins find in attachments, for the URI rules to see. */
 void plugins_extract(struct rules_ctx *c);
 void pdf_extract(struct rules_ctx *c);
+void language_extract(struct rules_ctx *c);
+/* X-Languages: what language_extract found; absent when it did not run. */
+struct span language_names(struct rules_ctx *c);
 
 #endif

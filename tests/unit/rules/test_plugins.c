@@ -37,6 +37,7 @@ static void plugin(const char *name)
 PLUGIN(access)
 PLUGIN(antivirus)
 PLUGIN(fromname)
+PLUGIN(language)
 PLUGIN(pdf)
 PLUGIN(phishing)
 PLUGIN(shorturl)
@@ -112,6 +113,7 @@ int main(void)
         cmocka_unit_test(access),
         cmocka_unit_test(antivirus),
         cmocka_unit_test(fromname),
+        cmocka_unit_test(language),
         cmocka_unit_test(pdf),
         cmocka_unit_test(phishing),
         cmocka_unit_test(shorturl),
