@@ -142,6 +142,20 @@ static void take_mail_args(struct txn *t, struct span args)
     }
 }
 
+static void take_rcpt_args(struct txn *t, struct span args, struct rcpt *r)
+{
+    struct span arg;
+    while (milter_string(&args, &arg)) {
+        struct rcpt_params p;
+        char name[PARAM_NAME_SIZE];
+        if (arg.n == 0 || rcpt_params_parse(arg, true, &p, name) != PARAM_OK)
+            continue;
+        r->notify |= (uint8_t)p.notify;
+        if (p.orcpt.p)
+            r->orcpt = arena_dup(t->arena, p.orcpt);
+    }
+}
+
 static void open_message(struct milter_conn *c, struct span addr, struct span args,
                          const char *discard)
 {
@@ -249,8 +263,8 @@ static void host_rcpt(void *ctx, struct span addr, struct span args)
     struct txn *t = c->txn;
     struct smtp_path path;
     struct lookup l;
-    (void)args;
     t->pending = (struct rcpt){.addr = arena_dup(t->arena, addr)};
+    take_rcpt_args(t, args, &t->pending);
     if (map_get(&t->seen, addr)) {
         milter_answer(&c->session, MILTER_CONTINUE);
         return;
