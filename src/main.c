@@ -47,5 +47,8 @@ int main(int argc, char **argv)
             return EXIT_OK;
         }
     }
+    char name[64]; /* what getopt_long calls us in its messages */
+    snprintf(name, sizeof name, "gatehouse %s", c->name);
+    argv[1] = name;
     return c->run(argc - 1, argv + 1);
 }

@@ -117,7 +117,7 @@ int cmd_check(int argc, char **argv)
         else if (c == SETTINGS)
             settings_only = true;
         else
-            return cli_usage("check", "wrong options");
+            return cli_wrong_option("check");
     }
     if (optind < argc)
         return cli_usage("check", "unexpected '%s'", argv[optind]);

@@ -8,7 +8,7 @@ struct command {
     const char *name;
     const char *summary;               /* one line of `gatehouse --help` */
     const char *help;                  /* all of `gatehouse NAME --help`, with an example */
-    int (*run)(int argc, char **argv); /* argv[0] is the name; returns an exit code */
+    int (*run)(int argc, char **argv); /* argv[0] is "gatehouse NAME"; returns an exit code */
 };
 
 extern const struct command commands[]; /* ends with a NULL name */
@@ -22,6 +22,10 @@ const char *cli_settings_file(const char *given);
 struct settings *cli_settings(const char *file);
 /* "gatehouse NAME: text" and a hint to --help on stderr; returns EXIT_USAGE. */
 int cli_usage(const char *name, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* The hint alone, after getopt_long has said what is wrong; returns EXIT_USAGE. */
+int cli_wrong_option(const char *name);
+/* What may help against an error with the gateway's files or its socket: " (...)", or "". */
+const char *cli_remedy(const struct err *e);
 
 /* The rules of the settings, compiled patterns kept in paths.cache, or in the user's own cache
  * directory where that one can't be written. check: every pattern is tried, so that

@@ -1,5 +1,6 @@
 #include "cli/cli.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -29,8 +30,29 @@ int cli_usage(const char *name, const char *fmt, ...)
     va_start(ap, fmt);
     vfprintf(stderr, fmt, ap);
     va_end(ap);
-    fprintf(stderr, "\n'gatehouse %s --help' tells how it is used\n", name);
+    fputc('\n', stderr);
+    return cli_wrong_option(name);
+}
+
+int cli_wrong_option(const char *name)
+{
+    fprintf(stderr, "'gatehouse %s --help' tells how it is used\n", name);
     return EXIT_USAGE;
+}
+
+const char *cli_remedy(const struct err *e)
+{
+    switch (e->sys) {
+    case ENOENT:
+        return " (has the gateway run yet? -c FILE names its settings)";
+    case ECONNREFUSED:
+        return " (no gateway runs; 'gatehouse serve' starts it)";
+    case EACCES:
+    case EPERM:
+        return " (root may, and the user the gateway runs as)";
+    default:
+        return "";
+    }
 }
 
 const char *cli_virus_socket(const struct settings *s)

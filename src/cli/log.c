@@ -85,7 +85,7 @@ static int parse(struct query *q, int argc, char **argv)
         else if (c == 'j')
             q->json = true;
         else if (c != 'n')
-            return cli_usage("log", "wrong options");
+            return cli_wrong_option("log");
         else if (span_u64(span_str(optarg), &lines) && lines < 1000000000)
             q->lines = (long)lines;
         else
@@ -178,8 +178,7 @@ static struct record_reader *open_reader(const char *state, struct err *e)
 {
     struct record_reader *r = record_read_open(state, e);
     if (!r)
-        fprintf(stderr, "gatehouse log: %s%s\n", e->text,
-                e->sys == ENOENT ? " (has the gateway run yet?)" : "");
+        fprintf(stderr, "gatehouse log: %s%s\n", e->text, cli_remedy(e));
     return r;
 }
 

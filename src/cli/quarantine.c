@@ -62,7 +62,8 @@ static const struct option options[] = {
 
 static int complain(const struct err *e, int code)
 {
-    fprintf(stderr, "gatehouse quarantine: %s\n", e->text);
+    fprintf(stderr, "gatehouse quarantine: %s%s\n", e->text,
+            code == EXIT_TEMPFAIL ? cli_remedy(e) : "");
     return code;
 }
 
@@ -260,10 +261,6 @@ static int read_only(struct query *q, int (*run)(struct query *, struct quaranti
 {
     struct err e = {0};
     struct quarantine_reader *r = quarantine_read_open(q->state, &e);
-    if (!r && e.sys == ENOENT) {
-        fprintf(stderr, "gatehouse quarantine: %s (has the gateway run yet?)\n", e.text);
-        return EXIT_TEMPFAIL;
-    }
     int result = r ? run(q, r) : complain(&e, EXIT_TEMPFAIL);
     quarantine_read_close(r);
     return result;
@@ -293,6 +290,8 @@ static int ask(struct query *q, json_t *request, struct err *e)
     json_object_set_new(request, "command", json_string("quarantine"));
     json_object_set_new(request, "by", json_string(operator_name(who, sizeof who)));
     char *text = json_dumps(request, JSON_COMPACT);
+    if (!text) /* an argument that is not UTF-8 */
+        return err_set(e, "not the id of a message");
     *e = (struct err){0};
     int result = cli_control(q->set, text, NULL, NULL, e);
     free(text);
@@ -320,7 +319,7 @@ static int cmd_release(struct query *q)
                   stderr);
             return EXIT_TEMPFAIL;
         } else {
-            result = complain(&e, EXIT_BAD);
+            result = complain(&e, e.sys ? EXIT_TEMPFAIL : EXIT_BAD);
         }
     }
     return result;
@@ -350,7 +349,7 @@ static int cmd_delete(struct query *q)
         if (failed && no_gateway(&e))
             failed = delete_here(q, *id, &e);
         if (failed)
-            result = complain(&e, EXIT_BAD);
+            result = complain(&e, e.sys ? EXIT_TEMPFAIL : EXIT_BAD);
         else
             printf("%s deleted\n", *id);
     }
@@ -383,7 +382,7 @@ static int parse(struct query *q, int argc, char **argv)
         else if (c == 't')
             q->to[q->nto++] = span_str(optarg);
         else if (c != 'n')
-            return cli_usage("quarantine", "wrong options");
+            return cli_wrong_option("quarantine");
         else if (!span_u64(span_str(optarg), &lines) || lines > 1000000000)
             return cli_usage("quarantine", "-n %s: expected a number", optarg);
         else {

@@ -9,6 +9,7 @@
 
 #include "base/xalloc.h"
 #include "cli/cli.h"
+#include "cli/print.h"
 #include "spool/listing.h"
 
 enum { PIECE = 48 * 1024 };
@@ -283,7 +284,8 @@ static int offline(const struct settings *set, const struct options *o)
     struct queue *q = queue_open(&loop, dir, &qo, &ev, NULL, NULL, &e);
     free(dir);
     if (!q) {
-        fprintf(stderr, "gatehouse queue: no gateway runs, and %s\n", e.text);
+        fprintf(stderr, "gatehouse queue: no gateway runs, and %s%s\n", e.text, cli_remedy(&e));
+        uv_loop_close(&loop);
         return EXIT_TEMPFAIL;
     }
     struct routes *routes = routes_open(&set->routes, &e);
@@ -312,9 +314,9 @@ static int ask(const struct settings *set, const struct options *o)
 {
     struct err e = {0};
     struct printer p = {o, false};
-    const char *user = getenv("USER");
+    char who[100];
     json_t *req = json_pack("{s:s,s:s,s:O,s:s}", "command", "queue", "action", o->action, "filter",
-                            o->filter, "by", user ? user : "root");
+                            o->filter, "by", operator_name(who, sizeof who));
     if (strcmp(o->action, "show") == 0) {
         json_object_set_new(req, "id", json_string(o->ids[0]));
         json_object_set_new(req, "message", json_boolean(o->message));
@@ -327,7 +329,7 @@ static int ask(const struct settings *set, const struct options *o)
         return EXIT_OK;
     if (e.sys == ENOENT || e.sys == ECONNREFUSED)
         return offline(set, o);
-    fprintf(stderr, "gatehouse queue: %s\n", e.text);
+    fprintf(stderr, "gatehouse queue: %s%s\n", e.text, cli_remedy(&e));
     return e.sys ? EXIT_TEMPFAIL : EXIT_BAD;
 }
 
@@ -380,7 +382,7 @@ static int read_options(int argc, char **argv, struct options *o)
         else if (c == 'o' || c == 'y')
             result = read_age(o, c == 'o' ? "older" : "younger", optarg);
         else if (c == '?')
-            result = cli_usage("queue", "unknown option");
+            result = cli_wrong_option("queue");
         else
             result = set_filter(o,
                                 c == 'r'   ? "recipient"

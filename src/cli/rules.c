@@ -33,7 +33,7 @@ static int parse(struct request *q, int argc, char **argv)
             q->dirs.v = xrealloc(q->dirs.v, (q->dirs.n + 1) * sizeof *q->dirs.v);
             q->dirs.v[q->dirs.n++] = optarg;
         } else {
-            return cli_usage("rules", "wrong options");
+            return cli_wrong_option("rules");
         }
     }
     if (optind == argc)

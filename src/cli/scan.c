@@ -125,7 +125,7 @@ static int option_value(struct options *o, int c)
             return cli_usage("scan", "--client-ip: expected an address, not '%s'", optarg);
         return 0;
     default:
-        return cli_usage("scan", "wrong options");
+        return cli_wrong_option("scan");
     }
 }
 

@@ -40,14 +40,11 @@ int cmd_serve(int argc, char **argv)
     optind = 1;
     while ((o = getopt_long(argc, argv, "c:", options, NULL)) != -1) {
         if (o != 'c')
-            return EXIT_USAGE;
+            return cli_wrong_option("serve");
         config = optarg;
     }
-    if (optind < argc) {
-        fprintf(stderr, "gatehouse serve: unexpected '%s'; see 'gatehouse serve --help'\n",
-                argv[optind]);
-        return EXIT_USAGE;
-    }
+    if (optind < argc)
+        return cli_usage("serve", "unexpected '%s'", argv[optind]);
     struct settings *set = cli_settings(config);
     if (!set)
         return EXIT_CONFIG;

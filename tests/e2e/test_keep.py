@@ -117,12 +117,17 @@ def test_quarantine_lists_and_shows(state):
     assert "is not in the quarantine" in \
         run(state, "quarantine", "show", "3K7F0Q2M8TZC0001", code=1).stderr
     assert "no id" in run(state, "quarantine", "show", "../../x", code=1).stderr
+    p = run(state, "quarantine", "list", "--nonsense", code=64)
+    assert p.stderr.startswith("gatehouse quarantine: unrecognized option '--nonsense'\n")
+    assert "'gatehouse quarantine --help'" in p.stderr
     run(state, "quarantine", code=64)
     run(state, "quarantine", "steal", code=64)
 
 
 def test_quarantine_without_a_gateway(state):
     fill(state, 4)
+    for action in ("release", "delete"):
+        assert "not the id of a message" in run(state, "quarantine", action, b"\xff", code=1).stderr
     assert "no gateway runs" in \
         run(state, "quarantine", "release", "3K7F0Q2M8TZC0003", code=75).stderr
     assert run(state, "quarantine", "delete", "3K7F0Q2M8TZC0003").stdout == \
