@@ -17,6 +17,7 @@ struct image_counts;
 struct html_list;
 struct fromname;
 struct pdf_facts;
+struct office_facts;
 struct languages;
 
 struct eval_state {
@@ -37,6 +38,7 @@ struct eval_state {
     struct dates *dates;               /* eval_date.c */
     struct fromname *fromname;         /* eval_fromname.c */
     struct pdf_facts *pdf;             /* eval_pdf.c */
+    struct office_facts *office;       /* eval_office.c */
     struct languages *languages;       /* eval_language.c */
     double uppercase;                  /* eval_case.c: percent */
     bool has_uppercase;

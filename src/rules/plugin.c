@@ -62,6 +62,8 @@ void plugins_extract(struct rules_ctx *c)
 {
     if (conf_plugin(c->conf, "PDFInfo"))
         pdf_extract(c);
+    if (conf_plugin(c->conf, "OLEVBMacro"))
+        office_extract(c);
     if (conf_plugin(c->conf, "TextCat"))
         language_extract(c);
 }

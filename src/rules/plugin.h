@@ -26,6 +26,7 @@ void plugin_uri(struct rules_ctx *c, struct span uri);
 /* Before the first rule runs: what plugins find in attachments, for the URI rules to see. */
 void plugins_extract(struct rules_ctx *c);
 void pdf_extract(struct rules_ctx *c);
+void office_extract(struct rules_ctx *c);
 void language_extract(struct rules_ctx *c);
 /* X-Languages: what language_extract found; absent when it did not run. */
 struct span language_names(struct rules_ctx *c);

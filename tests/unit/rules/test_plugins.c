@@ -3,6 +3,7 @@
 #include "eval_cases.h"
 
 #include "rules/plugin.h"
+#include "rules/zip.h"
 
 /* @DIR@ is the directory of the files that the settings name. */
 static struct span with_directory(struct arena *a, struct span s)
@@ -38,6 +39,7 @@ PLUGIN(access)
 PLUGIN(antivirus)
 PLUGIN(fromname)
 PLUGIN(language)
+PLUGIN(office)
 PLUGIN(pdf)
 PLUGIN(phishing)
 PLUGIN(shorturl)
@@ -96,6 +98,34 @@ static void links_in_pdf_files_are_links_of_the_message(void **state)
     }
 }
 
+static void unpacking_stays_within_its_budget(void **state)
+{
+    (void)state;
+    /* A stored member "a" of eight bytes, written by hand. */
+    static const char archive[] =
+        "PK\3\4\12\0\0\0\0\0\0\0\0\0\x9d\xed\x83\x94\10\0\0\0\10\0\0\0\1\0\0\0a01234567"
+        "PK\1\2\12\0\12\0\0\0\0\0\0\0\0\0\x9d\xed\x83\x94\10\0\0\0\10\0\0\0\1\0\0\0\0\0\0\0\0\0"
+        "\0\0\0\0\0\0\0\0a"
+        "PK\5\6\0\0\0\0\1\0\1\0\57\0\0\0\47\0\0\0\0";
+    struct arena *a = arena_new(0);
+    struct zip_member m;
+    size_t budget = 5;
+    struct zip *z = zip_open(a, span_of(archive, sizeof archive), &budget);
+    assert_non_null(z);
+    assert_true(zip_next(z, &m));
+    assert_true(span_eq(m.name, SPAN("a")) && !m.encrypted);
+    assert_true(span_eq(zip_contents(z), SPAN("01234")));
+    assert_int_equal(budget, 0);
+    assert_null(zip_contents(z).p);
+    assert_false(zip_next(z, &m));
+    zip_close(z);
+    z = zip_open(a, SPAN("PK no archive"), &budget);
+    assert_true(!z || !zip_next(z, &m));
+    if (z)
+        zip_close(z);
+    arena_free(a);
+}
+
 static void a_feed_that_is_missing_is_told(void **state)
 {
     (void)state;
@@ -114,11 +144,13 @@ int main(void)
         cmocka_unit_test(antivirus),
         cmocka_unit_test(fromname),
         cmocka_unit_test(language),
+        cmocka_unit_test(office),
         cmocka_unit_test(pdf),
         cmocka_unit_test(phishing),
         cmocka_unit_test(shorturl),
         cmocka_unit_test(functions_are_features_of_a_loaded_plugin),
         cmocka_unit_test(links_in_pdf_files_are_links_of_the_message),
+        cmocka_unit_test(unpacking_stays_within_its_budget),
         cmocka_unit_test(a_feed_that_is_missing_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
