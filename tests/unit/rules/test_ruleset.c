@@ -57,7 +57,7 @@ static void unload(struct stand *t)
 static void make(struct stand *t, const char *rules)
 {
     memset(t, 0, sizeof *t);
-    strcpy(t->dir, "/tmp/gatehouse-rules-XXXXXX");
+    snprintf(t->dir, sizeof t->dir, "/tmp/gatehouse-rules-XXXXXX");
     assert_non_null(mkdtemp(t->dir));
     snprintf(t->cache, sizeof t->cache, "%s/cache", t->dir);
     assert_int_equal(mkdir(t->cache, 0700), 0);
@@ -86,7 +86,7 @@ static void expect(struct stand *t, const char *message, const char *want)
 {
     const struct rules_facts *f = judge(t, message);
     const char *names[64];
-    char got[1024] = "";
+    struct buf got = {0};
     size_t n = f->nhits;
     for (size_t i = 0; i < n; i++)
         names[i] = f->hits[i].name;
@@ -100,16 +100,15 @@ static void expect(struct stand *t, const char *message, const char *want)
     for (size_t i = 0; i < n; i++)
         for (size_t k = 0; k < n; k++)
             if (f->hits[k].name == names[i]) {
-                char one[160];
-                snprintf(one, sizeof one, f->hits[k].count > 1 ? "%s%s(%u)" : "%s%s",
-                         got[0] ? " " : "", names[i], f->hits[k].count);
-                strcat(got, one);
+                buf_printf(&got, "%s%s", got.n ? " " : "", names[i]);
+                if (f->hits[k].count > 1)
+                    buf_printf(&got, "(%u)", f->hits[k].count);
             }
-    for (size_t i = 0; i < f->nsubrules; i++) {
-        strcat(got, got[0] ? " " : "");
-        strcat(got, f->subrules[i]);
-    }
-    assert_string_equal(got, want);
+    for (size_t i = 0; i < f->nsubrules; i++)
+        buf_printf(&got, "%s%s", got.n ? " " : "", f->subrules[i]);
+    buf_char(&got, '\0');
+    assert_string_equal(got.p, want);
+    buf_free(&got);
 }
 
 static const char message[] = "From: Joe <joe@example.org>\n"
@@ -235,7 +234,7 @@ static void endless_patterns_are_cut_off_by_name(void **state)
     load(&t, false);
     char text[4000] = "Subject: x\n\n";
     memset(text + 12, 'a', 1800);
-    strcpy(text + 1812, "!\n");
+    memcpy(text + 1812, "!\n", 3);
     usec start = clock_mono();
     expect(&t, text, "FINE");
     assert_true(clock_mono() - start < 2 * USEC_PER_SEC);
