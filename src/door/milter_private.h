@@ -10,6 +10,7 @@ struct milter_conn {
     struct gate *gate;
     struct door *door;
     struct stream *stream;
+    int tcp; /* its descriptor, which the stream owns; -1: a Unix socket */
     struct milter_session session;
     struct txn *txn;
     char id[ID_SIZE];
