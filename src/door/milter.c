@@ -396,10 +396,11 @@ void milter_finish(struct txn *t, enum reply_id id, const char *detail)
         milter_answer_text(&c->session, arena_dup(t->arena, m->text));
     else
         milter_answer(&c->session, m->verdict);
-    if (c->leaving)
+    if (c->leaving) {
         stream_finish(c->stream);
-    else
-        stream_more(c->stream);
+        return;
+    }
+    stream_more(c->stream);
     set_deadline(c);
 }
 

@@ -319,6 +319,21 @@ def test_limits_and_callouts(tmp_path):
     hop.close()
 
 
+def test_end_of_the_gateway(tmp_path, sink):
+    """SIGTERM: idle sessions end at once, a message that is under way gets its answer first."""
+    g, port = behind(tmp_path / "gate", sink)
+    with g as running:
+        idle, busy = (milter.Mta(("127.0.0.1", port)).open() for _ in range(2))
+        busy.mail(), busy.rcpt()
+        running.process.send_signal(signal.SIGTERM)
+        assert idle.closed()
+        busy.content(message("the last one"))
+        assert busy.end()[1][0] == b"a"
+        assert busy.closed()
+        idle.close(), busy.close()
+        assert running.process.wait(20) == 0
+
+
 # ---- a real Postfix ----
 
 postfix_only = pytest.mark.skipif(os.getuid() != 0 or not shutil.which("postfix"),
