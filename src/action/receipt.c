@@ -1,5 +1,5 @@
 #include "action/action_private.h"
-#include "action/json_out.h"
+#include "base/json.h"
 
 /* Version of the form, for those who read receipts later. */
 enum { RECEIPT_FORM = 1 };

@@ -7,8 +7,8 @@
 #include <syslog.h>
 #include <unistd.h>
 
-#include "base/buf.h"
 #include "base/clock.h"
+#include "base/json.h"
 
 /* The one process-wide thing in base: where this process writes its log. */
 static struct {
@@ -88,21 +88,6 @@ static bool plain(struct span s)
     return true;
 }
 
-static void quoted(struct buf *b, struct span s)
-{
-    buf_char(b, '"');
-    for (size_t i = 0; i < s.n; i++) {
-        unsigned char c = (unsigned char)s.p[i];
-        if (c == '"' || c == '\\')
-            buf_printf(b, "\\%c", c);
-        else if (c < ' ' || c == 0x7f)
-            buf_printf(b, "\\u%04x", c);
-        else
-            buf_char(b, (char)c);
-    }
-    buf_char(b, '"');
-}
-
 static void value_text(struct buf *b, const struct log_field *f)
 {
     if (f->type == LOG_F_INT)
@@ -112,7 +97,7 @@ static void value_text(struct buf *b, const struct log_field *f)
     else if (out.form == LOG_TEXT && plain(f->str))
         buf_add(b, f->str);
     else
-        quoted(b, f->str);
+        json_quoted(b, f->str);
 }
 
 static void render_text(struct buf *b, const char *id, const char *event, const struct log_field *f)

@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "action/action.h"
+#include "cli/print.h"
 #include "rules/report.h"
 
 char *score_text(double score, char out[SCORE_TEXT_SIZE])
@@ -76,27 +77,6 @@ static void tsv(struct buf *out, const struct judged *j)
 
 /* --- json --- */
 
-/* Outside bytes as a JSON string: what is not UTF-8 is read as Latin-1. */
-static json_t *text(struct span s)
-{
-    json_t *v = s.p ? json_stringn(s.p, s.n) : json_null();
-    if (v)
-        return v;
-    struct buf b = {0};
-    for (size_t i = 0; i < s.n; i++) {
-        unsigned char c = (unsigned char)s.p[i];
-        if (c < 0x80) {
-            buf_char(&b, (char)c);
-        } else {
-            buf_char(&b, (char)(0xc0 | c >> 6));
-            buf_char(&b, (char)(0x80 | (c & 0x3f)));
-        }
-    }
-    v = json_stringn(b.p, b.n);
-    buf_free(&b);
-    return v;
-}
-
 /* Three decimals, without the noise of binary fractions. */
 static json_t *number(double v)
 {
@@ -112,8 +92,8 @@ static json_t *hits(const struct rules_facts *r)
         json_t *o = json_object();
         json_object_set_new(o, "name", json_string(h->name));
         json_object_set_new(o, "score", number(h->score));
-        json_object_set_new(o, "description", text(span_str(h->describe)));
-        json_object_set_new(o, "evidence", text(h->evidence));
+        json_object_set_new(o, "description", json_of(span_str(h->describe)));
+        json_object_set_new(o, "evidence", json_of(h->evidence));
         json_array_append_new(list, o);
     }
     return list;
@@ -124,8 +104,8 @@ static json_t *viruses(const struct virus_facts *v)
     json_t *list = json_array();
     if (v->state == VIRUS_FOUND) {
         json_t *o = json_object();
-        json_object_set_new(o, "name", text(v->name));
-        json_object_set_new(o, "engine", text(v->engine));
+        json_object_set_new(o, "name", json_of(v->name));
+        json_object_set_new(o, "engine", json_of(v->engine));
         json_array_append_new(list, o);
     }
     return list;
@@ -137,14 +117,15 @@ static json_t *skipped(const struct facts *f)
     for (size_t i = 0; i < f->nskipped; i++) {
         json_t *o = json_object();
         json_object_set_new(o, "check", json_string(f->skipped[i].check));
-        json_object_set_new(o, "why", text(f->skipped[i].why));
+        json_object_set_new(o, "why", json_of(f->skipped[i].why));
         json_array_append_new(list, o);
     }
     const char *why = virus_why_unscanned(f->virus.state);
     if (why) {
         json_t *o = json_object();
         json_object_set_new(o, "check", json_string("virus"));
-        json_object_set_new(o, "why", f->virus.detail.n ? text(f->virus.detail) : json_string(why));
+        json_object_set_new(o, "why",
+                            f->virus.detail.n ? json_of(f->virus.detail) : json_string(why));
         json_array_append_new(list, o);
     }
     return list;
@@ -163,7 +144,7 @@ static void json(struct buf *out, const struct judged *j)
 {
     const struct facts *f = &j->m->facts;
     json_t *o = json_object(), *subrules = json_array(), *facts = json_object();
-    json_object_set_new(o, "file", text(span_str(j->item->name)));
+    json_object_set_new(o, "file", json_of(span_str(j->item->name)));
     json_object_set_new(o, "score", number(f->rules.score));
     json_object_set_new(o, "required", number(required(j)));
     json_object_set_new(o, "outcome",
@@ -174,7 +155,7 @@ static void json(struct buf *out, const struct judged *j)
     json_object_set_new(o, "subrules", subrules);
     json_object_set_new(o, "virus", viruses(&f->virus));
     for (size_t i = 0; i < f->nfacts; i++)
-        json_object_set_new(facts, f->facts[i].name, text(f->facts[i].value));
+        json_object_set_new(facts, f->facts[i].name, json_of(f->facts[i].value));
     json_object_set_new(o, "facts", facts);
     json_object_set_new(o, "skipped", skipped(f));
     json_object_set_new(o, "micros", json_integer((json_int_t)j->micros));
@@ -307,7 +288,7 @@ void format_failure(struct buf *out, enum scan_format f, const char *name, const
     if (f != FORMAT_JSON)
         return;
     json_t *o = json_object();
-    json_object_set_new(o, "file", text(span_str(name)));
-    json_object_set_new(o, "error", text(span_str(why)));
+    json_object_set_new(o, "file", json_of(span_str(name)));
+    json_object_set_new(o, "error", json_of(span_str(why)));
     dump(out, o);
 }

@@ -5,28 +5,16 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/buf.h"
+#include "base/utf8.h"
 
-/* Bytes of the UTF-8 sequence at the start of s that a terminal may see, 0 when it is none: no
- * overlong forms, no surrogates, no C1 controls. */
+/* Bytes of the character at the start of s that a terminal may see, 0 when it may not: no control
+ * characters, neither those of ASCII nor C1. */
 static size_t shown(struct span s)
 {
-    const unsigned char *u = (const unsigned char *)s.p;
-    size_t n = u[0] < 0x80   ? 1
-               : u[0] < 0xc2 ? 0
-               : u[0] < 0xe0 ? 2
-               : u[0] < 0xf0 ? 3
-               : u[0] < 0xf5 ? 4
-                             : 0;
-    if (n == 0 || n > s.n || u[0] < ' ' || u[0] == 0x7f)
+    unsigned char c = (unsigned char)s.p[0];
+    if (c < ' ' || c == 0x7f || (c == 0xc2 && s.n > 1 && (unsigned char)s.p[1] < 0xa0))
         return 0;
-    for (size_t i = 1; i < n; i++)
-        if ((u[i] & 0xc0) != 0x80)
-            return 0;
-    bool bad = (u[0] == 0xc2 && u[1] < 0xa0) || (u[0] == 0xe0 && u[1] < 0xa0) ||
-               (u[0] == 0xed && u[1] > 0x9f) || (u[0] == 0xf0 && u[1] < 0x90) ||
-               (u[0] == 0xf4 && u[1] > 0x8f);
-    return bad ? 0 : n;
+    return utf8_length(s);
 }
 
 void print_text(FILE *out, struct span s, size_t max)
@@ -52,18 +40,10 @@ json_t *json_of(struct span s)
     if (j)
         return j;
     struct buf b = {0};
-    for (size_t i = 0; i < s.n;) {
-        size_t n = shown(span_from(s, i));
-        bool control = (unsigned char)s.p[i] < ' ' && s.p[i];
-        if (n || control)
-            buf_add(&b, span_sub(s, i, i + (n ? n : 1)));
-        else
-            buf_str(&b, "\xef\xbf\xbd");
-        i += n ? n : 1;
-    }
+    utf8_add(&b, s);
     j = json_stringn(b.p, b.n);
     buf_free(&b);
-    return j ? j : json_null();
+    return j;
 }
 
 json_t *json_time(usec t)

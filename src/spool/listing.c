@@ -3,6 +3,7 @@
 #include <fnmatch.h>
 #include <stdlib.h>
 
+#include "base/utf8.h"
 #include "base/xalloc.h"
 #include "verdict/verdict.h"
 
@@ -136,24 +137,12 @@ bool listing_next(const struct listing *l, const struct queue_msg *m, uint32_t *
 
 json_t *listing_string(struct span s)
 {
-    json_t *v = json_stringn_nocheck(s.p ? s.p : "", s.n);
-    json_t *checked = json_stringn(s.p ? s.p : "", s.n);
-    if (checked) {
-        json_decref(v);
-        return checked;
-    }
-    json_decref(v);
+    json_t *v = json_stringn(s.p ? s.p : "", s.n);
+    if (v)
+        return v;
     struct buf b = {0};
-    for (size_t i = 0; i < s.n; i++) {
-        unsigned char c = (unsigned char)s.p[i];
-        if (c >= 0x80) {
-            buf_char(&b, (char)(0xc0 | c >> 6));
-            buf_char(&b, (char)(0x80 | (c & 0x3f)));
-        } else {
-            buf_char(&b, (char)c);
-        }
-    }
-    v = json_stringn(b.p ? b.p : "", b.n);
+    utf8_add(&b, s);
+    v = json_stringn(b.p, b.n);
     buf_free(&b);
     return v;
 }

@@ -46,7 +46,7 @@ listing_id *listing_ids(const struct listing *l, struct queue *q, size_t *n);
 bool listing_change(const char *action, const struct queue_rcpt *r, usec now,
                     struct queue_change *c);
 bool listing_action(const char *action);
-/* A string from outside as JSON: what is not UTF-8 is shown byte by byte (Latin-1). */
+/* A string from outside as JSON: what is not UTF-8 is shown as U+FFFD. */
 json_t *listing_string(struct span s);
 
 #endif

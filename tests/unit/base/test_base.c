@@ -10,7 +10,9 @@
 #include "base/cursor.h"
 #include "base/id.h"
 #include "base/ip.h"
+#include "base/json.h"
 #include "base/map.h"
+#include "base/utf8.h"
 
 static void spans(void **state)
 {
@@ -80,6 +82,59 @@ static void map_finds_what_was_put(void **state)
         assert_int_equal((intptr_t)map_get(&m, arena_printf(a, "key%d", i)), i + 1);
     assert_null(map_get(&m, SPAN("key5000")));
     arena_free(a);
+}
+
+static void utf8_is_checked(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *in, *out;
+    } t[] = {
+        {"plain\t\x7f", "plain\t\x7f"},
+        {"\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80\xf4\x8f\xbf\xbf\xed\x9f\xbf",
+         "\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80\xf4\x8f\xbf\xbf\xed\x9f\xbf"},
+        {"a\xe4z", "a" UTF8_REPLACEMENT "z"},
+        {"\xc0\xaf", UTF8_REPLACEMENT UTF8_REPLACEMENT},
+        {"\xe0\x9f\xbf", UTF8_REPLACEMENT UTF8_REPLACEMENT UTF8_REPLACEMENT},
+        {"\xed\xa0\x80", UTF8_REPLACEMENT UTF8_REPLACEMENT UTF8_REPLACEMENT},
+        {"\xf0\x8f\xbf\xbf!",
+         UTF8_REPLACEMENT UTF8_REPLACEMENT UTF8_REPLACEMENT UTF8_REPLACEMENT "!"},
+        {"\xf4\x90\x80\x80", UTF8_REPLACEMENT UTF8_REPLACEMENT UTF8_REPLACEMENT UTF8_REPLACEMENT},
+        {"\xe2\x82", UTF8_REPLACEMENT UTF8_REPLACEMENT},
+        {"\xff\xc3", UTF8_REPLACEMENT UTF8_REPLACEMENT},
+    };
+    for (size_t i = 0; i < sizeof t / sizeof *t; i++) {
+        struct buf b = {0};
+        utf8_add(&b, span_str(t[i].in));
+        assert_string_equal(b.p, t[i].out);
+        buf_free(&b);
+    }
+    struct buf b = {0};
+    utf8_add(&b, span_of("a\0b", 3));
+    assert_string_equal(b.p, "a" UTF8_REPLACEMENT "b");
+    buf_free(&b);
+}
+
+static void json_is_written(void **state)
+{
+    (void)state;
+    struct buf b = {0};
+    json_open(&b, NULL, '{');
+    json_text(&b, "a\"", SPAN("x\\\"\n\x01\x7f\xe4\xc3\xa4"));
+    json_text(&b, "absent", SPAN_NONE);
+    json_open(&b, "list", '[');
+    json_count(&b, NULL, 18446744073709551615u);
+    json_number(&b, NULL, 0.0 / 0.0);
+    json_number(&b, NULL, -1.25);
+    json_close(&b, '[');
+    json_flag(&b, "f", true);
+    json_open(&b, "empty", '{');
+    json_close(&b, '{');
+    json_close(&b, '{');
+    assert_string_equal(b.p, "{\"a\\\"\":\"x\\\\\\\"\\u000a\\u0001\\u007f" UTF8_REPLACEMENT
+                             "\xc3\xa4\",\"list\":[18446744073709551615,null,-1.25],\"f\":true,"
+                             "\"empty\":{}}");
+    buf_free(&b);
 }
 
 static void cursor_is_bounded(void **state)
@@ -157,6 +212,8 @@ int main(void)
         cmocka_unit_test(arena_grows_in_place_and_copies),
         cmocka_unit_test(arena_limit_is_kept),
         cmocka_unit_test(map_finds_what_was_put),
+        cmocka_unit_test(utf8_is_checked),
+        cmocka_unit_test(json_is_written),
         cmocka_unit_test(cursor_is_bounded),
         cmocka_unit_test(addresses_and_networks),
         cmocka_unit_test(ids_are_sortable_and_checked),

@@ -1,42 +1,10 @@
-#include "action/json_out.h"
+#include "base/json.h"
 
 #include <math.h>
 
-#define REPLACEMENT SPAN("\xef\xbf\xbd")
+#include "base/utf8.h"
 
-/* Length of the UTF-8 sequence at the start of s (RFC 3629), 0 when it is none. */
-static size_t utf8_length(struct span s)
-{
-    const unsigned char *u = (const unsigned char *)s.p;
-    unsigned char low = 0x80, high = 0xbf;
-    size_t n;
-    if (u[0] >= 0xc2 && u[0] <= 0xdf)
-        n = 2;
-    else if ((u[0] & 0xf0) == 0xe0)
-        n = 3;
-    else if (u[0] >= 0xf0 && u[0] <= 0xf4)
-        n = 4;
-    else
-        return 0;
-    if (n > s.n)
-        return 0;
-    if (u[0] == 0xe0)
-        low = 0xa0; /* overlong */
-    else if (u[0] == 0xed)
-        high = 0x9f; /* surrogates */
-    else if (u[0] == 0xf0)
-        low = 0x90;
-    else if (u[0] == 0xf4)
-        high = 0x8f;
-    if (u[1] < low || u[1] > high)
-        return 0;
-    for (size_t i = 2; i < n; i++)
-        if ((u[i] & 0xc0) != 0x80)
-            return 0;
-    return n;
-}
-
-static void quoted(struct buf *b, struct span s)
+void json_quoted(struct buf *b, struct span s)
 {
     buf_char(b, '"');
     for (size_t i = 0; i < s.n;) {
@@ -51,7 +19,7 @@ static void quoted(struct buf *b, struct span s)
         unsigned char c = (unsigned char)s.p[i];
         size_t n = c >= 0x80 ? utf8_length(span_from(s, i)) : 1;
         if (n == 0 || c == 0)
-            buf_add(b, REPLACEMENT);
+            buf_str(b, UTF8_REPLACEMENT);
         else if (c == '"' || c == '\\')
             buf_printf(b, "\\%c", c);
         else if (c < ' ' || c == 0x7f)
@@ -69,7 +37,7 @@ static void member(struct buf *b, const char *key)
     if (last != '{' && last != '[')
         buf_char(b, ',');
     if (key) {
-        quoted(b, span_str(key));
+        json_quoted(b, span_str(key));
         buf_char(b, ':');
     }
 }
@@ -91,7 +59,7 @@ void json_text(struct buf *b, const char *key, struct span s)
     if (!s.p)
         return;
     member(b, key);
-    quoted(b, s);
+    json_quoted(b, s);
 }
 
 void json_number(struct buf *b, const char *key, double v)
