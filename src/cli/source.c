@@ -47,7 +47,7 @@ static void add_mbox(struct items *items, const char *name, const char *path, in
 
 static bool starts_as_mbox(int fd)
 {
-    char head[1024];
+    char head[1024] = "";
     struct span line, rest = span_of(head, 0);
     ssize_t n = pread(fd, head, sizeof head, 0);
     rest.n = n > 0 ? (size_t)n : 0;

@@ -370,7 +370,7 @@ static void answer(struct operator* o, struct span line)
     if (!command)
         refuse(o, "a request is one JSON object with a command");
     else if (!o->sp->queue)
-        refuse(o, o->sp->shut);
+        refuse(o, o->sp->shut.text);
     else if (strcmp(command, "status") == 0)
         status(o);
     else if (strcmp(command, "queue") == 0 && action)

@@ -332,14 +332,9 @@ static int open_all(struct spool *sp, struct err *e)
 static void try_open(struct spool *sp)
 {
     struct err e = {0};
-    if (open_all(sp, &e) == 0) {
-        sp->shut[0] = '\0';
-        return;
-    }
-    if (strncmp(sp->shut, e.text, sizeof sp->shut - 1) != 0)
+    if (open_all(sp, &e) < 0 && strcmp(sp->shut.text, e.text) != 0)
         log_event(LOG_FAULT, NULL, "spool-shut", F_STR("why", e.text));
-    snprintf(sp->shut, sizeof sp->shut, "%s", e.text);
-    sp->shut_error = e.sys;
+    sp->shut = e;
 }
 
 static void on_tick(uv_timer_t *t)
@@ -392,7 +387,7 @@ static void begin(struct spool *sp, const struct settings *set, int control_sock
     sp->tick.data = sp;
     try_open(sp);
     /* The predecessor may need a moment to end: nobody is refused because of that. */
-    for (int i = 0; !sp->queue && sp->shut_error == EWOULDBLOCK && i < LOCK_TRIES; i++) {
+    for (int i = 0; !sp->queue && sp->shut.sys == EWOULDBLOCK && i < LOCK_TRIES; i++) {
         usleep(LOCK_WAIT_MS * 1000);
         try_open(sp);
     }

@@ -29,8 +29,7 @@ struct spool {
     uv_loop_t loop;
     const struct settings *set;
     struct queue *queue; /* NULL: it could not be opened yet, everything is refused */
-    char shut[256];      /* why not */
-    int shut_error;
+    struct err shut;     /* why not */
     usec started_wall, started_mono, flush_by;
     struct deliver *deliver;
     struct quarantine *quarantine;

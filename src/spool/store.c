@@ -244,9 +244,9 @@ void store_request(struct spool *sp, struct link *from, uint64_t serial, uint64_
         return;
     }
     if (!sp->queue) {
-        bool full = sp->shut_error == ENOSPC || sp->shut_error == EDQUOT || sp->shut_error == EROFS;
+        bool full = sp->shut.sys == ENOSPC || sp->shut.sys == EDQUOT || sp->shut.sys == EROFS;
         sp->storing++;
-        over(s, full ? STORE_FULL : STORE_FAILED, sp->shut);
+        over(s, full ? STORE_FULL : STORE_FAILED, sp->shut.text);
         return;
     }
     storing_start(s);
