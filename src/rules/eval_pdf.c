@@ -298,7 +298,7 @@ static void look_for_picture(struct file *p, struct span line)
     if (!p->image)
         return;
     find_size(line, &width, &height);
-    if (!width || !height)
+    if (width == 0 || height == 0)
         return;
     p->fuzzy_done = true;
     p->total_width += width;
@@ -480,9 +480,9 @@ static void read_file(struct rules_ctx *c, struct pdf_facts *f, struct span data
             read_line(&p, span_sub(rest, 0, end));
         rest = end == SIZE_MAX ? SPAN_NONE : span_from(rest, end + 1);
     }
-    if (p.total_height && p.total_width)
+    if (p.total_height != 0 && p.total_width != 0)
         add_picture(f, c->a, p.total_height, p.total_width);
-    if (p.area) {
+    if (p.area != 0) {
         f->area = p.area;
         tag(c, f, "PDFIMGAREA", arena_printf(c->a, "%.0f", p.area));
     }
