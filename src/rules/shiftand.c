@@ -83,31 +83,47 @@ struct shiftand *shiftand_build(struct arena *a, const struct byteset_table *set
     return m;
 }
 
-/* One vector over the whole string: state and accumulated ends stay in registers. */
+/* Vectors that are moved over the string side by side: one alone waits for its own last step, three
+ * keep the processor busy. State, accumulated ends and starts stay in registers. */
+enum { ABREAST = 3 };
+
+static inline __attribute__((always_inline)) bool
+scan_vectors(const struct shiftand *m, struct span s, size_t w, size_t n, uint64_t *ended)
+{
+    lanes state[ABREAST] = {0}, seen[ABREAST] = {0}, first[ABREAST];
+    for (size_t k = 0; k < n; k++)
+        first[k] = *(const lanes *)(m->first + w + k * SHIFTAND_LANES);
+    for (size_t i = 0; i < s.n; i++) {
+        size_t row = m->class_of[(unsigned char)s.p[i]] * m->words + w;
+        const lanes *next = (const lanes *)(m->next + row);
+        const lanes *stay = (const lanes *)(m->stay + row);
+        for (size_t k = 0; k < n; k++) {
+            state[k] = (((state[k] << 1) | first[k]) & next[k]) | (state[k] & stay[k]);
+            seen[k] |= state[k];
+        }
+    }
+    uint64_t any = 0;
+    for (size_t k = 0; k < n; k++) {
+        seen[k] &= *(const lanes *)(m->last + w + k * SHIFTAND_LANES);
+        memcpy(ended + k * SHIFTAND_LANES, &seen[k], sizeof seen[k]);
+    }
+    for (size_t k = 0; k < n * SHIFTAND_LANES; k++)
+        any |= ended[k];
+    return any != 0;
+}
+
 #if defined __x86_64__ && !defined __clang__
 __attribute__((target_clones("avx2", "default")))
 #endif
-static bool
-scan_vector(const struct shiftand *m, struct span s, size_t w, uint64_t *ended)
-{
-    lanes state = {0}, seen = {0};
-    lanes first = *(const lanes *)(m->first + w), last = *(const lanes *)(m->last + w);
-    for (size_t i = 0; i < s.n; i++) {
-        size_t row = m->class_of[(unsigned char)s.p[i]] * m->words + w;
-        state = (((state << 1) | first) & *(const lanes *)(m->next + row)) |
-                (state & *(const lanes *)(m->stay + row));
-        seen |= state;
-    }
-    seen &= last;
-    memcpy(ended, &seen, sizeof seen);
-    return ended[0] | ended[1] | ended[2] | ended[3];
-}
-
 bool shiftand_scan(const struct shiftand *m, struct span s, uint64_t *ended)
 {
+    enum { STRIDE = ABREAST * SHIFTAND_LANES };
     bool any = false;
-    for (size_t w = 0; w < m->words; w += SHIFTAND_LANES)
-        any |= scan_vector(m, s, w, ended + w);
+    size_t w = 0;
+    for (; w + STRIDE <= m->words; w += STRIDE)
+        any |= scan_vectors(m, s, w, ABREAST, ended + w);
+    for (; w < m->words; w += SHIFTAND_LANES)
+        any |= scan_vectors(m, s, w, 1, ended + w);
     return any;
 }
 
