@@ -3,8 +3,9 @@
  *     2026-11-22T07:30:00.123Z info door 3K7F0Q2M8TZC delivered to="bob@example.org" size=4711
  *
  * Where it goes and how it looks is decided once at start (log_open); a record is one write.
- * Control characters and quotes in values are escaped, so a stranger can't forge a line; what is not UTF-8 becomes U+FFFD. Never log
- * message content. Not thread-safe to open, thread-safe to write. */
+ * Control characters and quotes in values are escaped, so a stranger can't forge a line; what is
+ * not UTF-8 becomes U+FFFD. Never log message content. Not thread-safe to open, thread-safe to
+ * write. */
 #ifndef GATEHOUSE_BASE_LOG_H
 #define GATEHOUSE_BASE_LOG_H
 
