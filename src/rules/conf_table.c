@@ -136,6 +136,19 @@ static int kept_bare(struct conf_parser *p, const struct conf_directive *d, stru
     return conf_keep_line(p, d, value, e);
 }
 
+/* Plugins that are known but do nothing here (docs/spamassassin-compatibility.md). */
+static bool plugin_missing(struct span name)
+{
+    static const char prefix[] = "Mail::SpamAssassin::Plugin::";
+    static const char *const names[] = {"ASN",          "AWL",   "ExtractText", "PhishTag",
+                                        "RelayCountry", "TxRep", "URILocalBL"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (span_starts(name, span_str(prefix)) &&
+            span_eq(span_from(name, sizeof prefix - 1), span_str(names[i])))
+            return true;
+    return false;
+}
+
 static int load_plugin(struct conf_parser *p, const struct conf_directive *d, struct span value,
                        struct err *e)
 {
@@ -149,6 +162,10 @@ static int load_plugin(struct conf_parser *p, const struct conf_directive *d, st
         name = SPAN("Mail::SpamAssassin::Plugin::DMARC");
     if (span_eq(name, SPAN("Mail::SpamAssassin::Plugin::WhiteListSubject")))
         name = SPAN("Mail::SpamAssassin::Plugin::WelcomeListSubject");
+    if (plugin_missing(name))
+        conf_problem(p->c, p->at,
+                     "plugin %.*s does nothing here: its settings are read, its rules do not hit",
+                     SPAN_ARG(name));
     if (rest.n)
         conf_problem(p->c, p->at,
                      "plugin %.*s is Perl code of its own ('%.*s') and is not run; rules "
