@@ -379,6 +379,44 @@ static void large_messages_are_judged_by_their_start(void **state)
     drop(&t);
 }
 
+static void a_settled_case_ends_the_judgement(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *settings, *want;
+        double score;
+    } cases[] = {
+        {"", "BODY HEAD META RAW", 4},
+        {"shortcircuit BODY spam\n", "BODY SHORTCIRCUIT", 101},
+        {"shortcircuit BODY spam\nshortcircuit BODY off\npriority BODY 0\n", "BODY HEAD META RAW",
+         4},
+        {"shortcircuit BODY on\n", "BODY HEAD SHORTCIRCUIT", 2.0001},
+        {"shortcircuit HEAD ham\nshortcircuit_ham_score -7\n", "HEAD SHORTCIRCUIT", -8},
+        {"shortcircuit META spam\n", "BODY HEAD META SHORTCIRCUIT", 103},
+        {"shortcircuit RAW on\npriority RAW 10\n", "BODY HEAD META RAW SHORTCIRCUIT", 4.0001},
+        {"shortcircuit_max_spam_score 0.5\n", "BODY HEAD SHORTCIRCUIT", 2.001},
+        {"shortcircuit_min_ham_score -3\n", "BODY HEAD META RAW", 4},
+        {"shortcircuit NEVER spam\nbody NEVER /absent/\n", "BODY HEAD META RAW", 4},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct stand t;
+        char rules[1024];
+        snprintf(rules, sizeof rules,
+                 "loadplugin Mail::SpamAssassin::Plugin::Shortcircuit\n"
+                 "body BODY /money/\nheader HEAD From =~ /joe/\nrawbody RAW /MONEY/\n"
+                 "meta META HEAD && BODY\nscore SHORTCIRCUIT 0\n%s",
+                 cases[i].settings);
+        make(&t, rules);
+        load(&t, false);
+        expect(&t, message, cases[i].want);
+        double score = t.m->facts.rules.score;
+        if (score < cases[i].score - 0.0011 || score > cases[i].score + 0.0011)
+            fail_msg("case %zu: %g instead of %g", i, score, cases[i].score);
+        unload(&t);
+        drop(&t);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -392,6 +430,7 @@ int main(void)
         cmocka_unit_test(other_rules_have_another_name),
         cmocka_unit_test(told_to_the_operator),
         cmocka_unit_test(large_messages_are_judged_by_their_start),
+        cmocka_unit_test(a_settled_case_ends_the_judgement),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
