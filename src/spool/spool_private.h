@@ -23,7 +23,7 @@ struct peer_link {
 };
 
 struct scan_job;
-struct operator;
+struct asker;
 
 struct spool {
     uv_loop_t loop;
@@ -51,8 +51,8 @@ struct spool {
     uv_poll_t accepting;
     int control_socket;
     bool listening;
-    struct operator* operators;
-    size_t noperators;
+    struct asker *askers;
+    size_t naskers;
     uv_timer_t tick;
     usec expired_at; /* when the quarantine was last looked through */
     bool draining, emptied, done;
