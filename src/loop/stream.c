@@ -146,6 +146,8 @@ static void written(uv_write_t *req, int status)
         return;
     if (status < 0)
         unwritable(s);
+    /* What waited may go out at once, without another callback: on_drain is due after that. */
+    flush(s);
     drained(s);
     flush(s);
 }

@@ -86,6 +86,45 @@ static void a_reader_that_does_not_consume_stops_the_writer(void **state)
     pair_close(&loop, &a, &b);
 }
 
+/* TCP on loopback: its buffers grow, so that much can go out in one go. */
+static void tcp_pair_open(uv_loop_t *loop, struct end *a, struct end *b)
+{
+    struct sockaddr_in sa = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t n = sizeof sa;
+    int listener = socket(AF_INET, SOCK_STREAM, 0), client = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(bind(listener, (struct sockaddr *)&sa, n), 0);
+    assert_int_equal(listen(listener, 1), 0);
+    assert_int_equal(getsockname(listener, (struct sockaddr *)&sa, &n), 0);
+    assert_int_equal(connect(client, (struct sockaddr *)&sa, n), 0);
+    b->s = stream_from_fd(loop, accept(listener, NULL, NULL), &end_events, b);
+    a->s = stream_from_fd(loop, client, &end_events, a);
+    close(listener);
+}
+
+/* However the queue empties (in one go, piece by piece): who was told to stop is told to go on. */
+static void every_full_is_followed_by_a_drain(void **state)
+{
+    (void)state;
+    uv_loop_t loop;
+    uv_loop_init(&loop);
+    struct end a = {0}, b = {0};
+    tcp_pair_open(&loop, &a, &b);
+    char *piece = xcalloc(1, 512 * 1024);
+    size_t sent = 0;
+    for (size_t round = 1; round <= 60; round++) {
+        int drains = (int)a.drains;
+        size_t n = 16 * 1024 + round * 7919;
+        for (int i = 0; i < 10000 && !stream_full(a.s); i++, sent += n)
+            stream_write(a.s, span_of(piece, n));
+        assert_true(stream_full(a.s));
+        run_until(&loop, b.got.n == sent);
+        run_until(&loop, (int)a.drains > drains);
+        assert_false(stream_full(a.s));
+    }
+    free(piece);
+    pair_close(&loop, &a, &b);
+}
+
 static void finish_sends_what_is_queued(void **state)
 {
     (void)state;
@@ -241,6 +280,7 @@ int main(void)
         cmocka_unit_test(unconsumed_bytes_are_offered_again),
         cmocka_unit_test(pause_keeps_data_and_end_of_file),
         cmocka_unit_test(a_reader_that_does_not_consume_stops_the_writer),
+        cmocka_unit_test(every_full_is_followed_by_a_drain),
         cmocka_unit_test(finish_sends_what_is_queued),
         cmocka_unit_test(a_deadline_fires_once_and_can_be_cleared),
         cmocka_unit_test(a_reset_is_an_error_not_a_signal),
