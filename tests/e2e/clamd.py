@@ -151,14 +151,25 @@ class Drive:
     def __init__(self, *arguments):
         self.process = subprocess.Popen([DRIVE, "scan", *arguments], stdin=subprocess.PIPE,
                                         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.got = b""
+
+    def line(self, timeout):
+        # Not readline: it may take several lines at once, and select knows nothing of its buffer.
+        out = self.process.stdout.fileno()
+        while b"\n" not in self.got:
+            assert select.select([out], [], [], timeout)[0], "no answer from the driver"
+            piece = os.read(out, 65536)
+            assert piece, "the driver ended: " + self.process.stderr.read()
+            self.got += piece
+        line, _, self.got = self.got.partition(b"\n")
+        return line.decode()
 
     def send(self, path, nofd=False):
         self.process.stdin.write(f"{'nofd ' if nofd else ''}{path}\n")
         self.process.stdin.flush()
 
     def answer(self, timeout=20):
-        assert select.select([self.process.stdout], [], [], timeout)[0], "no answer from the driver"
-        name, _, rest = self.process.stdout.readline().rstrip("\n").partition(" ")
+        name, _, rest = self.line(timeout).partition(" ")
         state, signature, engine, detail = rest.split("|", 3)
         return {"file": name, "state": state, "name": signature, "engine": engine,
                 "detail": detail}
