@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -18,7 +19,7 @@ struct head {
     uint64_t tag, size;
 };
 
-enum { FDS_MAX = 2, READ_BURST = 64 };
+enum { FDS_MAX = 2, READ_BURST = 64, LINGER_MS = 500 };
 
 struct packet {
     struct packet *next;
@@ -40,11 +41,15 @@ struct link {
     char *inbox;
 };
 
-static void on_ready(uv_poll_t *poll, int status, int events);
+static void on_ready(uv_poll_t *handle, int status, int events);
+static int transmit(struct link *l, struct packet *p);
 
+/* A drained link is watched for the end of the other process alone. UV_DISCONNECT would be told at
+ * once (it means that our own reading end is shut); a hang-up is told under any name, so the one
+ * that nothing else uses. */
 static void watch(struct link *l)
 {
-    int events = (l->drained ? UV_DISCONNECT : UV_READABLE) | (l->first ? UV_WRITABLE : 0);
+    int events = (l->drained ? UV_PRIORITIZED : UV_READABLE) | (l->first ? UV_WRITABLE : 0);
     uv_poll_start(&l->poll, events, on_ready);
 }
 
@@ -77,8 +82,23 @@ static void shut(struct link *l)
     uv_close((uv_handle_t *)&l->poll, on_handle_closed);
 }
 
+/* What the full socket has not taken yet gets LINGER_MS for each frame: answers that are not told
+ * are work done twice. */
+static void linger(struct link *l)
+{
+    for (struct packet *p = l->first; p && !l->closing; p = p->next) {
+        struct pollfd full = {.fd = l->fd, .events = POLLOUT};
+        int sent = transmit(l, p);
+        if (sent == 0 && poll(&full, 1, LINGER_MS) == 1)
+            sent = transmit(l, p);
+        if (sent != 1)
+            return;
+    }
+}
+
 void link_close(struct link *l)
 {
+    linger(l);
     shut(l);
 }
 
@@ -332,18 +352,18 @@ static bool receive(struct link *l)
     return true;
 }
 
-static void on_ready(uv_poll_t *poll, int status, int events)
+static void on_ready(uv_poll_t *handle, int status, int events)
 {
-    struct link *l = poll->data;
+    struct link *l = handle->data;
     if (status < 0) {
         lost(l);
         return;
     }
-    if (events & UV_DISCONNECT && l->drained) {
+    if (l->drained && events & UV_PRIORITIZED) {
         lost(l);
         return;
     }
-    if (events & UV_WRITABLE)
+    if (events & UV_WRITABLE && l->first)
         flush(l);
     /* A burst, so that one busy link can't starve the others. on_frame may close the link: it is
      * freed by the loop only after this callback, so that `closing` can still be read. */

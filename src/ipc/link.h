@@ -41,6 +41,7 @@ enum role link_peer(const struct link *l);
  * had sent still arrives, and answers can be sent. on_drained tells when the last frame was taken.
  */
 void link_drain(struct link *l);
+/* Frames that a full socket has not taken are given a moment to leave. */
 void link_close(struct link *l);
 
 /* For a process without a loop (the supervisor): sends one small frame at once, or takes one.

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/buf.h"
@@ -187,6 +188,60 @@ static void draining_loses_no_request(void **state)
     close(null);
 }
 
+/* Answers may take long: until then the link stands, and its end is still told. */
+static void a_drained_link_stands_until_the_peer_goes(void **state)
+{
+    struct bed *b = *state;
+    link_drain(b->scan.link);
+    for (int i = 0; i < 100 && !b->scan.drained; i++)
+        uv_run(&b->loop, UV_RUN_ONCE);
+    for (int i = 0; i < 100; i++)
+        uv_run(&b->loop, UV_RUN_NOWAIT);
+    assert_int_equal(b->scan.closed, 0);
+    assert_int_equal(b->door.closed, 0);
+    assert_int_equal(link_send(b->scan.link, FRAME_SCAN_RESULT, 1, SPAN("at last"), -1), 0);
+    run_until(b, &b->door.frames, 1);
+    link_close(b->door.link);
+    b->door.link = NULL;
+    for (int i = 0; i < 100 && !b->scan.closed; i++)
+        uv_run(&b->loop, UV_RUN_ONCE);
+    assert_int_equal(b->scan.closed, 1);
+}
+
+/* Counts frames until the other end closes. */
+static int count_frames(int fd)
+{
+    static char packet[LINK_INLINE_MAX + 64];
+    int n = 0;
+    while (recv(fd, packet, sizeof packet, 0) > 0)
+        n++;
+    return n;
+}
+
+static void what_waits_for_room_leaves_before_the_end(void **state)
+{
+    struct bed *b = *state;
+    enum { FRAMES = 20 };
+    char *bytes = calloc(1, LINK_INLINE_MAX);
+    int fds[2], status = -1;
+    struct end scan = {0};
+    assert_int_equal(link_pair(fds), 0);
+    scan.link = link_open(&b->loop, fds[0], ROLE_SCAN, ROLE_DOOR, &events, &scan);
+    for (uint64_t i = 0; i < FRAMES; i++)
+        assert_int_equal(
+            link_send(scan.link, FRAME_SCAN_RESULT, i, span_of(bytes, LINK_INLINE_MAX), -1), 0);
+    pid_t reader = fork();
+    if (reader == 0) {
+        close(fds[0]);
+        _exit(count_frames(fds[1]));
+    }
+    link_close(scan.link);
+    assert_int_equal(waitpid(reader, &status, 0), reader);
+    assert_int_equal(WEXITSTATUS(status), FRAMES);
+    close(fds[1]);
+    free(bytes);
+}
+
 static void a_process_without_loop_can_post_and_fetch(void **state)
 {
     struct bed *b = *state;
@@ -217,6 +272,8 @@ int main(void)
         CASE(a_forbidden_frame_closes_the_link),
         CASE(death_of_the_peer_is_told_once),
         CASE(draining_loses_no_request),
+        CASE(a_drained_link_stands_until_the_peer_goes),
+        CASE(what_waits_for_room_leaves_before_the_end),
         CASE(a_process_without_loop_can_post_and_fetch),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
