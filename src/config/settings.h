@@ -182,8 +182,13 @@ struct process_settings {
 struct dns_settings {
     struct strings servers; /* "127.0.0.1", "192.0.2.1@5353"; empty: those of /etc/resolv.conf */
     bool recursive;         /* ask the root servers ourselves */
-    usec timeout;           /* of one question with all that follows from it */
-    bool client_names;      /* ask for the name of each client before it is greeted */
+    struct strings
+        zones; /* "rbl.example 127.0.0.1@5300": zones with authoritative servers of their own */
+    struct strings local_data; /* records as in a zone file: answered without asking anybody */
+    bool dnssec;               /* validate */
+    const char *trust_anchor;  /* file with the root's key; NULL: the system's */
+    usec timeout;              /* of one question with all that follows from it */
+    bool client_names;         /* ask for the name of each client before it is greeted */
 };
 
 struct log_settings {

@@ -279,6 +279,17 @@ static const struct setting rows[] = {
           .help = "Servers to ask, as ADDRESS or ADDRESS@PORT; none: those of /etc/resolv.conf."),
     BOOL_(S, dns.recursive, .def = "false",
           .help = "Ask the root servers ourselves instead (needs no dns.servers)."),
+    STRS_(S, dns.zones, .def = "",
+          .help = "Zones whose authoritative servers are asked directly, each as ZONE ADDRESS or "
+                  "ZONE ADDRESS@PORT: a local copy of a block list. With the word signed behind it "
+                  "the zone is validated."),
+    STRS_(S, dns.local_data, .def = "",
+          .help =
+              "Records as in a zone file, answered without asking: 'www.example. A 192.0.2.1'."),
+    BOOL_(S, dns.dnssec, .def = "true",
+          .help = "Validate answers (DNSSEC); forged ones then count as unanswered."),
+    PATH_(S, dns.trust_anchor, .def_note = "/usr/share/dns/root.key",
+          .help = "File with the key that validation starts from."),
     BOOL_(S, dns.client_names, .def = "true",
           .help = "Find the name of each client before it is greeted; rules and the access map use "
                   "it. Clients on loopback are not asked for."),

@@ -1,31 +1,20 @@
-#include "dns/dns.h"
-
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/random.h>
-#include <unbound.h>
 
-#include "base/log.h"
 #include "base/xalloc.h"
+#include "dns/dns_private.h"
 
-enum { TYPE_A = 1, TYPE_PTR = 12, TYPE_MX = 15, TYPE_AAAA = 28, CLASS_IN = 1 };
+enum { CLASS_IN = 1 };
 
-struct dns {
-    uv_loop_t *loop;
-    const struct dns_settings *set;
-    struct ub_ctx *ub;
-    uv_poll_t poll;
-    bool polling;
-    struct dns_question *open; /* doubly linked */
-};
-
-/* One question of the caller: one or two lookups (A and AAAA), for a reverse name PTR first. */
+/* One question of the caller: one lookup, or two (A and AAAA), for a reverse name PTR first. */
 struct dns_question {
     struct dns *dns;
     struct dns_question *prev, *next;
     uv_timer_t timer;
-    enum { ADDRESSES, MX, REVERSE } kind;
+    enum { ANY, ADDRESSES, MX, REVERSE } kind;
     union {
+        dns_answer_fn *answer;
         dns_addresses_fn *addresses;
         dns_mx_fn *mx;
         dns_name_fn *name;
@@ -34,7 +23,13 @@ struct dns_question {
     int ids[2];  /* libunbound's, of lookups under way */
     int waiting; /* lookups under way */
     bool ended, tempfail;
-    struct ip wanted; /* REVERSE: the address that must come back */
+    int rcode;           /* ANY: of what was no answer */
+    struct ip wanted;    /* REVERSE: the address that must come back */
+    struct found *found; /* not for ANY */
+};
+
+/* What a question of several lookups has gathered. */
+struct found {
     char name[DNS_NAME_MAX];
     struct ip ips[DNS_ANSWERS_MAX];
     size_t nips;
@@ -42,84 +37,13 @@ struct dns_question {
     size_t nmx;
 };
 
-struct dns *dns_new(uv_loop_t *loop, const struct dns_settings *s)
-{
-    struct dns *d = xcalloc(1, sizeof *d);
-    d->loop = loop;
-    d->set = s;
-    return d;
-}
-
-/* --- the library --- */
-
-static void on_readable(uv_poll_t *poll, int status, int events)
-{
-    struct dns *d = poll->data;
-    (void)status, (void)events;
-    ub_process(d->ub);
-}
-
-static void configure(struct dns *d)
-{
-    ub_ctx_async(d->ub, 1);
-    ub_ctx_set_option(d->ub, "cache-min-ttl:", "5");
-    ub_ctx_set_option(d->ub, "do-not-query-localhost:", "no");
-    ub_ctx_set_option(d->ub,
-                      "unblock-lan-zones:", "yes"); /* names of clients in our own networks */
-    ub_ctx_set_option(d->ub, "insecure-lan-zones:", "yes");
-    for (size_t i = 0; i < d->set->servers.n; i++)
-        if (ub_ctx_set_fwd(d->ub, d->set->servers.v[i]) != 0)
-            log_event(LOG_FAULT, NULL, "dns-server", F_STR("unusable", d->set->servers.v[i]));
-    if (d->set->servers.n == 0 && !d->set->recursive)
-        ub_ctx_resolvconf(d->ub, NULL);
-    ub_ctx_hosts(d->ub, NULL);
-}
-
-static bool ready(struct dns *d)
-{
-    if (d->ub)
-        return true;
-    d->ub = ub_ctx_create();
-    if (!d->ub)
-        return false;
-    configure(d);
-    uv_poll_init(d->loop, &d->poll, ub_fd(d->ub));
-    d->poll.data = d;
-    uv_poll_start(&d->poll, UV_READABLE, on_readable);
-    uv_unref((uv_handle_t *)&d->poll);
-    d->polling = true;
-    return true;
-}
-
-static void end(struct dns *d)
-{
-    if (d->ub)
-        ub_ctx_delete(d->ub);
-    free(d);
-}
-
-static void on_poll_closed(uv_handle_t *h)
-{
-    end(h->data);
-}
-
-void dns_free(struct dns *d)
-{
-    if (!d)
-        return;
-    while (d->open)
-        dns_cancel(d->open);
-    if (d->polling)
-        uv_close((uv_handle_t *)&d->poll, on_poll_closed);
-    else
-        end(d);
-}
-
 /* --- life of a question --- */
 
 static void on_timer_closed(uv_handle_t *h)
 {
-    free(h->data);
+    struct dns_question *q = h->data;
+    free(q->found);
+    free(q);
 }
 
 static void drop(struct dns_question *q)
@@ -161,33 +85,43 @@ static void shuffle(struct dns_mx *v, size_t n)
     }
 }
 
-static bool confirmed(const struct dns_question *q)
+static void tell_mx(struct dns_question *q, enum dns_status st)
 {
-    for (size_t i = 0; i < q->nips; i++)
-        if (memcmp(&q->ips[i], &q->wanted, sizeof q->wanted) == 0)
-            return true;
-    return false;
+    shuffle(q->found->mx, q->found->nmx);
+    qsort(q->found->mx, q->found->nmx, sizeof *q->found->mx, by_preference);
+    q->done.mx(q->ctx, st, q->found->mx, q->found->nmx);
 }
 
+static void tell_name(struct dns_question *q, enum dns_status st)
+{
+    const struct found *f = q->found;
+    for (size_t i = 0; i < f->nips; i++)
+        if (memcmp(&f->ips[i], &q->wanted, sizeof q->wanted) == 0) {
+            q->done.name(q->ctx, DNS_OK, span_str(f->name));
+            return;
+        }
+    q->done.name(q->ctx, st == DNS_OK ? DNS_NONE : st, SPAN_NONE);
+}
+
+/* q itself lives until the timer's close callback. */
 static void finish(struct dns_question *q)
 {
-    size_t n = q->kind == MX ? q->nmx : q->nips;
-    enum dns_status st = n ? DNS_OK : q->tempfail ? DNS_TEMPFAIL : DNS_NONE;
-    drop(q); /* q itself lives until the timer's close callback */
-    if (q->kind == ADDRESSES) {
-        q->done.addresses(q->ctx, st, q->ips, q->nips);
-    } else if (q->kind == MX) {
-        shuffle(q->mx, q->nmx);
-        qsort(q->mx, q->nmx, sizeof *q->mx, by_preference);
-        q->done.mx(q->ctx, st, q->mx, q->nmx);
-    } else {
-        bool ok = confirmed(q);
-        q->done.name(q->ctx,
-                     ok             ? DNS_OK
-                     : st == DNS_OK ? DNS_NONE
-                                    : st,
-                     ok ? span_str(q->name) : SPAN_NONE);
+    struct found *f = q->found;
+    drop(q);
+    if (q->kind == ANY) {
+        const struct dns_answer a = {.status = q->tempfail ? DNS_TEMPFAIL : DNS_NONE,
+                                     .rcode = q->rcode,
+                                     .nxdomain = !q->tempfail};
+        q->done.answer(q->ctx, &a);
+        return;
     }
+    enum dns_status st = f->nips || f->nmx ? DNS_OK : q->tempfail ? DNS_TEMPFAIL : DNS_NONE;
+    if (q->kind == ADDRESSES)
+        q->done.addresses(q->ctx, st, f->ips, f->nips);
+    else if (q->kind == MX)
+        tell_mx(q, st);
+    else
+        tell_name(q, st);
 }
 
 static void on_deadline(uv_timer_t *t)
@@ -202,7 +136,10 @@ static struct dns_question *question(struct dns *d, int kind, void *ctx)
     struct dns_question *q = xcalloc(1, sizeof *q);
     q->dns = d;
     q->kind = kind;
+    q->rcode = DNS_RCODE_NO_ANSWER;
     q->ctx = ctx;
+    if (kind != ANY)
+        q->found = xcalloc(1, sizeof *q->found);
     q->next = d->open;
     if (q->next)
         q->next->prev = q;
@@ -215,76 +152,68 @@ static struct dns_question *question(struct dns *d, int kind, void *ctx)
 
 /* --- answers --- */
 
-bool dns_name_decode(const unsigned char *rdata, size_t n, char out[DNS_NAME_MAX], size_t *used)
-{
-    size_t at = 0, w = 0;
-    while (at < n && rdata[at] != 0) {
-        size_t label = rdata[at++];
-        if (label > 63 || label > n - at || w + label + 1 >= DNS_NAME_MAX)
-            return false;
-        for (size_t i = 0; i < label; i++) {
-            char c = ascii_lower((char)rdata[at + i]);
-            if (!ascii_isalnum(c) && c != '-' && c != '_')
-                return false;
-            out[w++] = c;
-        }
-        out[w++] = '.';
-        at += label;
-    }
-    if (at >= n)
-        return false; /* no root label */
-    out[w ? w - 1 : 0] = '\0';
-    *used = at + 1;
-    return true;
-}
-
 static void lookup(struct dns_question *q, const char *name, int type);
 
-static void take_address(struct dns_question *q, int type, const unsigned char *p, size_t n)
+static void take_address(struct found *f, int type, struct span rdata)
 {
-    char text[IP_TEXT_SIZE];
-    if (q->nips == DNS_ANSWERS_MAX)
-        return;
-    if (type == TYPE_A && n == 4) {
-        snprintf(text, sizeof text, "%u.%u.%u.%u", p[0], p[1], p[2], p[3]);
-        q->nips += ip_parse(span_str(text), &q->ips[q->nips]);
-    } else if (type == TYPE_AAAA && n == 16) {
-        memcpy(q->ips[q->nips++].b, p, 16);
-    }
+    if (f->nips < DNS_ANSWERS_MAX)
+        f->nips += dns_rdata_ip(rdata, (enum dns_type)type, &f->ips[f->nips]);
 }
 
-static void take_mx(struct dns_question *q, const unsigned char *p, size_t n)
+static void take_mx(struct found *f, struct span rdata)
 {
-    struct dns_mx *mx = &q->mx[q->nmx];
-    size_t used;
-    if (q->nmx == DNS_ANSWERS_MAX || n < 3 || !dns_name_decode(p + 2, n - 2, mx->host, &used) ||
-        used != n - 2)
-        return;
-    mx->preference = (uint16_t)(p[0] << 8 | p[1]);
-    q->nmx++;
+    if (f->nmx < DNS_ANSWERS_MAX)
+        f->nmx += dns_rdata_mx(rdata, &f->mx[f->nmx]);
 }
 
 /* A name was found for the address: does it lead back? */
-static void take_ptr(struct dns_question *q, const unsigned char *p, size_t n)
+static void take_ptr(struct dns_question *q, struct span rdata)
 {
+    struct found *f = q->found;
     size_t used;
-    if (q->name[0] || !dns_name_decode(p, n, q->name, &used) || used != n || !q->name[0])
+    if (f->name[0] || !dns_name_decode((const unsigned char *)rdata.p, rdata.n, f->name, &used) ||
+        used != rdata.n || !f->name[0])
         return;
-    lookup(q, q->name, ip_is4(&q->wanted) ? TYPE_A : TYPE_AAAA);
+    lookup(q, f->name, ip_is4(&q->wanted) ? DNS_A : DNS_AAAA);
+}
+
+/* The records that have the form of their type. */
+static size_t records(const struct ub_result *r, struct span v[DNS_ANSWERS_MAX])
+{
+    size_t n = 0;
+    for (size_t i = 0; r->havedata && r->data[i] && n < DNS_ANSWERS_MAX; i++) {
+        v[n] = span_of(r->data[i], r->len[i] > 0 ? (size_t)r->len[i] : 0);
+        n += dns_rdata_sane(v[n], (enum dns_type)r->qtype);
+    }
+    return n;
 }
 
 static void take(struct dns_question *q, const struct ub_result *r)
 {
-    for (size_t i = 0; r->data[i] && i < DNS_ANSWERS_MAX; i++) {
-        const unsigned char *p = (const unsigned char *)r->data[i];
-        size_t n = r->len[i] > 0 ? (size_t)r->len[i] : 0;
-        if (r->qtype == TYPE_MX)
-            take_mx(q, p, n);
-        else if (r->qtype == TYPE_PTR)
-            take_ptr(q, p, n);
+    struct span v[DNS_ANSWERS_MAX];
+    size_t n = records(r, v);
+    for (size_t i = 0; i < n; i++) {
+        if (r->qtype == DNS_MX_RR)
+            take_mx(q->found, v[i]);
+        else if (r->qtype == DNS_PTR)
+            take_ptr(q, v[i]);
         else
-            take_address(q, r->qtype, p, n);
+            take_address(q->found, r->qtype, v[i]);
     }
+}
+
+static void tell(struct dns_question *q, const struct ub_result *r)
+{
+    struct span v[DNS_ANSWERS_MAX];
+    struct dns_answer a = {.status = DNS_NONE, .rdata = v, .n = records(r, v)};
+    a.nxdomain = r->nxdomain;
+    a.rcode = r->rcode;
+    a.secure = r->secure;
+    a.ttl = r->ttl > 0 ? (uint32_t)r->ttl : 0;
+    if (r->havedata)
+        a.status = a.n ? DNS_OK : DNS_TEMPFAIL;
+    drop(q);
+    q->done.answer(q->ctx, &a);
 }
 
 static void on_answer(void *ctx, int error, struct ub_result *r)
@@ -292,15 +221,19 @@ static void on_answer(void *ctx, int error, struct ub_result *r)
     struct dns_question *q = ctx;
     q->waiting--;
     for (int i = 0; r && i < 2; i++)
-        if (q->waiting == 0 || (r->qtype == TYPE_AAAA) == (i == 1))
+        if (q->waiting == 0 || (r->qtype == DNS_AAAA) == (i == 1))
             q->ids[i] = 0; /* answered: nothing to cancel */
-    /* rcode 0 NOERROR, 3 NXDOMAIN */
-    if (error || !r || r->bogus || (r->rcode != 0 && r->rcode != 3))
+    bool answered = !error && r;
+    if (answered)
+        q->rcode = r->bogus ? DNS_RCODE_SERVFAIL : r->rcode;
+    if (!answered || (q->rcode != DNS_RCODE_NOERROR && q->rcode != DNS_RCODE_NXDOMAIN))
         q->tempfail = true;
+    else if (q->kind == ANY)
+        tell(q, r);
     else if (r->havedata)
         take(q, r);
     ub_resolve_free(r);
-    if (q->waiting == 0)
+    if (q->waiting == 0 && !q->ended)
         finish(q);
 }
 
@@ -308,76 +241,87 @@ static void lookup(struct dns_question *q, const char *name, int type)
 {
     int id = 0;
     q->waiting++;
-    if (!ready(q->dns) ||
+    if (!dns_library(q->dns) ||
         ub_resolve_async(q->dns->ub, name, type, CLASS_IN, q, on_answer, &id) != 0) {
         q->waiting--;
         q->tempfail = true;
         uv_timer_start(&q->timer, on_deadline, 0, 0); /* told from the loop, as promised */
         return;
     }
-    q->ids[type == TYPE_AAAA] = id;
+    q->ids[type == DNS_AAAA] = id;
 }
 
 /* --- questions --- */
 
-static bool name_of(struct span s, char out[DNS_NAME_MAX])
+enum { ESCAPED_MAX = 4 * DNS_NAME_MAX };
+
+/* As libunbound reads it: bytes that mean something to it are written \DDD. false: no such name
+ * can exist. */
+static bool name_of(struct span s, char out[ESCAPED_MAX])
 {
-    if (s.n == 0 || s.n >= DNS_NAME_MAX || memchr(s.p, '\0', s.n))
+    size_t w = 0, label = 0;
+    if (s.n && s.p[s.n - 1] == '.')
+        s.n--;
+    if (s.n == 0 || s.n >= DNS_NAME_MAX)
         return false;
-    memcpy(out, s.p, s.n);
-    out[s.n] = '\0';
-    return true;
+    for (size_t i = 0; i < s.n; i++) {
+        char c = s.p[i];
+        if (c == '\0' || (c == '.' && label == 0) || (c != '.' && ++label > 63))
+            return false;
+        if (c == '.')
+            label = 0;
+        if (ascii_isalnum(c) || c == '-' || c == '_' || c == '.')
+            out[w++] = c;
+        else
+            w += (size_t)snprintf(out + w, ESCAPED_MAX - w, "\\%03u", (unsigned char)c);
+    }
+    out[w] = '\0';
+    return label > 0;
 }
 
 static void on_no_such(uv_timer_t *t)
 {
-    finish(t->data);
+    struct dns_question *q = t->data;
+    q->rcode = DNS_RCODE_NXDOMAIN;
+    finish(q);
 }
 
 /* A name that can't be asked has no records; told from the loop, as promised. */
-static void no_such(struct dns_question *q)
+static void ask(struct dns_question *q, struct span name, const int *types, size_t n)
 {
-    uv_timer_start(&q->timer, on_no_such, 0, 0);
+    char text[ESCAPED_MAX];
+    if (!name_of(name, text)) {
+        uv_timer_start(&q->timer, on_no_such, 0, 0);
+        return;
+    }
+    for (size_t i = 0; i < n; i++)
+        lookup(q, text, types[i]);
+}
+
+struct dns_question *dns_ask(struct dns *d, struct span name, enum dns_type type,
+                             dns_answer_fn *done, void *ctx)
+{
+    struct dns_question *q = question(d, ANY, ctx);
+    q->done.answer = done;
+    ask(q, name, (const int[]){(int)type}, 1);
+    return q;
 }
 
 struct dns_question *dns_addresses(struct dns *d, struct span host, dns_addresses_fn *done,
                                    void *ctx)
 {
     struct dns_question *q = question(d, ADDRESSES, ctx);
-    char name[DNS_NAME_MAX];
     q->done.addresses = done;
-    if (!name_of(host, name)) {
-        no_such(q);
-        return q;
-    }
-    lookup(q, name, TYPE_A);
-    lookup(q, name, TYPE_AAAA);
+    ask(q, host, (const int[]){DNS_A, DNS_AAAA}, 2);
     return q;
 }
 
 struct dns_question *dns_mx(struct dns *d, struct span domain, dns_mx_fn *done, void *ctx)
 {
     struct dns_question *q = question(d, MX, ctx);
-    char name[DNS_NAME_MAX];
     q->done.mx = done;
-    if (name_of(domain, name))
-        lookup(q, name, TYPE_MX);
-    else
-        no_such(q);
+    ask(q, domain, (const int[]){DNS_MX_RR}, 1);
     return q;
-}
-
-static void reverse_name(const struct ip *ip, char out[DNS_NAME_MAX])
-{
-    if (ip_is4(ip)) {
-        snprintf(out, DNS_NAME_MAX, "%u.%u.%u.%u.in-addr.arpa", ip->b[15], ip->b[14], ip->b[13],
-                 ip->b[12]);
-        return;
-    }
-    size_t n = 0;
-    for (int i = 15; i >= 0; i--)
-        n += (size_t)snprintf(out + n, DNS_NAME_MAX - n, "%x.%x.", ip->b[i] & 15, ip->b[i] >> 4);
-    snprintf(out + n, DNS_NAME_MAX - n, "ip6.arpa");
 }
 
 struct dns_question *dns_reverse(struct dns *d, const struct ip *ip, dns_name_fn *done, void *ctx)
@@ -386,7 +330,7 @@ struct dns_question *dns_reverse(struct dns *d, const struct ip *ip, dns_name_fn
     char name[DNS_NAME_MAX];
     q->done.name = done;
     q->wanted = *ip;
-    reverse_name(ip, name);
-    lookup(q, name, TYPE_PTR);
+    dns_reversed(ip, SPAN_NONE, name);
+    ask(q, span_str(name), (const int[]){DNS_PTR}, 1);
     return q;
 }
