@@ -5,6 +5,7 @@
 #define GATEHOUSE_MESSAGE_FACTS_H
 
 #include "base/arena.h"
+#include "base/clock.h"
 
 /* A rule that hit. */
 struct rule_hit {
@@ -46,6 +47,125 @@ struct virus_facts {
     struct span detail; /* why, when in error */
 };
 
+/* --- Sender authentication (room auth). Spans are of strangers' making unless told otherwise:
+ * names of domains are lower case and hold what the checks let through, texts may hold anything.
+ * --- */
+
+/* RFC 7208 section 2.6; also of RFC 4407's PRA. */
+enum spf_result {
+    SPF_NOT_RUN,
+    SPF_NONE,
+    SPF_NEUTRAL,
+    SPF_PASS,
+    SPF_FAIL,
+    SPF_SOFTFAIL,
+    SPF_TEMPERROR,
+    SPF_PERMERROR
+};
+
+struct spf_fact {
+    enum spf_result result;
+    struct span domain; /* the <domain> that was checked */
+    struct span sender; /* the <sender>: local@domain; postmaster@ where none was given */
+    struct span
+        mechanism; /* that decided, as written; "default" when none matched; absent on errors */
+    struct span explanation; /* of a fail: exp= (printable ASCII), or absent */
+    struct span why;         /* of an error or none, our words */
+    unsigned lookups;        /* DNS terms that were evaluated */
+};
+
+/* RFC 8601 section 2.7.1. DKIM_POLICY: signed well enough to verify, but against our rules (weak
+ * key, l= shorter than the body, From not signed). */
+enum dkim_result {
+    DKIM_NONE,
+    DKIM_PASS,
+    DKIM_FAIL,
+    DKIM_POLICY,
+    DKIM_NEUTRAL,
+    DKIM_TEMPERROR,
+    DKIM_PERMERROR
+};
+
+/* One signature (DKIM-Signature, or RFC 4870's DomainKey-Signature), from the top of the header
+ * down.
+ */
+struct dkim_fact {
+    enum dkim_result result;
+    struct span domain;      /* d=, lower case, A-labels */
+    struct span identity;    /* i=, or "@" domain */
+    struct span selector;    /* s= */
+    struct span tag_b;       /* first 8 characters of b=, for header.b (RFC 6008) */
+    struct span algorithm;   /* a=: "rsa-sha256" */
+    struct span why;         /* not pass: why; our words */
+    unsigned bits;           /* of the key; 0 when it was not seen */
+    usec signed_at, expires; /* t=, x= as wall time; 0 when not given */
+    bool domainkeys;         /* RFC 4870: never counts for DMARC */
+    bool author;             /* d= is the domain of the From field, or the i= domain is (exactly) */
+    bool body_limited;       /* l= leaves some of the body unsigned */
+    bool from_unsigned; /* a From field stands in the message that the signature does not cover */
+    bool testing;       /* t=y in the key */
+};
+
+enum arc_result { ARC_NOT_RUN, ARC_NONE, ARC_PASS, ARC_FAIL };
+
+struct arc_fact {
+    enum arc_result result;
+    unsigned instances; /* sets in the chain */
+    struct span
+        *sealers; /* d= of each ARC-Seal, i=1 first; nsealers == instances when the form is good */
+    size_t nsealers;
+    struct span trusted; /* the sealer (arc.trusted_sealers) whose word is taken, or absent */
+    struct span results; /* what that sealer saw: the value of its ARC-Authentication-Results */
+    struct span why;     /* of a fail */
+};
+
+enum dmarc_result {
+    DMARC_NOT_RUN,
+    DMARC_NONE, /* no record, or nothing to check */
+    DMARC_PASS,
+    DMARC_FAIL,
+    DMARC_TEMPERROR,
+    DMARC_PERMERROR
+};
+enum dmarc_policy { DMARC_POLICY_NONE, DMARC_POLICY_QUARANTINE, DMARC_POLICY_REJECT };
+
+struct dmarc_fact {
+    enum dmarc_result result;
+    struct span domain;        /* of the From field: the one that is shown */
+    struct span organisation;  /* organisational domain of it */
+    struct span record_domain; /* whose record holds (domain or organisation), or absent */
+    struct span record;        /* its text */
+    enum dmarc_policy policy;  /* that the record asks for this message (p=, sp= or np=) */
+    enum dmarc_policy
+        disposition;      /* what is left of it: NONE on pass; after pct=, t=y, overrides */
+    const char *override; /* why disposition is not policy: "sampled_out", "policy_test_mode",
+                             "trusted_forwarder", "local_policy"; NULL when it is */
+    bool spf_aligned, dkim_aligned; /* passes that are aligned */
+    struct span dkim_domain;        /* d= of the aligned pass */
+    unsigned from_count;            /* addresses that a reader may be shown as the author's */
+    bool bad_from;   /* no author can be told with certainty: policy dmarc.on_bad_from */
+    struct span why; /* in words, for a log and a reply */
+};
+
+struct auth_facts {
+    bool ran; /* false: not asked for, or mail of our own users */
+    struct spf_fact helo, mailfrom, pra;
+    struct dkim_fact *dkim;
+    size_t ndkim, dkim_cap;
+    struct arc_fact arc;
+    struct dmarc_fact dmarc;
+};
+
+/* The words of RFC 8601: "softfail", "pass", "none"... */
+const char *spf_result_name(enum spf_result r);
+const char *dkim_result_name(enum dkim_result r);
+const char *arc_result_name(enum arc_result r);
+const char *dmarc_result_name(enum dmarc_result r);
+const char *dmarc_policy_name(enum dmarc_policy p);
+/* The result SPF has for DMARC and for readers: MAIL FROM's, or HELO's when the reverse-path is
+ * null. */
+const struct spf_fact *spf_main(const struct auth_facts *f);
+
 /* A check that did not run or did not finish: which, why. Never silent. */
 struct skipped {
     const char *check; /* "virus", "rules", "rules/NAME" */
@@ -61,6 +181,7 @@ struct fact {
 struct facts {
     struct rules_facts rules;
     struct virus_facts virus;
+    struct auth_facts auth;
     struct skipped *skipped;
     size_t nskipped, skipped_cap;
     struct fact *facts;
