@@ -1,3 +1,4 @@
+/* A connection to the next hop: greeting, TLS, what the stream says, its end. */
 #include "deliver/client_private.h"
 
 #include <stdlib.h>
@@ -7,7 +8,7 @@
 #include "smtp/reply.h"
 #include "tls/context.h"
 
-static void end(struct client *c, enum client_end how, struct span why)
+void client_end(struct client *c, enum client_end how, struct span why)
 {
     if (c->state == ENDED)
         return;
@@ -18,44 +19,34 @@ static void end(struct client *c, enum client_end how, struct span why)
         stream_close(c->s);
 }
 
-/* Recipients without a last word get this one. */
-static void answer_rest(struct client *c, enum answer_class class, struct span text)
-{
-    struct transaction *t = c->t;
-    text = arena_dup(t->arena, text);
-    for (size_t i = 0; i < t->nrcpts; i++)
-        if (t->answers[i].class == ANSWER_NONE)
-            t->answers[i] = (struct answer){class, text};
-}
-
-static void fail(struct client *c, struct span why)
+void client_fail(struct client *c, struct span why)
 {
     switch (c->state) {
     case GREETING:
     case EHLO:
     case HELO:
     case STARTTLS:
-        end(c, CLIENT_UNREACHABLE, why);
+        client_end(c, CLIENT_UNREACHABLE, why);
         break;
     case HANDSHAKE:
-        end(c, CLIENT_NO_TLS, why);
+        client_end(c, CLIENT_NO_TLS, why);
         break;
     case COMMANDS:
     case BODY:
     case FINAL:
-        answer_rest(c, ANSWER_TEMP, why);
-        end(c, CLIENT_LOST, why);
+        client_answer_rest(c, ANSWER_TEMP, why);
+        client_end(c, CLIENT_LOST, why);
         break;
     case IDLE:
     case QUITTING:
-        end(c, CLIENT_CLOSED, why);
+        client_end(c, CLIENT_CLOSED, why);
         break;
     case ENDED:
         break;
     }
 }
 
-static void flush(struct client *c, usec deadline)
+void client_flush(struct client *c, usec deadline)
 {
     stream_write(c->s, buf_span(&c->out));
     buf_clear(&c->out);
@@ -66,7 +57,7 @@ static void command(struct client *c, enum client_state next, const char *verb, 
 {
     c->state = next;
     buf_printf(&c->out, arg ? "%s %s\r\n" : "%s\r\n", verb, arg);
-    flush(c, c->o.command_timeout);
+    client_flush(c, c->o.command_timeout);
 }
 
 /* --- EHLO --- */
@@ -110,213 +101,12 @@ static void greeted(struct client *c, const struct smtp_reply *r)
     if (!c->secure && c->o.tls != DTLS_NONE && c->o.tls_context && c->ext.starttls)
         command(c, STARTTLS, "STARTTLS", NULL);
     else if (!c->secure && c->o.tls == DTLS_REQUIRED)
-        end(c, CLIENT_NO_TLS, SPAN("450 4.7.4 the next hop does not offer TLS"));
+        client_end(c, CLIENT_NO_TLS, SPAN("450 4.7.4 the next hop does not offer TLS"));
     else
         ready(c);
 }
 
-/* --- the commands of a transaction --- */
-
-/* Step 0 is RSET (or nothing), 1 MAIL, then the RCPTs, then DATA. */
-static void add_step(struct client *c, size_t step)
-{
-    if (step == 0)
-        buf_str(&c->out, "RSET\r\n");
-    else if (step == 1)
-        client_add_mail(c);
-    else if (step < c->t->nrcpts + 2)
-        client_add_rcpt(c, &c->t->env->rcpts[c->t->rcpts[step - 2]]);
-    else
-        buf_str(&c->out, "DATA\r\n");
-}
-
-static void send_steps(struct client *c)
-{
-    size_t until = c->ext.pipelining ? c->steps : c->answered + 1;
-    for (; c->sent < until && c->sent < c->steps; c->sent++)
-        add_step(c, c->sent);
-    if (c->out.n)
-        flush(c, c->o.command_timeout);
-}
-
-static void done(struct client *c)
-{
-    c->state = IDLE;
-    c->t = NULL;
-    stream_deadline(c->s, 0);
-    c->ev.on_done(c->ctx);
-}
-
-static void refuse_later(struct stream *s)
-{
-    stream_deadline(s, 1);
-}
-
-void client_send(struct client *c, struct transaction *t)
-{
-    c->t = t;
-    c->mail_ok = false;
-    c->accepted = c->finals = 0;
-    c->body_at = 0;
-    c->crc = 0;
-    c->wire = 0;
-    c->state = COMMANDS;
-    const char *no = client_impossible(c, t);
-    if (no) {
-        /* The answer comes from the loop, as every other one. */
-        answer_rest(c, ANSWER_PERM, span_str(no));
-        c->steps = c->sent = c->answered = 0;
-        refuse_later(c->s);
-        return;
-    }
-    c->steps = t->nrcpts + (t->probe ? 2 : 3);
-    c->sent = c->answered = c->need_reset ? 0 : 1;
-    c->need_reset = false;
-    t->dsn_passed = c->ext.dsn;
-    send_steps(c);
-}
-
-/* --- the body --- */
-
-static void send_body(struct client *c)
-{
-    struct transaction *t = c->t;
-    char piece[READ_PIECE];
-    while (c->body_at < t->size && !stream_full(c->s)) {
-        int64_t n = t->read(t->read_ctx, c->body_at, piece, sizeof piece);
-        if (n <= 0) {
-            t->damaged = n == 0; /* else it may be readable later */
-            fail(c, SPAN("451 4.3.0 the queued message can't be read"));
-            return;
-        }
-        struct span bytes = span_of(piece, (size_t)n);
-        c->crc = t->checksum(c->crc, bytes);
-        c->body_at += (uint64_t)n;
-        wire_body(&c->out, bytes, &c->wire);
-        if (c->body_at < t->size)
-            flush(c, c->o.data_timeout);
-    }
-    if (c->body_at < t->size)
-        return;
-    if (c->crc != t->crc) {
-        t->damaged = true;
-        fail(c, SPAN("451 4.3.0 the queued message is damaged"));
-        return;
-    }
-    wire_end(&c->out, c->wire);
-    c->state = FINAL;
-    t->sent_dot = true;
-    flush(c, c->o.data_timeout);
-}
-
 /* --- replies --- */
-
-static enum answer_class class_of(unsigned code)
-{
-    return code / 100 == 2 ? ANSWER_OK : code / 100 == 5 ? ANSWER_PERM : ANSWER_TEMP;
-}
-
-static struct span text_of(struct client *c, const struct smtp_reply *r)
-{
-    struct buf b = {0};
-    reply_flatten(r, TEXT_MAX, &b);
-    struct span s = arena_dup(c->t->arena, buf_span(&b));
-    buf_free(&b);
-    return s;
-}
-
-static void on_mail_reply(struct client *c, const struct smtp_reply *r)
-{
-    c->mail_ok = r->code / 100 == 2;
-    if (c->mail_ok)
-        return;
-    answer_rest(c, class_of(r->code), text_of(c, r));
-    if (!c->ext.pipelining)
-        c->steps = c->answered; /* nothing more to ask */
-}
-
-/* RFC 5321 section 4.5.3.1.10: 552 to RCPT means too many recipients, to be tried again. */
-static void on_rcpt_reply(struct client *c, size_t i, const struct smtp_reply *r)
-{
-    struct answer *a = &c->t->answers[i];
-    if (!c->mail_ok)
-        return;
-    enum answer_class class = r->code == 552 ? ANSWER_TEMP : class_of(r->code);
-    if (class == ANSWER_OK && !c->t->probe) {
-        c->accepted++;
-        return;
-    }
-    *a = (struct answer){class, text_of(c, r)};
-}
-
-static void on_data_reply(struct client *c, const struct smtp_reply *r)
-{
-    c->need_reset = true;
-    if (r->code == 354 && c->accepted) {
-        c->need_reset = false;
-        c->state = BODY;
-        send_body(c);
-        return;
-    }
-    if (r->code == 354) {
-        /* It wants a message nobody is to get (RFC 2920 section 3.1). */
-        if (c->o.lmtp) {
-            end(c, CLIENT_LOST, SPAN("354 without recipients"));
-            return;
-        }
-        buf_str(&c->out, ".\r\n");
-        c->state = FINAL;
-        flush(c, c->o.data_timeout);
-        return;
-    }
-    answer_rest(c, r->code / 100 == 5 ? ANSWER_PERM : ANSWER_TEMP, text_of(c, r));
-    done(c);
-}
-
-static void on_step_reply(struct client *c, const struct smtp_reply *r)
-{
-    size_t step = c->answered++, data = c->t->nrcpts + 2;
-    if (step == 1) {
-        on_mail_reply(c, r);
-    } else if (step > 1 && step < data) {
-        on_rcpt_reply(c, step - 2, r);
-    } else if (step == data) {
-        on_data_reply(c, r);
-        return;
-    }
-    if (step + 1 == data && !c->ext.pipelining && !c->accepted && !c->t->probe)
-        c->steps = c->answered; /* nobody to send it to */
-    if (c->answered < c->steps) {
-        send_steps(c);
-        return;
-    }
-    c->need_reset = c->mail_ok;
-    done(c);
-}
-
-/* The next accepted recipient that LMTP tells about. */
-static struct answer *next_unanswered(struct transaction *t)
-{
-    for (size_t i = 0; i < t->nrcpts; i++)
-        if (t->answers[i].class == ANSWER_NONE)
-            return &t->answers[i];
-    return NULL;
-}
-
-static void on_final_reply(struct client *c, const struct smtp_reply *r)
-{
-    struct transaction *t = c->t;
-    if (!c->o.lmtp) {
-        answer_rest(c, class_of(r->code), text_of(c, r));
-        done(c);
-        return;
-    }
-    struct answer *a = next_unanswered(t);
-    if (a)
-        *a = (struct answer){class_of(r->code), text_of(c, r)};
-    if (++c->finals >= c->accepted)
-        done(c);
-}
 
 static void on_greeting_reply(struct client *c, const struct smtp_reply *r)
 {
@@ -332,7 +122,7 @@ static void on_greeting_reply(struct client *c, const struct smtp_reply *r)
     } else if (c->state == HELO && ok) {
         c->ext = (struct extensions){0};
         if (c->o.tls == DTLS_REQUIRED)
-            end(c, CLIENT_NO_TLS, SPAN("450 4.7.4 the next hop does not offer TLS"));
+            client_end(c, CLIENT_NO_TLS, SPAN("450 4.7.4 the next hop does not offer TLS"));
         else
             ready(c);
     } else if (c->state == STARTTLS && ok) {
@@ -342,9 +132,9 @@ static void on_greeting_reply(struct client *c, const struct smtp_reply *r)
     } else if (c->state == STARTTLS && c->o.tls == DTLS_MAY) {
         ready(c);
     } else if (c->state == STARTTLS) {
-        end(c, CLIENT_NO_TLS, buf_span(&b));
+        client_end(c, CLIENT_NO_TLS, buf_span(&b));
     } else {
-        fail(c, buf_span(&b));
+        client_fail(c, buf_span(&b));
     }
     buf_free(&b);
 }
@@ -356,8 +146,8 @@ static void on_interruption(struct client *c, const struct smtp_reply *r)
     struct buf b = {0};
     reply_flatten(r, TEXT_MAX, &b);
     if (c->state == BODY && r->code / 100 == 5)
-        answer_rest(c, ANSWER_PERM, buf_span(&b));
-    fail(c, buf_span(&b));
+        client_answer_rest(c, ANSWER_PERM, buf_span(&b));
+    client_fail(c, buf_span(&b));
     buf_free(&b);
 }
 
@@ -378,12 +168,12 @@ static void on_reply(struct client *c, const struct smtp_reply *r)
         break;
     case COMMANDS:
         if (c->answered < c->sent)
-            on_step_reply(c, r);
+            client_step_reply(c, r);
         else
-            fail(c, SPAN("451 4.5.0 a reply without a command"));
+            client_fail(c, SPAN("451 4.5.0 a reply without a command"));
         break;
     case FINAL:
-        on_final_reply(c, r);
+        client_final_reply(c, r);
         break;
     case BODY:
     case IDLE:
@@ -391,7 +181,7 @@ static void on_reply(struct client *c, const struct smtp_reply *r)
         on_interruption(c, r);
         break;
     case QUITTING:
-        end(c, CLIENT_CLOSED, SPAN("quit"));
+        client_end(c, CLIENT_CLOSED, SPAN("quit"));
         break;
     case ENDED:
         break;
@@ -412,7 +202,7 @@ static size_t on_data(void *ctx, struct span bytes)
         if (status == REPLY_MORE)
             break;
         if (status == REPLY_BAD) {
-            fail(c, SPAN("451 4.5.0 the next hop does not speak SMTP"));
+            client_fail(c, SPAN("451 4.5.0 the next hop does not speak SMTP"));
             break;
         }
         bytes = span_from(bytes, used);
@@ -427,7 +217,7 @@ static void on_drain(void *ctx)
 {
     struct client *c = ctx;
     if (c->state == BODY)
-        send_body(c);
+        client_send_body(c);
 }
 
 static void on_connect(void *ctx)
@@ -450,15 +240,15 @@ static void on_timeout(void *ctx)
 {
     struct client *c = ctx;
     if (c->state == COMMANDS && c->steps == 0) {
-        done(c); /* refused without asking: see client_send */
+        client_done(c); /* refused without asking: see client_send */
         return;
     }
     if (!c->connected)
-        fail(c, SPAN("450 4.4.1 the connection attempt timed out"));
+        client_fail(c, SPAN("450 4.4.1 the connection attempt timed out"));
     else if (c->state == BODY || c->state == FINAL)
-        fail(c, SPAN("450 4.4.2 the next hop did not take the message in time"));
+        client_fail(c, SPAN("450 4.4.2 the next hop did not take the message in time"));
     else
-        fail(c, SPAN("450 4.4.2 the next hop did not answer in time"));
+        client_fail(c, SPAN("450 4.4.2 the next hop did not answer in time"));
 }
 
 static void on_close(void *ctx, const char *why)
@@ -469,7 +259,7 @@ static void on_close(void *ctx, const char *why)
         snprintf(text, sizeof text, "450 %s %s: %s", c->connected ? "4.4.2" : "4.4.1",
                  c->connected ? "the connection was lost" : "can't connect", why);
         c->s = NULL;
-        fail(c, span_str(text));
+        client_fail(c, span_str(text));
     }
     buf_free(&c->out);
     free(c);
@@ -532,7 +322,7 @@ void client_quit(struct client *c)
 
 void client_abort(struct client *c, const char *why)
 {
-    fail(c, span_str(why));
+    client_fail(c, span_str(why));
 }
 
 bool client_secure(const struct client *c)

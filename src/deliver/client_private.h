@@ -1,8 +1,10 @@
-/* The client's state, shared by client.c (the machine) and commands.c (MAIL and RCPT). */
+/* The client's state, shared by client.c (the connection), transaction.c (one message over it) and
+ * commands.c (MAIL and RCPT). */
 #ifndef GATEHOUSE_DELIVER_CLIENT_PRIVATE_H
 #define GATEHOUSE_DELIVER_CLIENT_PRIVATE_H
 
 #include "deliver/client.h"
+#include "smtp/reply.h"
 
 enum { READ_PIECE = 64 * 1024, TEXT_MAX = 512, BODY_HIGH = 128 * 1024 };
 
@@ -46,6 +48,22 @@ struct client {
     uint32_t crc;
     unsigned wire;
 };
+
+/* client.c */
+void client_end(struct client *c, enum client_end how, struct span why);
+/* The connection is of no more use; what this means depends on the state. why: as a reply. */
+void client_fail(struct client *c, struct span why);
+/* Sends what is in c->out. */
+void client_flush(struct client *c, usec deadline);
+
+/* transaction.c */
+/* Recipients without a last word get this one. */
+void client_answer_rest(struct client *c, enum answer_class class, struct span text);
+void client_send_body(struct client *c);
+void client_step_reply(struct client *c, const struct smtp_reply *r);
+void client_final_reply(struct client *c, const struct smtp_reply *r);
+/* The message is answered, the connection idle. */
+void client_done(struct client *c);
 
 /* commands.c: appends the command with the parameters that this server understands. */
 void client_add_mail(struct client *c);
