@@ -29,6 +29,19 @@ static void greet(const struct settings *set)
     fflush(stdout);
 }
 
+/* What settings name is looked at before anything is bound or forked. */
+static bool files_are_there(struct settings *set)
+{
+    struct settings_problems problems = {0};
+    size_t n = settings_check_files(set, &problems);
+    for (size_t i = 0; i < n; i++)
+        fprintf(stderr, "gatehouse: %s\n", problems.v[i].text);
+    settings_problems_free(&problems);
+    if (n)
+        settings_free(set);
+    return n == 0;
+}
+
 int cmd_serve(int argc, char **argv)
 {
     static const struct option options[] = {
@@ -46,7 +59,7 @@ int cmd_serve(int argc, char **argv)
     if (optind < argc)
         return cli_usage("serve", "unexpected '%s'", argv[optind]);
     struct settings *set = cli_settings(config);
-    if (!set)
+    if (!set || !files_are_there(set))
         return EXIT_CONFIG;
     const char *file = config ? config : set->file;
     return supervisor_run(set, file, greet);

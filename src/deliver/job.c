@@ -261,6 +261,8 @@ void job_answered(struct job *j)
     maybe_drained(d);
 }
 
+/* The time of the next try is written down, so that a restart does not make a run at a destination
+ * that is down; only what was given back untried at the end of this process is not. */
 void job_wait(struct job *j, usec until, struct span why, bool tried)
 {
     struct deliver *d = j->d;
@@ -274,11 +276,19 @@ void job_wait(struct job *j, usec until, struct span why, bool tried)
         struct queue_rcpt *r = &j->m->rcpts[j->rcpts[i]];
         usec next = until + (usec)(deliver_random(d) % (uint64_t)USEC_PER_SEC);
         r->active = false;
-        if (tried) {
-            r->tries++;
-            r->last = clock_wall();
+        if (next > most)
+            next = most;
+        if (!why.p || r->state != Q_WAITING) {
+            queue_wait(d->q, j->m, j->rcpts[i], next, why);
+            continue;
         }
-        queue_wait(d->q, j->m, j->rcpts[i], next < most ? next : most, why);
+        struct queue_change c = {.state = Q_WAITING,
+                                 .next = next,
+                                 .last = tried ? clock_wall() : r->last,
+                                 .tries = r->tries + tried,
+                                 .warned = r->warned,
+                                 .reason = why};
+        queue_change(d->q, j->m, &j->rcpts[i], 1, &c);
     }
     job_free(j);
 }

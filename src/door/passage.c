@@ -151,6 +151,8 @@ static void spool_absent(uv_timer_t *timer)
 {
     struct txn *t = timer->data;
     txns_remove(&t->door->homeless, t);
+    log_event(LOG_WARN, t->req.id, "not-stored", F_STR("why", "no spool process"),
+              F_INT("seconds", SPOOL_ABSENCE_S));
     finish(t, R_SPOOL_GONE, t->req.id);
 }
 
@@ -211,10 +213,13 @@ void passage_spool_lost(struct door *d, struct ask *a)
     struct txn *t = a->owner;
     ask_end(&d->asks, a);
     t->ask = NULL;
-    if (++t->store_tries < STORE_TRIES)
+    if (++t->store_tries < STORE_TRIES) {
         wait_for_spool(t);
-    else
-        finish(t, R_SPOOL_GONE, t->req.id);
+        return;
+    }
+    log_event(LOG_WARN, t->req.id, "not-stored", F_STR("why", "the spool died on it"),
+              F_INT("tries", t->store_tries));
+    finish(t, R_SPOOL_GONE, t->req.id);
 }
 
 /* ---- deciding ---- */

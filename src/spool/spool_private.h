@@ -75,6 +75,7 @@ struct storing {
     struct scan_request req;
     struct scan_result result;
     bool scanned;
+    bool known;                     /* id and envelope are there and sound */
     bool elsewhere, held_elsewhere; /* struct store_request */
     bool promised; /* was queued before: refusing is holding, nothing is told to the sender */
     struct queue_msg *replaces;

@@ -25,24 +25,57 @@ static bool to_quarantine(const struct storing *s, const struct group *g)
 
 /* --- record --- */
 
-static void record_it(struct storing *s)
+/* What was decided and could not be stored is deferred, for this reason. */
+static struct record_group not_stored(const struct storing *s, enum store_code code,
+                                      const char *why)
+{
+    return (struct record_group){.outcome = outcome_name(OUT_DEFER),
+                                 .policy = SPAN("spool"),
+                                 .reason =
+                                     code == STORE_FULL ? SPAN("spool-full") : SPAN("not-stored"),
+                                 .detail = span_str(why),
+                                 .unscanned = !s->scanned};
+}
+
+static size_t groups_of_record(struct storing *s, enum store_code code, const char *why,
+                               struct record_group **out)
 {
     const struct scan_result *r = &s->result;
-    if (!s->sp->record)
-        return;
     struct record_group *g = arena_array(s->arena, r->ngroups + 1, sizeof *g);
-    for (size_t i = 0; i < r->ngroups; i++) {
+    size_t n = s->scanned ? r->ngroups : 0;
+    *out = g;
+    for (size_t i = 0; i < n; i++) {
         const struct group *from = &r->groups[i];
-        enum outcome out = to_quarantine(s, from) ? OUT_HOLD : from->outcome;
-        g[i] = (struct record_group){.outcome = outcome_name(out),
+        enum outcome decided = to_quarantine(s, from) ? OUT_HOLD : from->outcome;
+        g[i] = (struct record_group){.outcome = outcome_name(decided),
                                      .policy = from->policy,
                                      .reason = from->reason,
                                      .detail = from->detail,
                                      .reply = s->promised ? SPAN_NONE : from->reply,
-                                     .unscanned = from->unscanned,
-                                     .rcpts = from->rcpts,
-                                     .nrcpts = from->nrcpts};
+                                     .unscanned = from->unscanned};
+        if (code != STORE_OK)
+            g[i] = not_stored(s, code, why);
+        g[i].rcpts = from->rcpts;
+        g[i].nrcpts = from->nrcpts;
     }
+    if (n || code == STORE_OK)
+        return n;
+    uint32_t *all = arena_array(s->arena, s->req.env.nrcpts, sizeof *all);
+    for (uint32_t i = 0; i < s->req.env.nrcpts; i++)
+        all[i] = i;
+    g[0] = not_stored(s, code, why);
+    g[0].rcpts = all;
+    g[0].nrcpts = s->req.env.nrcpts;
+    return 1;
+}
+
+static void record_it(struct storing *s, enum store_code code, const char *why)
+{
+    const struct scan_result *r = &s->result;
+    if (!s->sp->record)
+        return;
+    struct record_group *g;
+    size_t n = groups_of_record(s, code, why, &g);
     struct record_entry e = {.id = s->req.id,
                              .received = s->req.received,
                              .size = s->size,
@@ -57,15 +90,16 @@ static void record_it(struct storing *s)
                              .receipt = r->receipt,
                              .micros = r->micros,
                              .groups = g,
-                             .ngroups = r->ngroups};
+                             .ngroups = n};
     record_add(s->sp->record, &e);
 }
 
 static void over(struct storing *s, enum store_code code, const char *why)
 {
     struct spool *sp = s->sp;
-    if (code == STORE_OK && s->scanned)
-        record_it(s);
+    bool known = s->known && !s->promised;
+    if (code == STORE_OK ? s->scanned : known)
+        record_it(s, code, why);
     s->done(s, code, why);
     if (s->fd >= 0)
         close(s->fd);
@@ -243,6 +277,7 @@ void store_request(struct spool *sp, struct link *from, uint64_t serial, uint64_
         over(s, STORE_FAILED, "the request can't be read");
         return;
     }
+    s->known = true;
     if (!sp->queue) {
         bool full = sp->shut.sys == ENOSPC || sp->shut.sys == EDQUOT || sp->shut.sys == EROFS;
         sp->storing++;

@@ -278,11 +278,31 @@ static void drain_old(struct supervisor *s)
     }
 }
 
+/* New settings, and every file that they name is there: otherwise the old ones stay in force. All
+ * mistakes are logged, the first one is told. */
+static struct settings *load_checked(const char *file, struct err *e)
+{
+    struct settings_problems problems = {0};
+    struct settings *set = settings_load_all(file, &problems);
+    if (set)
+        settings_check_files(set, &problems);
+    for (size_t i = 1; i < problems.n; i++)
+        log_event(LOG_FAULT, NULL, "settings", F_STR("problem", problems.v[i].text));
+    if (problems.n) {
+        err_set(e, "%s", problems.v[0].text);
+        if (set)
+            settings_free(set);
+        set = NULL;
+    }
+    settings_problems_free(&problems);
+    return set;
+}
+
 static void reload(struct supervisor *s)
 {
     struct err e;
     struct generation next;
-    struct settings *set = settings_load(s->config, &e);
+    struct settings *set = load_checked(s->config, &e);
     if (!set || generation_begin(&next, set, &s->now, &e) != 0) {
         log_event(LOG_FAULT, NULL, "reload-refused", F_STR("why", e.text));
         return;

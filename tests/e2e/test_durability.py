@@ -1,5 +1,6 @@
 """What was promised is delivered: kills, full disks, spools that can't be written."""
 import contextlib
+import json
 import os
 import pathlib
 import resource
@@ -182,3 +183,63 @@ def test_the_end_does_not_wait_for_a_disk(tmp_path, sink):
         began = time.monotonic()
         g.stop()
         assert time.monotonic() - began < 15
+
+
+def test_what_could_not_be_stored_is_on_record(tmp_path, sink):
+    """The sender gets 451 with an id, and the record says under this id what happened, and why. (The
+    record's database can be written here: the limit would stop it as well, and is taken back.)"""
+    with harness.gateway(tmp_path, next_hop=sink.port,
+                         settings={"record": {"batch": "3s"}}) as g:
+        spool = g.pids("spool")[0]
+        old = resource.prlimit(spool, resource.RLIMIT_FSIZE)
+        resource.prlimit(spool, resource.RLIMIT_FSIZE, (0, old[1]))
+        code, text = g.send(message(subject="no room"), to=["bob@example.org", "carol@example.org"])
+        resource.prlimit(spool, resource.RLIMIT_FSIZE, old)
+        assert code in (451, 452), text
+        rows = harness.wait_for("the record", lambda: g.run("log", "--json").stdout.splitlines())
+        row = json.loads(rows[0])
+        assert len(rows) == 1 and row["id"] in text, (row, text)
+        shown = g.run("log", row["id"]).stdout
+        assert "defer" in shown and "not-stored" in shown and "File too large" in shown, shown
+        assert "bob@example.org" in shown and "carol@example.org" in shown
+        assert f"{row['id']} not-stored" in g.log_text()  # the door's: its log can be written
+        assert not sink.messages
+
+
+def queued(g):
+    return [json.loads(line) for line in g.run("queue", "list", "--json").stdout.splitlines()]
+
+
+def test_waits_behind_a_dead_destination_survive_a_restart(tmp_path, sink):
+    """Next try, number of tries and reason: of a message that was tried, and of one that came when the
+    destination was known to be down. SIGKILL, so that nothing is written down in order."""
+    with harness.gateway(tmp_path, next_hop=sink.port,
+                         settings={"queue": {"retry": ["2h"]}}) as g:
+        sink.close()
+        assert g.send(message(subject="first"), to=["first@example.org"])[0] == 250
+        harness.wait_for("a destination that is down", lambda: "destination-down" in g.log_text())
+        assert g.send(message(subject="second"), to=["second@example.org"])[0] == 250
+
+        def waits():
+            return {r["address"]: (r["next"], r["tries"], r["reason"])
+                    for m in queued(g) for r in m["recipients"]}
+        before = harness.wait_for("both with a reason",
+                                  lambda: len(waits()) == 2 and all(r for _, _, r in waits().values())
+                                  and waits())
+        # Its promise is written behind what was known before.
+        assert g.send(message(subject="third"), to=["third@example.org"])[0] == 250
+        g.kill()
+        sink.reopen()
+        g.start()
+        after = waits()
+        del after["third@example.org"]
+        assert after == before
+        assert before["first@example.org"][1] == 1 and before["second@example.org"][1] == 0
+        # Nobody made a run at the destination, and fresh mail is not held up by the others.
+        assert g.send(message(subject="fresh"), to=["fresh@example.org"])[0] == 250
+        sink.wait(1)
+        arrived = [r for _, r, _ in sink.messages]
+        assert ["fresh@example.org"] in arrived and ["first@example.org"] not in arrived
+        for m in queued(g):
+            g.run("queue", "retry", m["id"])
+        sink.wait(4)

@@ -8,6 +8,8 @@ import subprocess
 import threading
 import time
 
+import yaml
+
 import harness
 from harness import message
 
@@ -34,6 +36,39 @@ def test_a_bad_configuration_changes_nothing(gate, sink):
     assert gate.send(message())[0] == 250
     sink.wait(1)
     gate.config.write_text(good)
+
+
+def test_a_file_that_settings_name_must_be_there(tmp_path, sink):
+    """At the start: nothing runs, and the message says which setting, which file, why, and what to do.
+    At a reload: the old settings stay in force, whole."""
+    missing = tmp_path / "access"
+    g = harness.Gateway(tmp_path, next_hop=sink.port, settings={"access_file": str(missing)})
+    g.config.write_text(yaml.safe_dump(g.settings))
+    r = g.run("serve", check=False)
+    assert r.returncode == 78, r
+    assert f"{g.config}:" in r.stderr and str(missing) in r.stderr
+    assert "No such file" in r.stderr and "empty file will do" in r.stderr
+    missing.write_text("From:bad.example REJECT\n")
+    try:
+        g.start()
+        good = g.config.read_text()
+        g.settings["relay"]["domains_file"] = str(tmp_path / "domains")
+        g.settings["access_file"] = str(tmp_path / "other")
+        g.settings["relay"]["domains"] = ["elsewhere.example"]
+        g.config.write_text(yaml.safe_dump(g.settings))
+        g.process.send_signal(signal.SIGHUP)
+        harness.wait_for("the refusal", lambda: "reload-refused" in g.log_text())
+        assert str(tmp_path / "domains") in g.log_text()
+        assert str(tmp_path / "other") in g.log_text()
+        assert g.send(message(), to=["bob@elsewhere.example"])[0] == 550
+        assert g.send(message(), sender="x@bad.example")[0] == 550
+        assert g.send(message())[0] == 250
+        sink.wait(1)
+        g.config.write_text(good)
+        g.process.send_signal(signal.SIGHUP)
+        harness.wait_for("the reload", lambda: "generation=2" in g.log_text())
+    finally:
+        g.stop()
 
 
 def test_reload_under_load_loses_nothing(gate, sink):
