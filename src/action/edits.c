@@ -108,7 +108,8 @@ void action_edits(const struct settings *set, const struct conf *conf, const str
     if (!m->peer.behind_mta)
         buf_add(&head, action_trace(set, m, a));
     add_virus_status(&head, set, m, d);
-    if (conf && m->facts.rules.ran && d->policy->scan) {
+    bool judged = d->opinion ? d->opinion->rules.ran : conf && m->facts.rules.ran;
+    if (judged && d->policy->scan) {
         struct report_on r = spam_report(set, conf, m, d, a);
         add_spam_headers(&head, &r, d);
         if (d->spam && d->policy->subject_tag)

@@ -120,6 +120,8 @@ static void decisions(struct buf *b, const struct message *m, const struct verdi
         json_number(b, "required", d->required);
         if (d->unscanned)
             json_flag(b, "unscanned", true);
+        if (d->opinion)
+            rules(b, &d->opinion->rules);
         json_open(b, "recipients", '[');
         for (size_t k = 0; k < d->nrcpts; k++)
             json_text(b, NULL, m->env.rcpts[d->rcpts[k]].addr);

@@ -53,7 +53,7 @@ static void mimedefang(struct buf *b, const struct report_on *r)
 struct report_on spam_report(const struct settings *set, const struct conf *conf,
                              const struct message *m, const struct decision *d, struct arena *a)
 {
-    struct report_on r = report_on(conf, m, a);
+    struct report_on r = d->opinion ? report_on_opinion(d->opinion, m, a) : report_on(conf, m, a);
     r.hostname = set->hostname;
     r.required = d->required;
     r.spam = d->spam;

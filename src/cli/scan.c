@@ -22,7 +22,7 @@ struct options {
     const char *config;
     enum scan_format format;
     enum source_type type;
-    bool local, stats;
+    bool local, stats, profile;
     unsigned jobs;
     struct strings rules, to;
     const char *client_ip, *client_name, *helo, *from;
@@ -39,6 +39,7 @@ struct scan {
     uint64_t *micros; /* of each judged message, for --stats */
     size_t judged;
     usec loaded_in, started;
+    struct rules_profile *profile; /* shared with the workers; NULL: not asked for */
     /* In a worker: */
     uv_loop_t loop;
     struct flow *flow;
@@ -91,7 +92,7 @@ static const struct option long_options[] = {
     {"helo", required_argument, NULL, O_HELO},
     {"from", required_argument, NULL, O_FROM},
     {"to", required_argument, NULL, O_TO},
-    {"stats", no_argument, NULL, O_STATS},
+    {"stats", optional_argument, NULL, O_STATS},
     {0},
 };
 
@@ -119,6 +120,12 @@ static int option_value(struct options *o, int c)
                              POOL_JOBS_MAX, optarg);
         o->jobs = (unsigned)number;
         return 0;
+    case O_STATS:
+        if (optarg && strcmp(optarg, "rules") != 0)
+            return cli_usage("scan", "--stats: expected nothing or =rules, not '%s'", optarg);
+        o->stats = true;
+        o->profile = optarg != NULL;
+        return 0;
     case O_IP:
         o->client_ip = optarg;
         if (!ip_parse(span_str(optarg), &o->ip))
@@ -141,8 +148,6 @@ static int parse(struct options *o, int argc, char **argv)
             o->format = FORMAT_JSON;
         else if (c == O_LOCAL)
             o->local = true;
-        else if (c == O_STATS)
-            o->stats = true;
         else if (c == O_RULES)
             push(&o->rules, optarg);
         else if (c == O_TO)
@@ -172,6 +177,7 @@ static void start(void *ctx)
     if (!s->o->local && s->set->virus.enabled)
         s->virus = virus_pool_new(&s->loop, &s->set->virus, cli_virus_socket(s->set));
     s->flow = flow_new(&s->loop, s->set, s->rs, s->virus);
+    flow_profile(s->flow, s->profile);
     s->m = message_new(s->set->limits.message_memory);
 }
 
@@ -335,6 +341,24 @@ static int load(struct scan *s)
     return 0;
 }
 
+static void start_profile(struct scan *s)
+{
+    if (!s->o->profile || !s->rs)
+        return;
+    void *p = mmap(NULL, rules_profile_size(s->rs), PROT_READ | PROT_WRITE,
+                   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    s->profile = p == MAP_FAILED ? NULL : p;
+}
+
+static void end_profile(struct scan *s)
+{
+    enum { RULES_SHOWN = 40 };
+    if (!s->profile)
+        return;
+    rules_profile_print(s->rs, s->profile, RULES_SHOWN, stderr, s->o->format == FORMAT_JSON);
+    munmap(s->profile, rules_profile_size(s->rs));
+}
+
 static int run(struct scan *s, char **paths)
 {
     static const struct pool_calls calls_of = {start, work, take, tick, NULL};
@@ -343,6 +367,7 @@ static int run(struct scan *s, char **paths)
     for (; *paths; paths++)
         source_add(&s->items, *paths, s->o->type);
     s->micros = xcalloc(s->items.n + 1, sizeof *s->micros);
+    start_profile(s);
     progress_start(&s->progress, s->items.n);
     s->started = clock_mono();
     int result = pool_run(s->items.n, s->o->jobs, &calls);
@@ -353,6 +378,7 @@ static int run(struct scan *s, char **paths)
     }
     if (s->o->stats)
         print_stats(s);
+    end_profile(s);
     if (result != 0) {
         fprintf(stderr, "gatehouse scan: no scanner process can be started: %s\n", strerror(errno));
         return EXIT_TEMPFAIL;

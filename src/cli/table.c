@@ -27,6 +27,7 @@ static const char scan_help[] =
     "  --rules DIR         rules from DIR instead of the installed ones; may be repeated\n"
     "  --type TYPE         auto, message or mbox: what files are (default: auto)\n"
     "  --stats             afterwards, how many and how fast, on standard error\n"
+    "  --stats=rules       and where the time went: by stage, and the dearest rules\n"
     "\n"
     "The envelope, where the file does not tell it:\n"
     "  --client-ip ADDRESS --client-name NAME --helo NAME --from ADDRESS --to ADDRESS...\n"

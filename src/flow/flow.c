@@ -16,6 +16,7 @@ struct flow {
     const struct ruleset *rs;
     struct rules_scratch *scratch;
     struct virus_pool *virus;
+    struct rules_profile *profile; /* NULL: nobody asks */
 };
 
 /* One message in work: done when both the engine and the rules have given their facts. */
@@ -32,7 +33,7 @@ struct flow *flow_new(uv_loop_t *loop, const struct settings *set, const struct 
                       struct virus_pool *virus)
 {
     struct flow *f = xcalloc(1, sizeof *f);
-    *f = (struct flow){loop, set, rs, NULL, virus};
+    *f = (struct flow){.loop = loop, .set = set, .rs = rs, .virus = virus};
     if (rs)
         f->scratch = rules_scratch_new(rs);
     return f;
@@ -45,6 +46,13 @@ void flow_free(struct flow *f)
     if (f->scratch)
         rules_scratch_free(f->scratch);
     free(f);
+}
+
+void flow_profile(struct flow *f, struct rules_profile *total)
+{
+    f->profile = total;
+    if (f->scratch)
+        rules_scratch_profile(f->scratch, total);
 }
 
 /* Not inlined: gcc does not see that only the last of several steps gets here, and warns. */
@@ -138,6 +146,7 @@ static void run_rules(struct job *j)
     }
     /* What the jump left half done is not used again: the scratch is replaced, not freed. */
     f->scratch = rules_scratch_new(f->rs);
+    rules_scratch_profile(f->scratch, f->profile);
     memset(&m->facts.rules, 0, sizeof m->facts.rules);
     arena_limit(m->arena, 0);
     facts_skip(&m->facts, m->arena, "rules",

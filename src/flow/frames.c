@@ -38,6 +38,7 @@ static void request_encode(struct buf *b, const struct scan_request *r)
     peer_encode(b, &r->peer);
     envelope_encode(b, &r->env);
     buf_u32(b, r->crashes);
+    buf_lstr(b, r->user);
 }
 
 static void request_decode(struct cursor *c, struct arena *a, struct scan_request *r)
@@ -48,6 +49,7 @@ static void request_decode(struct cursor *c, struct arena *a, struct scan_reques
     peer_decode(c, a, &r->peer);
     envelope_decode(c, a, &r->env);
     r->crashes = cursor_u32(c);
+    r->user = str_decode(c, a);
 }
 
 void scan_request_encode(struct buf *b, const struct scan_request *r)

@@ -15,6 +15,7 @@ struct scan_request {
     struct peer peer;
     struct envelope env;
     uint32_t crashes; /* scanners that died on it so far */
+    struct span user; /* as in struct message */
 };
 void scan_request_encode(struct buf *b, const struct scan_request *r);
 bool scan_request_decode(struct span payload, struct arena *a, struct scan_request *r);

@@ -102,6 +102,7 @@ static bool load(struct message *m, struct span payload, int fd)
     m->received = req.received;
     m->peer = req.peer;
     m->env = req.env;
+    m->user = req.user;
     m->has_envelope = true;
     return message_map(m, fd) == 0;
 }

@@ -30,6 +30,16 @@ struct rules_facts {
     const char *version;   /* "4.0.1": the behaviour that is followed */
 };
 
+/* The rules' answer under the preferences of somebody (rules/prefs.h): other scores, lists,
+ * headers. Recipients with the same preferences share one. */
+struct conf;
+struct opinion {
+    const struct conf *conf; /* the rule files with the preferences on top, for headers and reports;
+                                valid until the next message is judged */
+    struct rules_facts rules;
+    bool own_required; /* the preferences name a threshold: it counts instead of the policy's */
+};
+
 enum virus_state {
     VIRUS_NOT_RUN,
     VIRUS_CLEAN,

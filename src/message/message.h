@@ -21,6 +21,12 @@ struct message {
     struct peer peer;
     struct envelope env;
     bool has_envelope; /* false for plain files */
+    /* Whose preferences count, whoever the recipients are (spamd's User header, `scan --user`);
+     * absent: those of each recipient. */
+    struct span user;
+    /* By recipient (one, when there are none): the answer under its preferences, NULL: facts.rules.
+     * NULL as a whole when nobody has preferences. */
+    const struct opinion **opinions;
     struct facts facts;
 };
 

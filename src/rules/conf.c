@@ -106,11 +106,16 @@ void conf_problem(struct conf *c, struct conf_at at, const char *fmt, ...)
 }
 
 /* 1.0, or 0.01 for rules on probation; negative for nice ones. Every defined rule has a score. */
+static bool below(const struct conf *c, const struct rule_def *r)
+{
+    return c->under && r->index < c->under->nrules && c->under->rules[r->index] == r;
+}
+
 static void default_scores(struct conf *c)
 {
     for (size_t i = 0; i < c->nrules; i++) {
         struct rule_def *r = c->rules[i];
-        if (r->scored || r->kind == RULE_NONE)
+        if (r->scored || r->kind == RULE_NONE || below(c, r))
             continue;
         double s = strncmp(r->name, "T_", 2) == 0 ? 0.01 : 1.0;
         for (size_t k = 0; k < SCORE_SETS; k++)
@@ -152,7 +157,8 @@ static void expand_metas(struct conf *c)
     for (size_t i = 0; i < c->nrules; i++) {
         struct rule_def *r = c->rules[i];
         size_t at;
-        while (r->kind == RULE_META && (at = span_search(r->expr, span_str(call))) != SIZE_MAX) {
+        while (r->kind == RULE_META && !below(c, r) &&
+               (at = span_search(r->expr, span_str(call))) != SIZE_MAX) {
             struct span after = span_from(r->expr, at + sizeof call - 1);
             size_t close = span_find(after, ')');
             if (close == SIZE_MAX)
@@ -222,9 +228,22 @@ void conf_finish(struct conf *c)
     finish_networks(c);
 }
 
+void conf_finish_over(struct conf *c)
+{
+    if (c->touched & TOUCH_RULES) {
+        default_scores(c);
+        expand_metas(c);
+    }
+    if (c->touched & TOUCH_ALL) {
+        conf_replace_tags(c);
+        make_redirectors(c);
+    }
+}
+
 const struct rule_def *conf_rule(const struct conf *c, struct span name)
 {
-    return map_get(&c->by_name, name);
+    const struct rule_def *r = map_get(&c->by_name, name);
+    return r || !c->under ? r : conf_rule(c->under, name);
 }
 
 bool conf_plugin(const struct conf *c, const char *name)

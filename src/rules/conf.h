@@ -70,6 +70,7 @@ enum { SCORE_SETS = 4 }; /* index: bit 0 network allowed, bit 1 Bayes available 
 
 struct rule_def {
     const char *name;
+    uint32_t index; /* in conf->rules */
     enum rule_kind kind;
     struct span text; /* the definition as written, after the name */
     struct conf_at at;
@@ -196,9 +197,25 @@ struct conf_problem {
 
 struct conf_state;
 
+/* What preferences change of the rule files they stand on. */
+enum conf_touch {
+    TOUCH_RULES = 1 << 0,     /* scores, descriptions, definitions */
+    TOUCH_LISTS = 1 << 1,     /* of addresses, hosts, subjects */
+    TOUCH_REPORT = 1 << 2,    /* what is written about a message; required_score */
+    TOUCH_LOCALES = 1 << 3,   /* ok_locales */
+    TOUCH_LANGUAGES = 1 << 4, /* ok_languages */
+    TOUCH_LEARNING = 1 << 5,  /* nothing that a hit depends on */
+    TOUCH_ALL = 1 << 6        /* how a message is read */
+};
+
 struct conf {
     struct arena *arena;
     struct conf_state *state; /* of the reader */
+    const struct conf *under; /* the rule files, when this is preferences on top of them */
+    unsigned touched;         /* of enum conf_touch */
+    bool own_rules;           /* rules is a copy of the array underneath */
+    bool own_required;        /* required_score was given */
+    bool user_rules;          /* preferences may define rules */
 
     struct rule_def **rules; /* in order of first mention */
     size_t nrules, rules_cap;
@@ -259,6 +276,11 @@ struct conf *conf_read(struct arena *a, const struct conf_options *o, struct err
 struct conf *conf_new(struct arena *a, const struct conf_options *o);
 void conf_text(struct conf *c, const char *file, struct span text);
 void conf_finish(struct conf *c);
+
+/* Preferences on top of finished rule files, which must outlive them. Lines come by conf_text: what
+ * a user may not say is a problem (semantics 2.8). conf_finish_over at the end. */
+struct conf *conf_over(struct arena *a, const struct conf *under);
+void conf_finish_over(struct conf *c);
 
 const struct rule_def *conf_rule(const struct conf *c, struct span name);
 bool conf_plugin(const struct conf *c, const char *name); /* "Bayes": loaded? */

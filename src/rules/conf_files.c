@@ -76,6 +76,25 @@ static void version_required(struct conf_parser *p, struct span value)
     p->skip = true;
 }
 
+/* Preferences: what they may not say is a problem, what they change is noted. */
+static bool user_may(struct conf_parser *p, const struct conf_directive *d)
+{
+    struct conf *c = p->c;
+    enum conf_who who = conf_who(d->name);
+    if (who == WHO_ADMIN || (who == WHO_PRIVILEGED && !c->user_rules)) {
+        conf_problem(c, p->at,
+                     who == WHO_ADMIN
+                         ? "%s: only the administrator may set it; the line is ignored"
+                         : "%s: preferences may set it only with allow_user_rules; the line is "
+                           "ignored",
+                     d->name);
+        return false;
+    }
+    c->touched |= conf_touch(d);
+    c->own_required |= d->field == offsetof(struct conf, required_score);
+    return true;
+}
+
 static void directive(struct conf_parser *p, struct span key, struct span value)
 {
     const struct conf_directive *d = conf_directive(p->c, key);
@@ -84,6 +103,8 @@ static void directive(struct conf_parser *p, struct span key, struct span value)
         return;
     }
     struct err e = {0};
+    if (p->c->under && !user_may(p, d))
+        return;
     if (d->read(p, d, value, &e) != 0)
         conf_problem(p->c, p->at, "%.*s: %s; the line is ignored", SPAN_ARG(key),
                      e.text[0] ? e.text : "invalid value");
@@ -158,6 +179,10 @@ static void read_file(struct conf *c, const char *path, unsigned depth)
  * file is parsed on its own, and all conditions of the including one are forgotten. */
 void conf_include(struct conf_parser *p, struct span value)
 {
+    if (p->c->under) {
+        conf_problem(p->c, p->at, "include: preferences can't include files; the line is ignored");
+        return;
+    }
     if (!value.n || p->depth >= INCLUDE_DEPTH) {
         conf_problem(p->c, p->at,
                      value.n ? "files include each other too deeply" : "'include' needs a file");

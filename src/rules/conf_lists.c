@@ -10,6 +10,11 @@ static void *field(struct conf_parser *p, const struct conf_directive *d)
     return (char *)p->c + d->field;
 }
 
+static struct globs *list(struct conf_parser *p, const struct conf_directive *d)
+{
+    return conf_own_globs(p->c, field(p, d));
+}
+
 static int missing(struct err *e)
 {
     return err_set(e, "a value is missing");
@@ -21,7 +26,7 @@ READER(conf_globs)
     if (!value.n)
         return missing(e);
     while ((word = span_word(&value, spaces)).p)
-        globs_add(field(p, d), word, SPAN_NONE);
+        globs_add(list(p, d), word, SPAN_NONE);
     return 0;
 }
 
@@ -31,7 +36,7 @@ READER(conf_globs_drop)
     if (!value.n)
         return missing(e);
     while ((word = span_word(&value, spaces)).p)
-        globs_remove(field(p, d), word, SPAN_NONE);
+        globs_remove(list(p, d), word, SPAN_NONE);
     return 0;
 }
 
@@ -42,9 +47,9 @@ READER(conf_globs_pair)
     if (!address.n || (!rest.n && !d->arg))
         return err_set(e, "an address pattern and a domain are wanted");
     if (!rest.n)
-        globs_add(field(p, d), address, SPAN_NONE);
+        globs_add(list(p, d), address, SPAN_NONE);
     while ((word = span_word(&rest, spaces)).p)
-        globs_add(field(p, d), address, word);
+        globs_add(list(p, d), address, word);
     return 0;
 }
 
@@ -53,7 +58,7 @@ READER(conf_globs_pair_drop)
     struct span rest, address = conf_first_word(value, &rest);
     if (!address.n)
         return missing(e);
-    globs_remove(field(p, d), address, rest.n ? rest : SPAN_NONE);
+    globs_remove(list(p, d), address, rest.n ? rest : SPAN_NONE);
     return 0;
 }
 
@@ -70,13 +75,16 @@ static struct span list_name(struct span *value)
 
 static struct globs *address_list(struct conf *c, struct span name)
 {
-    void **slot = map_at(&c->lists.addrlists, name);
-    if (!*slot) {
-        struct globs *g = ARENA_NEW(c->arena, struct globs);
-        globs_init(g, c->arena);
-        *slot = g;
-    }
-    return *slot;
+    void **slot = map_at(conf_own_map(c, &c->lists.addrlists), name);
+    struct globs *g = *slot;
+    if (g && g->arena == c->arena)
+        return g;
+    *slot = ARENA_NEW(c->arena, struct globs);
+    if (g)
+        *(struct globs *)*slot = *g;
+    else
+        globs_init(*slot, c->arena);
+    return conf_own_globs(c, *slot);
 }
 
 READER(conf_addrlist)
@@ -112,24 +120,26 @@ READER(conf_fns_addrlist)
 
 static struct uri_host_list *host_list(struct conf *c, struct span name)
 {
-    void **slot = map_at(&c->lists.uri_hosts, name);
-    if (!*slot) {
-        struct uri_host_list *l = ARENA_NEW(c->arena, struct uri_host_list);
-        l->hosts = map_in(c->arena);
-        *slot = l;
-    }
-    return *slot;
+    void **slot = map_at(conf_own_map(c, &c->lists.uri_hosts), name);
+    struct uri_host_list *l = *slot;
+    if (l && l->hosts.arena == c->arena)
+        return l;
+    struct uri_host_list *own = ARENA_NEW(c->arena, struct uri_host_list);
+    own->hosts = l ? l->hosts : map_in(c->arena);
+    conf_own_map(c, &own->hosts);
+    *slot = own;
+    return own;
 }
 
 static void delist(struct conf *c, struct span name, struct span host)
 {
     for (size_t i = 0; i < c->lists.uri_hosts.n; i++) {
         struct map_entry *entry = &c->lists.uri_hosts.entries[i];
-        struct uri_host_list *l = entry->value;
+        const struct uri_host_list *l = entry->value;
         if (name.p && !span_eq(entry->key, name))
             continue;
         if (map_get(&l->hosts, host))
-            *map_at(&l->hosts, host) = NULL;
+            *map_at(&host_list(c, entry->key)->hosts, host) = NULL;
     }
 }
 
@@ -171,7 +181,7 @@ READER(conf_freemail_domains)
         else if (wild)
             *ARENA_PUSH(p->c->arena, f->wildcards, f->nwildcards, f->wildcards_cap) = lower;
         else
-            *map_at(&f->domains, lower) = p->c;
+            *map_at(conf_own_map(p->c, &f->domains), lower) = p->c;
     }
     return 0;
 }
@@ -184,7 +194,8 @@ READER(conf_freemail_welcome)
         if (span_find(word, '.') == SIZE_MAX && span_find(word, '@') == SIZE_MAX)
             conf_problem(p->c, p->at, "'%.*s' is no address or domain; left out", SPAN_ARG(word));
         else
-            *map_at(&p->c->freemail.welcome, arena_lower(p->c->arena, word)) = p->c;
+            *map_at(conf_own_map(p->c, &p->c->freemail.welcome), arena_lower(p->c->arena, word)) =
+                p->c;
     }
     return 0;
 }
@@ -195,7 +206,7 @@ READER(conf_tlds)
     if (!value.n)
         return missing(e);
     while ((word = span_word(&value, spaces)).p)
-        *map_at(field(p, d), arena_lower(p->c->arena, word)) = p->c;
+        *map_at(conf_own_map(p->c, field(p, d)), arena_lower(p->c->arena, word)) = p->c;
     return 0;
 }
 
@@ -277,7 +288,7 @@ READER(conf_stopword)
         return missing(e);
     struct span *pattern = ARENA_NEW(p->c->arena, struct span);
     *pattern = arena_printf(p->c->arena, "^(?i)%.*s$", SPAN_ARG(last));
-    *map_at(&p->c->bayes.stopwords, language) = pattern;
+    *map_at(conf_own_map(p->c, &p->c->bayes.stopwords), language) = pattern;
     return 0;
 }
 
@@ -286,6 +297,7 @@ READER(conf_ignore_header)
     (void)d;
     if (!value.n)
         return missing(e);
-    *map_at(&p->c->bayes.ignore_headers, arena_lower(p->c->arena, value)) = p->c;
+    *map_at(conf_own_map(p->c, &p->c->bayes.ignore_headers), arena_lower(p->c->arena, value)) =
+        p->c;
     return 0;
 }

@@ -59,6 +59,15 @@ const struct conf_directive *conf_directive(const struct conf *c, struct span ke
 int conf_keep_line(struct conf_parser *p, const struct conf_directive *d, struct span value,
                    struct err *e);
 
+/* conf_user.c */
+enum conf_who { WHO_USER, WHO_PRIVILEGED, WHO_ADMIN };
+enum conf_who conf_who(const char *directive);
+unsigned conf_touch(const struct conf_directive *d); /* of enum conf_touch */
+/* Before something is changed: the table itself, or a copy of the one underneath. */
+struct map *conf_own_map(struct conf *c, struct map *m);
+struct globs *conf_own_globs(struct conf *c, struct globs *g);
+void conf_own_rules(struct conf *c);
+
 /* conf_rules.c */
 #define READER(name)                                                                               \
     int name(struct conf_parser *p, const struct conf_directive *d, struct span value,             \

@@ -12,11 +12,19 @@ struct rule_def *conf_rule_at(struct conf *c, struct span name)
     void **slot = map_at(&c->by_name, name);
     if (*slot)
         return *slot;
+    const struct rule_def *under = c->under ? conf_rule(c->under, name) : NULL;
     struct rule_def *r = ARENA_NEW(c->arena, struct rule_def);
     struct span copy = arena_dup(c->arena, name);
-    r->name = copy.p;
     *slot = r;
     c->by_name.entries[c->by_name.n - 1].key = copy;
+    conf_own_rules(c);
+    if (under) {
+        *r = *under;
+        c->rules[r->index] = r;
+        return r;
+    }
+    r->name = copy.p;
+    r->index = (uint32_t)c->nrules;
     *ARENA_PUSH(c->arena, c->rules, c->nrules, c->rules_cap) = r;
     return r;
 }
@@ -47,6 +55,7 @@ static struct rule_def *define(struct conf_parser *p, struct span name, enum rul
 {
     struct rule_def *r = conf_rule_at(p->c, name);
     struct rule_def fresh = {.name = r->name,
+                             .index = r->index,
                              .kind = kind,
                              .text = text,
                              .at = p->at,
@@ -148,7 +157,7 @@ static struct span take_if_unset(struct span *text)
 static int check_if_redefined(struct conf *c, struct span name, struct span pattern,
                               struct span mods, struct err *e)
 {
-    const struct rule_def *old = map_get(&c->by_name, name);
+    const struct rule_def *old = conf_rule(c, name);
     if (!old || old->kind == RULE_NONE)
         return 0;
     struct arena *scratch = arena_new(0);
@@ -491,7 +500,7 @@ READER(conf_rule_empty)
     struct span rest, name = conf_first_word(value, &rest);
     if (!rule_name_valid(name))
         return err_set(e, "'%.*s' is not a legal name of a rule", SPAN_ARG(name));
-    const struct rule_def *old = map_get(&p->c->by_name, name);
+    const struct rule_def *old = conf_rule(p->c, name);
     if (!(d->arg && old && old->kind != RULE_NONE)) {
         define(p, name, RULE_EMPTY, rest);
     }

@@ -77,11 +77,19 @@ int conf_keep_line(struct conf_parser *p, const struct conf_directive *d, struct
                    struct err *e)
 {
     (void)e;
-    void **slot = map_at(&p->c->lines, span_str(d->name));
-    if (!*slot)
-        *slot = ARENA_NEW(p->c->arena, struct conf_lines);
+    struct conf *c = p->c;
+    void **slot = map_at(conf_own_map(c, &c->lines), span_str(d->name));
     struct conf_lines *l = *slot;
-    *ARENA_PUSH(p->c->arena, l->v, l->n, l->cap) = (struct conf_line){value, p->at};
+    bool below = l && c->under && conf_lines(c->under, d->name) == l;
+    if (!l || below) {
+        *slot = ARENA_NEW(c->arena, struct conf_lines);
+        for (size_t i = 0; below && i < l->n; i++) {
+            struct conf_lines *own = *slot;
+            *ARENA_PUSH(c->arena, own->v, own->n, own->cap) = l->v[i];
+        }
+        l = *slot;
+    }
+    *ARENA_PUSH(c->arena, l->v, l->n, l->cap) = (struct conf_line){value, p->at};
     return 0;
 }
 
@@ -171,7 +179,7 @@ static int load_plugin(struct conf_parser *p, const struct conf_directive *d, st
                      "plugin %.*s is Perl code of its own ('%.*s') and is not run; rules "
                      "that call its functions do not hit",
                      SPAN_ARG(name), SPAN_ARG(rest));
-    *map_at(&p->c->plugins, arena_dup(p->c->arena, name)) = p->c;
+    *map_at(conf_own_map(p->c, &p->c->plugins), arena_dup(p->c->arena, name)) = p->c;
     return conf_keep_line(p, d, value, e);
 }
 
@@ -180,7 +188,7 @@ static int enable_compat(struct conf_parser *p, const struct conf_directive *d, 
 {
     if (!value.n || value.n > 128)
         return err_set(e, "the name of a compatibility flag is wanted");
-    *map_at(&p->c->state->compat, value) = p->c;
+    *map_at(conf_own_map(p->c, &p->c->state->compat), value) = p->c;
     return conf_keep_line(p, d, value, e);
 }
 
@@ -195,7 +203,7 @@ static int replace_text(struct conf_parser *p, const struct conf_directive *d, s
         return err_set(e, "a name and an expression are wanted");
     struct span *text = ARENA_NEW(p->c->arena, struct span);
     *text = rest;
-    *map_at(maps[d->arg], name) = text;
+    *map_at(conf_own_map(p->c, maps[d->arg]), name) = text;
     return 0;
 }
 
@@ -207,7 +215,7 @@ static int replace_rules(struct conf_parser *p, const struct conf_directive *d, 
     if (!value.n)
         return err_set(e, "names of rules are wanted");
     while ((word = span_word(&value, " \t")).p)
-        *map_at(&p->c->state->replace_rules, word) = p->c;
+        *map_at(conf_own_map(p->c, &p->c->state->replace_rules), word) = p->c;
     return 0;
 }
 

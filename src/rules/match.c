@@ -173,16 +173,25 @@ static void match_candidate(struct rules_ctx *c, struct rule *r, const struct sp
 
 void match_subject(struct rules_ctx *c, struct subject *s, const struct span *elements, size_t n)
 {
-    for (size_t i = 0; i < s->nalways; i++)
+    for (size_t i = 0; i < s->nalways; i++) {
+        uint64_t from = profile_start(c->scratch->profile);
         if (!special(c, s, s->always[i], elements, n))
             match_rule(c, s->always[i], elements, n, 0);
+        profile_rule(c->scratch->profile, s->always[i]->index, from);
+    }
+    lap(profile_laps(c->scratch->profile), STAGE_CONFIRM);
     if (!s->prefilter)
         return;
     size_t found;
     const struct candidate *v =
         prefilter_scan(s->prefilter, c->scratch->prefilter, elements, n, &found);
-    for (size_t i = 0; i < found; i++)
+    lap(profile_laps(c->scratch->profile), STAGE_CANDIDATES);
+    for (size_t i = 0; i < found; i++) {
+        uint64_t from = profile_start(c->scratch->profile);
         match_candidate(c, &c->set->rules[v[i].id], elements, v[i].element);
+        profile_rule(c->scratch->profile, v[i].id, from);
+    }
+    lap(profile_laps(c->scratch->profile), STAGE_CONFIRM);
 }
 
 /* Without the header a rule sees its if-unset text, or nothing. */

@@ -17,7 +17,8 @@ void **plugin_made(const struct conf *conf, const char *name)
 
 const void *plugin_has(const struct conf *conf, const char *name)
 {
-    return map_get(&conf->state->made, span_str(name));
+    const void *made = map_get(&conf->state->made, span_str(name));
+    return made || !conf->under ? made : plugin_has(conf->under, name);
 }
 
 struct span plugin_file(struct arena *a, struct span path)

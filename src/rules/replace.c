@@ -181,7 +181,7 @@ static void replace_in(struct conf *c, struct rule_def *r)
 
 static bool replaceable(const struct rule_def *r)
 {
-    return r && r->pattern.p &&
+    return r && !r->replaced && r->pattern.p &&
            (r->kind == RULE_HEADER || r->kind == RULE_BODY || r->kind == RULE_RAWBODY ||
             r->kind == RULE_FULL || r->kind == RULE_URI);
 }

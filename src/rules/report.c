@@ -7,15 +7,27 @@
 
 enum { HEADER_WIDTH = 79, STARS_MAX = 50, SUMMARY_INDENT = 28 };
 
-struct report_on report_on(const struct conf *conf, const struct message *m, struct arena *a)
+static struct report_on on_facts(const struct conf *conf, const struct message *m,
+                                 const struct rules_facts *f, struct arena *a)
 {
-    const struct rules_facts *f = &m->facts.rules;
     return (struct report_on){.conf = conf,
                               .m = m,
+                              .facts = f,
                               .arena = a,
                               .score = f->score,
                               .required = f->required,
                               .spam = f->score >= f->required};
+}
+
+struct report_on report_on(const struct conf *conf, const struct message *m, struct arena *a)
+{
+    return on_facts(conf, m, &m->facts.rules, a);
+}
+
+struct report_on report_on_opinion(const struct opinion *o, const struct message *m,
+                                   struct arena *a)
+{
+    return on_facts(o->conf, m, &o->rules, a);
 }
 
 struct span report_take(struct arena *a, struct buf *b)
@@ -69,7 +81,7 @@ static int by_name(const void *x, const void *y)
 
 struct span report_names(const struct report_on *r, struct span sep, bool sorted, bool scores)
 {
-    const struct rules_facts *f = &r->m->facts.rules;
+    const struct rules_facts *f = r->facts;
     if (f->nhits == 0)
         return SPAN("none");
     const struct rule_hit **v = arena_array(r->arena, f->nhits, sizeof(struct rule_hit *));
@@ -93,7 +105,7 @@ struct span report_names(const struct report_on *r, struct span sep, bool sorted
 
 struct span report_status(const struct report_on *r)
 {
-    const struct rules_facts *f = &r->m->facts.rules;
+    const struct rules_facts *f = r->facts;
     return arena_printf(r->arena, "%s, score=%.*s required=%.1f tests=%.*s autolearn=%s version=%s",
                         r->spam ? "Yes" : "No", SPAN_ARG(report_score(r)), r->required,
                         SPAN_ARG(report_names(r, SPAN(","), true, false)),
@@ -134,7 +146,7 @@ static void add_line(struct buf *b, const struct report_on *r, const struct rule
 
 static struct span lines(const struct report_on *r, bool terse)
 {
-    const struct rules_facts *f = &r->m->facts.rules;
+    const struct rules_facts *f = r->facts;
     struct buf b = {0};
     for (size_t i = 0; i < f->nhits; i++)
         for (unsigned k = 0; k < (f->hits[i].count ? f->hits[i].count : 1); k++)

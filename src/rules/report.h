@@ -14,15 +14,19 @@ struct conf;
 /* What a report speaks about. The score and the verdict are the caller's, because a policy may ask
  * for another threshold than the rule files. */
 struct report_on {
-    const struct conf *conf; /* ruleset_conf(rs) */
-    const struct message *m; /* judged: m->facts.rules.ran */
-    struct arena *arena;     /* where results go; the message's or a scratch one */
-    const char *hostname;    /* NULL: conf's report_hostname, else gethostname */
+    const struct conf *conf;         /* ruleset_conf(rs) */
+    const struct message *m;         /* judged */
+    const struct rules_facts *facts; /* m->facts.rules, or an opinion's; facts->ran */
+    struct arena *arena;             /* where results go; the message's or a scratch one */
+    const char *hostname;            /* NULL: conf's report_hostname, else gethostname */
     double score, required;
     bool spam;
 };
 /* score, required and spam as the rules said. */
 struct report_on report_on(const struct conf *conf, const struct message *m, struct arena *a);
+/* The same under somebody's preferences. */
+struct report_on report_on_opinion(const struct opinion *o, const struct message *m,
+                                   struct arena *a);
 
 /* One header field: name "X-Spam-Status", value folded, without final LF. */
 struct report_header {

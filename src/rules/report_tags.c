@@ -204,7 +204,7 @@ static struct span tag_stars(struct expansion *e, struct span arg)
 static struct span tag_autolearn(struct expansion *e, struct span arg)
 {
     (void)arg;
-    const char *s = e->r->m->facts.rules.autolearn;
+    const char *s = e->r->facts->autolearn;
     return s ? span_str(s) : SPAN("unavailable");
 }
 
@@ -220,7 +220,7 @@ static struct span tag_testsscores(struct expansion *e, struct span arg)
 
 static struct span tag_subtests(struct expansion *e, struct span arg)
 {
-    const struct rules_facts *f = &e->r->m->facts.rules;
+    const struct rules_facts *f = e->r->facts;
     struct buf b = {0};
     for (size_t i = 0; i < f->nsubrules; i++) {
         if (i > 0)
@@ -233,7 +233,7 @@ static struct span tag_subtests(struct expansion *e, struct span arg)
 static struct span tag_preview(struct expansion *e, struct span arg)
 {
     (void)arg;
-    struct span s = e->r->m->facts.rules.preview;
+    struct span s = e->r->facts->preview;
     return s.p ? s : SPAN("");
 }
 

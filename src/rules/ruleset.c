@@ -55,8 +55,9 @@ struct ruleset *ruleset_load(const struct ruleset_options *o, struct err *e)
     /* Without network checks and Bayes of our own, the scores made for that case are the right
      * ones. */
     rs->score_set = 0;
-    rs->text_limits =
-        (struct text_limits){c->body_part_scan_size, c->rawbody_part_scan_size, c->parse_dkim_uris};
+    rs->text_limits = (struct text_limits){.body_part = c->body_part_scan_size,
+                                           .rawbody_part = c->rawbody_part_scan_size,
+                                           .parse_dkim_uris = c->parse_dkim_uris};
     rs->required = c->required_score;
     if (o->settings) {
         rs->match_limit = (uint32_t)o->settings->match_limit;

@@ -34,6 +34,15 @@ void rules_scratch_free(struct rules_scratch *s);
 /* Judges m and fills m->facts.rules (and skipped, for rules cut off by their limits). */
 void rules_run(const struct ruleset *rs, struct rules_scratch *s, struct message *m);
 
+/* Where the time goes, by stage and by rule: totals in zeroed memory of that size, which processes
+ * may share (every one adds to it); NULL: no longer. Printed with at most `most` rules, the dearest
+ * first; as one line of JSON with all. */
+struct rules_profile;
+size_t rules_profile_size(const struct ruleset *rs);
+void rules_scratch_profile(struct rules_scratch *s, struct rules_profile *total);
+void rules_profile_print(const struct ruleset *rs, const struct rules_profile *p, size_t most,
+                         FILE *out, bool json);
+
 struct rule_problem {
     const char *file;
     unsigned line;

@@ -6,6 +6,7 @@
 #include "rules/eval.h"
 #include "rules/meta.h"
 #include "rules/prefilter.h"
+#include "rules/profile.h"
 #include "rules/ruleset.h"
 
 /* Why a rule that was read is not run. */
@@ -139,6 +140,7 @@ struct rules_scratch {
     size_t nhits, hits_cap;
     struct prefilter_scratch *prefilter;
     double shortcircuit_score; /* of SHORTCIRCUIT, when it hit */
+    struct stopwatch *profile; /* NULL: nobody asks for times */
     struct map tags;           /* NAME -> struct tag_values *; in the message's arena */
 };
 

@@ -32,6 +32,7 @@ void rules_scratch_free(struct rules_scratch *s)
     if (!s)
         return;
     prefilter_scratch_free(s->prefilter);
+    profile_free(s->profile);
     free(s->value);
     free(s->count);
     free(s->limited);
@@ -81,7 +82,9 @@ static void find_present(struct rules_ctx *c)
 static void run_header_subject(struct rules_ctx *c, struct subject *s)
 {
     struct span text;
-    if (header_get(c, &s->req, &text))
+    bool there = header_get(c, &s->req, &text);
+    lap(profile_laps(c->scratch->profile), STAGE_HEADERS);
+    if (there)
         match_subject(c, s, &text, 1);
     else
         match_absent(c, s);
@@ -99,6 +102,7 @@ static void run_headers(struct rules_ctx *c)
             run_header_subject(c, s);
         else
             match_absent(c, s);
+        lap(profile_laps(c->scratch->profile), STAGE_CONFIRM);
     }
 }
 
@@ -202,20 +206,26 @@ static void run_uri_detail(struct rules_ctx *c, struct rule *r)
     }
 }
 
+static void run_eval(struct rules_ctx *c, struct rule *r)
+{
+    unsigned long before = regex_limit_hits();
+    double value = r->call->def->fn(c, r->call);
+    if (value != 0)
+        hit_add(c, r, value, SPAN_NONE);
+    if (regex_limit_hits() != before)
+        hit_limited(c, r);
+}
+
 static void run_evals(struct rules_ctx *c)
 {
     for (size_t i = 0; i < c->set->nevals; i++) {
         struct rule *r = c->set->evals[i];
-        if (r->details) {
+        uint64_t from = profile_start(c->scratch->profile);
+        if (r->details)
             run_uri_detail(c, r);
-            continue;
-        }
-        unsigned long before = regex_limit_hits();
-        double value = r->call->def->fn(c, r->call);
-        if (value != 0)
-            hit_add(c, r, value, SPAN_NONE);
-        if (regex_limit_hits() != before)
-            hit_limited(c, r);
+        else
+            run_eval(c, r);
+        profile_rule(c->scratch->profile, r->index, from);
     }
 }
 
@@ -320,19 +330,24 @@ static void run_all(struct rules_ctx *c)
 {
     const struct ruleset *rs = c->set;
     struct text *t = c->text;
+    struct laps *laps = profile_laps(c->scratch->profile);
     run_captures(c);
     for (size_t i = 0; i < rs->nearly_body; i++)
         match_rule(c, rs->early_body[i], t->body.v, t->body.n, 0);
     run_headers(c);
+    lap(laps, STAGE_CONFIRM);
     run_evals(c); /* may edit the body */
+    lap(laps, STAGE_EVALS);
     run_lines(c, SUBJECT_BODY, t->body.v, t->body.n);
     run_lines(c, SUBJECT_URI, t->uris.cleaned, t->uris.ncleaned);
     run_mime_headers(c);
     run_lines(c, SUBJECT_RAWBODY, t->rawbody.v, t->rawbody.n);
     struct span full = pristine(c->mime);
     run_lines(c, SUBJECT_FULL, &full, 1);
+    lap(laps, STAGE_CONFIRM);
     run_metas(c);
     shortcircuit_run(c);
+    lap(laps, STAGE_METAS);
 }
 
 void rules_run(const struct ruleset *rs, struct rules_scratch *s, struct message *m)
@@ -347,11 +362,20 @@ void rules_run(const struct ruleset *rs, struct rules_scratch *s, struct message
     reset(s, m->arena);
     struct mime_limits limits = MIME_LIMITS_DEFAULT;
     struct rules_ctx c = {.set = rs, .conf = rs->conf, .scratch = s, .m = m, .a = m->arena};
+    struct laps *laps = profile_laps(s->profile);
+    struct text_limits text_limits = rs->text_limits;
+    text_limits.laps = laps;
+    laps_begin(laps);
     c.mime = mime_parse(m->arena, raw, &limits);
+    lap(laps, STAGE_PARSE);
     c.relays = relays_parse(c.mime, &rs->conf->relays);
-    c.text = text_make(c.mime, &rs->conf->uri, &rs->text_limits);
+    lap(laps, STAGE_RELAYS);
+    c.text = text_make(c.mime, &rs->conf->uri, &text_limits);
     plugins_extract(&c);
+    lap(laps, STAGE_ATTACHMENTS);
     run_all(&c);
     hits_report(&c);
     report_facts(&c);
+    lap(laps, STAGE_REPORT);
+    profile_message(s->profile, s->count);
 }

@@ -19,7 +19,8 @@ static struct span part_key(struct arena *a, const struct mime_part *p)
     return arena_dup(a, span_of((const char *)&address, sizeof address));
 }
 
-static void render(struct text *t, struct mime *m, struct mime_part *p, bool is_html)
+static void render(struct text *t, struct mime *m, struct mime_part *p, bool is_html,
+                   struct laps *laps)
 {
     struct span body = mime_body(m, p);
     struct span charset = p->charset.p ? p->charset : SPAN("us-ascii");
@@ -33,14 +34,16 @@ static void render(struct text *t, struct mime *m, struct mime_part *p, bool is_
     }
     struct span s = mime_normalise(t->arena, body, charset, false, &chars);
     part->text = (struct html_text){s, chars};
+    lap(laps, STAGE_DECODE);
     if (!is_html)
         return;
     part->html = html_parse(t->arena, s, chars, body.n);
+    lap(laps, STAGE_HTML);
     part->text = part->html->text;
     *ARENA_PUSH(t->arena, t->html, t->nhtml, t->html_cap) = (struct text_html){p, part->html};
 }
 
-static void render_parts(struct text *t, struct mime *m)
+static void render_parts(struct text *t, struct mime *m, struct laps *laps)
 {
     for (struct mime_part *p = m->root; p; p = mime_next(p)) {
         if (!p->leaf || p->type.n == 0)
@@ -48,7 +51,7 @@ static void render_parts(struct text *t, struct mime *m)
         struct span type = text_effective_type(p);
         bool is_html = span_eq(type, SPAN("text/html"));
         if (is_html || span_eq(type, SPAN("text/plain")))
-            render(t, m, p, is_html);
+            render(t, m, p, is_html, laps);
     }
 }
 
@@ -69,10 +72,13 @@ struct text *text_make(struct mime *m, const struct uri_tables *tables, const st
     t->body_part = l->body_part;
     t->by_part = map_in(t->arena);
     t->subject = subject_of(m, t->arena);
-    render_parts(t, m);
+    render_parts(t, m, l->laps);
+    lap(l->laps, STAGE_DECODE);
     t->body = text_lines(t, TEXT_ALL);
     text_rawbody(t, m, l->rawbody_part);
+    lap(l->laps, STAGE_LINES);
     text_find_uris(t, m, tables, l->parse_dkim_uris);
+    lap(l->laps, STAGE_URIS);
     return t;
 }
 

@@ -4,6 +4,7 @@
 #ifndef GATEHOUSE_TEXT_TEXT_H
 #define GATEHOUSE_TEXT_TEXT_H
 
+#include "base/laps.h"
 #include "html/html.h"
 #include "mime/mime.h"
 #include "uri/uri.h"
@@ -45,8 +46,9 @@ struct text_limits {
     size_t body_part;    /* body_part_scan_size, characters: 50000; 0: none */
     size_t rawbody_part; /* rawbody_part_scan_size, bytes: 500000; 0: none */
     bool parse_dkim_uris;
+    struct laps *laps; /* where the time goes; NULL: nobody asks */
 };
-#define TEXT_LIMITS_DEFAULT ((struct text_limits){50000, 500000, true})
+#define TEXT_LIMITS_DEFAULT ((struct text_limits){50000, 500000, true, NULL})
 
 struct text *text_make(struct mime *m, const struct uri_tables *t, const struct text_limits *l);
 

@@ -172,22 +172,22 @@ static void decide(struct decision *d, const struct virus_settings *virus, const
 {
     const struct policy *p = d->policy;
     const struct facts *f = &m->facts;
-    d->required = p->required_score;
+    const struct rules_facts *r = d->opinion ? &d->opinion->rules : &f->rules;
+    d->required = d->opinion && d->opinion->own_required ? r->required : p->required_score;
     if (!p->scan) {
         struct span reason = arena_printf(a, "policy %s does not scan", p->name);
         conclude(d, OUT_ACCEPT, reason.p, SPAN_NONE);
         return;
     }
     bool infected = virus->enabled && f->virus.state == VIRUS_FOUND;
-    bool high = f->rules.ran && reaches(f->rules.score, p->reject_score);
-    d->spam = f->rules.ran && reaches(f->rules.score, p->required_score);
+    bool high = r->ran && reaches(r->score, p->reject_score);
+    d->spam = r->ran && reaches(r->score, d->required);
     enum outcome on_spam = high      ? possible(p->on_high_spam)
                            : d->spam ? possible(p->on_spam)
                                      : OUT_ACCEPT;
     enum outcome on_virus = possible(p->on_virus);
     struct span detail =
-        f->rules.ran ? score_detail(a, f->rules.score, high ? p->reject_score : p->required_score)
-                     : SPAN_NONE;
+        r->ran ? score_detail(a, r->score, high ? p->reject_score : d->required) : SPAN_NONE;
 
     if (infected && stops(on_virus)) {
         conclude(d, on_virus, "virus", f->virus.name);
@@ -213,36 +213,43 @@ static void decide(struct decision *d, const struct virus_settings *virus, const
 
 /* --- grouping --- */
 
-static struct decision *group_of(struct verdict *out, const struct policy *p)
+static struct decision *group_of(struct verdict *out, const struct policy *p,
+                                 const struct opinion *o)
 {
     for (size_t i = 0; i < out->n; i++)
-        if (out->v[i].policy == p)
+        if (out->v[i].policy == p && out->v[i].opinion == o)
             return &out->v[i];
     struct decision *d = &out->v[out->n++];
     d->policy = p;
+    d->opinion = o;
     return d;
+}
+
+static const struct opinion *opinion_of(const struct message *m, size_t rcpt)
+{
+    return m->opinions ? m->opinions[rcpt] : NULL;
 }
 
 void verdict_decide(const struct policies *p, const struct virus_settings *virus,
                     const struct message *m, struct arena *a, struct verdict *out)
 {
     size_t nrcpts = m->has_envelope ? m->env.nrcpts : 0;
-    size_t most = nrcpts < p->n ? nrcpts : p->n;
+    size_t most = nrcpts < p->n || m->opinions ? nrcpts : p->n;
     out->v = arena_array(a, most ? most : 1, sizeof *out->v);
     out->n = 0;
     const struct policy **chosen = arena_array(a, nrcpts, sizeof *chosen);
     for (size_t i = 0; i < nrcpts; i++) {
         chosen[i] = policy_for(p, m, m->env.rcpts[i].addr);
-        group_of(out, chosen[i])->nrcpts++;
+        group_of(out, chosen[i], opinion_of(m, i))->nrcpts++;
     }
     if (nrcpts == 0)
-        group_of(out, &p->v[p->n - 1]);
+        group_of(out, &p->v[p->n - 1], opinion_of(m, 0));
     for (size_t g = 0; g < out->n; g++) {
         struct decision *d = &out->v[g];
         d->rcpts = arena_array(a, d->nrcpts, sizeof *d->rcpts);
         d->nrcpts = 0;
         for (size_t i = 0; i < nrcpts; i++)
-            if (chosen[i] == d->policy)
+            if (chosen[i] == d->policy && opinion_of(m, i) == d->opinion)
                 d->rcpts[d->nrcpts++] = (uint32_t)i;
         decide(d, virus, m, a);
     }

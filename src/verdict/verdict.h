@@ -20,7 +20,8 @@
 
 struct decision {
     const struct policy *policy;
-    uint32_t *rcpts; /* indexes into the envelope, ascending */
+    const struct opinion *opinion; /* NULL: the message's own facts */
+    uint32_t *rcpts;               /* indexes into the envelope, ascending */
     size_t nrcpts;
     enum outcome outcome;
     bool spam; /* score >= the policy's required_score */
@@ -35,8 +36,8 @@ struct verdict {
     size_t n;
 };
 
-/* Groups the recipients by policy and decides for each group. Without an envelope (files) there is
- * one group without recipients under the default policy. */
+/* Groups the recipients by policy and preferences and decides for each group. Without an envelope
+ * (files) there is one group without recipients under the default policy. */
 void verdict_decide(const struct policies *p, const struct virus_settings *virus,
                     const struct message *m, struct arena *a, struct verdict *out);
 
