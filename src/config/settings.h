@@ -32,6 +32,9 @@ enum profile { PROFILE_MX, PROFILE_SUBMISSION, PROFILE_RELAY };
 enum tls_mode { TLS_MODE_NONE, TLS_MODE_STARTTLS, TLS_MODE_IMPLICIT };
 enum listener_protocol { LISTEN_SMTP, LISTEN_MILTER };
 enum milter_hold { MILTER_HOLD_HERE, MILTER_HOLD_MTA };
+/* When what the access map says against client and sender is told (Sendmail's delay_checks). */
+enum access_delay { ACCESS_DELAY_NO, ACCESS_DELAY_YES, ACCESS_DELAY_FRIEND, ACCESS_DELAY_HATER };
+
 enum line_endings { LINES_REFUSE, LINES_NORMALISE }; /* bare CR or LF in message data */
 
 struct listener {
@@ -222,6 +225,7 @@ struct settings {
     struct relay_settings relay;
     struct recipient_settings recipients;
     const char *access_file; /* Sendmail's access map, text form */
+    enum access_delay access_delay;
     struct auth_settings auth;
     struct rules_settings rules;
     struct virus_settings virus;

@@ -60,6 +60,8 @@ const struct setting_section setting_sections[] = {
 #define HOUR 3600e6
 #define MIB  0x1p20
 #define GIB  0x1p30
+static const char *const delay_names[] = {"at-once", "recipient", "friend", "hater", NULL};
+
 static const struct setting rows[] = {
     STR_(S, hostname, .def_note = "the name of the host",
          .help = "Name of this gateway in its greeting, in Received headers and in bounces."),
@@ -71,7 +73,12 @@ static const struct setting rows[] = {
     PATH_(S, access_file, .def_note = "no such map",
           .help =
               "Access map in Sendmail's text form (Connect:, From:, To: with OK, RELAY, REJECT, "
-              "DISCARD, ERROR; CIDR too); reloaded when it changes."),
+              "DISCARD, QUARANTINE, ERROR; Spam:, GreetPause:, ClientRate:, ClientConn:; CIDR "
+              "too); reloaded when it changes."),
+    ENUM_(S, access_delay, access_delay, .choices = delay_names, .def = "at-once",
+          .help = "When the access map's refusals of client and sender are told: at once, to each "
+                  "recipient, to each recipient but those with Spam: FRIEND (friend), or to those "
+                  "with Spam: HATER alone (hater)."),
 
     PATH_(S, paths.state, .def = "/var/lib/gatehouse", .help = "Records, quarantine and state."),
     PATH_(S, paths.spool, .def = "/var/spool/gatehouse", .help = "The queue."),

@@ -180,6 +180,8 @@ static bool set_client(struct conn *c)
         c->counted = true;
     }
     struct access_rule rule = access_client(d->access, &c->ip, span_str(c->name));
+    if (access_refuses(&rule) && d->set->access_delay != ACCESS_DELAY_NO)
+        return true; /* told to the recipients, see conn_rcpt */
     switch (rule.verb) {
     case ACCESS_REJECT:
         c->ending = "access-map";
@@ -195,6 +197,7 @@ static bool set_client(struct conn *c)
     case ACCESS_RELAY:
         c->relay_client = true;
         return true;
+    case ACCESS_QUARANTINE: /* of each message: see open_transaction */
     case ACCESS_OK:
     case ACCESS_NONE:
         return true;

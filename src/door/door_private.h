@@ -167,6 +167,8 @@ struct txn {
     struct callout *callout;
     struct map seen;     /* recipients so far, in lookup form */
     const char *discard; /* whole message: accepted and dropped; why */
+    struct span hold;    /* access map says QUARANTINE: why what would go out is held, or absent */
+    struct lookup *from; /* the sender; NULL by milter */
     int fd;              /* content, or -1 */
     uint64_t size;
     bool on_disk;

@@ -70,6 +70,13 @@ static void refuse_sender(struct conn *c, const struct smtp_path *from, enum rep
         smtp_answer(&c->smtp, id, NULL);
 }
 
+/* The first reason counts. */
+static void hold_by_access(struct txn *t, const struct access_rule *rule)
+{
+    if (rule->verb == ACCESS_QUARANTINE && !t->hold.p)
+        t->hold = arena_dup(t->arena, rule->reply);
+}
+
 void conn_mail(void *ctx, const struct smtp_path *from, const struct mail_params *params)
 {
     struct conn *c = ctx;
@@ -93,13 +100,20 @@ void conn_mail(void *ctx, const struct smtp_path *from, const struct mail_params
     }
     const char *discard = c->discard ? "access map: client" : NULL;
     struct access_rule rule = access_sender(d->access, &l);
-    if (rule.verb == ACCESS_REJECT || rule.verb == ACCESS_ERROR) {
+    if (access_refuses(&rule) && d->set->access_delay == ACCESS_DELAY_NO) {
         refuse_sender(c, from, R_SENDER_DENIED, rule.reply);
         return;
     }
     if (rule.verb == ACCESS_DISCARD)
         discard = "access map: sender";
     open_transaction(c, from, params, discard);
+    c->txn->from = ARENA_NEW(c->txn->arena, struct lookup);
+    *c->txn->from = l;
+    hold_by_access(c->txn, &rule);
+    if (c->has_ip) {
+        rule = access_client(d->access, &c->ip, span_str(c->name));
+        hold_by_access(c->txn, &rule);
+    }
     smtp_answer(&c->smtp, R_MAIL_OK, NULL);
 }
 
@@ -275,10 +289,18 @@ void conn_rcpt(void *ctx, const struct smtp_path *given, const struct rcpt_param
                     SPAN_NONE);
         return;
     }
-    if (rule.verb == ACCESS_REJECT || rule.verb == ACCESS_ERROR) {
+    if (access_refuses(&rule)) {
         refuse_rcpt(c, path_addr(&to), R_RCPT_DENIED, rule.reply);
         return;
     }
+    struct access_rule late =
+        access_delayed(d->access, d->set->access_delay, c->has_ip ? &c->ip : NULL,
+                       span_str(c->name), c->txn->from, &l);
+    if (access_refuses(&late)) {
+        refuse_rcpt(c, path_addr(&to), R_SENDER_DENIED, late.reply);
+        return;
+    }
+    hold_by_access(c->txn, &rule);
     struct rcpt r = make_rcpt(c->txn, &to, params);
     c->txn->pending_key = arena_dup(c->txn->arena, lookup_addr(&l));
     if (map_get(&c->txn->seen, c->txn->pending_key)) {

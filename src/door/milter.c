@@ -203,6 +203,10 @@ static void host_mail(void *ctx, struct span addr, struct span args)
                  c->discard                    ? "access map: client"
                  : rule.verb == ACCESS_DISCARD ? "access map: sender"
                                                : NULL);
+    if (rule.verb != ACCESS_QUARANTINE && c->has_ip)
+        rule = access_client(d->access, &c->ip, span_str(c->name));
+    if (rule.verb == ACCESS_QUARANTINE)
+        c->txn->hold = arena_dup(c->txn->arena, rule.reply);
     milter_answer(&c->session, MILTER_CONTINUE);
 }
 
@@ -280,6 +284,8 @@ static void host_rcpt(void *ctx, struct span addr, struct span args)
         return;
     }
     struct access_rule rule = access_recipient(d->access, &l);
+    if (rule.verb == ACCESS_QUARANTINE && !t->hold.p)
+        t->hold = arena_dup(t->arena, rule.reply);
     if (rule.verb == ACCESS_REJECT || rule.verb == ACCESS_ERROR) {
         refuse_rcpt(c, R_RCPT_DENIED, rule.reply);
     } else if (rule.verb == ACCESS_DISCARD) {

@@ -247,11 +247,26 @@ static void change(struct txn *t, enum outcome from, enum outcome to)
             t->result.groups[i].outcome = to;
 }
 
+/* The access map's QUARANTINE: what would go out is held; what is refused anyway stays refused. */
+static void hold_what_passes(struct txn *t)
+{
+    for (size_t i = 0; i < t->result.ngroups; i++) {
+        struct group *g = &t->result.groups[i];
+        if (g->outcome != OUT_ACCEPT && g->outcome != OUT_TAG && g->outcome != OUT_CLEAN)
+            continue;
+        g->outcome = OUT_HOLD;
+        g->reason = SPAN("access-map");
+        g->detail = t->hold;
+    }
+}
+
 /* One reply for all recipients: SMTP has no other way. */
 static void decide(struct txn *t)
 {
     size_t n = t->result.ngroups;
     t->scanned = true;
+    if (t->hold.p)
+        hold_what_passes(t);
     if (t->milter && milter_decide(t)) {
         store(t);
     } else if (t->milter) {
@@ -435,6 +450,8 @@ void passage_begin(struct txn *t)
         finish(t, full ? R_SPOOL_FULL : R_LOCAL_ERROR, NULL);
     } else if (t->discard) {
         decide_here(t, OUT_DISCARD, t->discard, SPAN(""));
+    } else if (t->hold.p && set->queue.after_queue && !t->milter) {
+        decide_here(t, OUT_HOLD, "access-map", t->hold);
     } else if (set->queue.after_queue && !t->milter) {
         t->scan_done = t->data_done;
         store(t);

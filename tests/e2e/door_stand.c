@@ -139,9 +139,10 @@ static json_t *describe(const struct store_request *s)
                                                "orcpt", text(env->rcpts[i].orcpt), "notify",
                                                (int)env->rcpts[i].notify));
     for (size_t i = 0; i < s->result.ngroups; i++)
-        json_array_append_new(groups, json_pack("{s:s,s:o,s:b}", "outcome",
+        json_array_append_new(groups, json_pack("{s:s,s:o,s:o,s:b}", "outcome",
                                                 outcome_names[s->result.groups[i].outcome],
                                                 "reason", text(s->result.groups[i].reason),
+                                                "detail", text(s->result.groups[i].detail),
                                                 "unscanned", (int)s->result.groups[i].unscanned));
     char ip[IP_TEXT_SIZE] = "";
     return json_pack("{s:s,s:o,s:o,s:o,s:i,s:b,s:b,s:b,s:o,s:s,s:o,s:o,s:o,s:o,s:i}", "id",

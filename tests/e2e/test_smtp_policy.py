@@ -165,6 +165,45 @@ def test_access_map(tmp_path):
             assert t.message("user@far.example").startswith("250")
 
 
+def test_access_map_quarantine(tmp_path):
+    """What would have gone out is held, with the map's reason; the sender sees nothing of it."""
+    access = tmp_path / "access"
+    access.write_text("From:odd.example QUARANTINE:look at it\n"
+                      "To:probe@example.org QUARANTINE:by hand\n")
+    with st.stand(tmp_path, {"access_file": str(access)}) as s, s.talk() as t:
+        t.ehlo()
+        for sender, rcpt, reason in [("x@odd.example", "user@example.org", "look at it"),
+                                     ("x@b.example", "probe@example.org", "by hand")]:
+            reply = t.message(rcpt, sender=sender)
+            assert reply.startswith("250"), reply
+            group = s.stored(reply)["groups"][0]
+            assert (group["outcome"], group["reason"]) == ("hold", "access-map"), group
+            assert group["detail"] == reason
+        reply = t.message("user@example.org", sender="x@b.example")
+        assert s.stored(reply)["groups"][0]["outcome"] == "accept"
+
+
+def test_access_map_friends_and_haters(tmp_path):
+    access = tmp_path / "access"
+    access.write_text("From:bad.example ERROR:5.7.1:550 no thanks\nSpam:abuse@ FRIEND\n"
+                      "Spam:careful@example.org HATER\n")
+    with st.stand(tmp_path, {"access_file": str(access), "access_delay": "friend"}) as s, s.talk() as t:
+        t.ehlo()
+        assert t.codes("MAIL FROM:<x@bad.example>", "RCPT TO:<user@example.org>",
+                       "RCPT TO:<abuse@example.org>") == [250, 550, 250]
+        assert t.say("RCPT TO:<careful@example.org>") == "550 5.7.1 no thanks"
+        access.write_text("Connect:127 REJECT\nSpam:abuse@ FRIEND\n")
+        s.wait_log(r"map-read map=access_file")
+    (tmp_path / "hater").mkdir()
+    with st.stand(tmp_path / "hater", {"access_file": str(access), "access_delay": "hater"}) as s:
+        access.write_text("Connect:127 REJECT\nSpam:careful@example.org HATER\n")
+        s.wait_log(r"map-read map=access_file")
+        with s.talk() as t:  # greeted: the refusal comes with the recipient
+            t.ehlo()
+            assert t.codes("MAIL FROM:<x@y.example>", "RCPT TO:<user@example.org>",
+                           "RCPT TO:<careful@example.org>") == [250, 250, 550]
+
+
 def test_a_missing_access_map_defers(tmp_path):
     with st.stand(tmp_path, {"access_file": str(tmp_path / "none")}) as s, s.talk() as t:
         t.ehlo()

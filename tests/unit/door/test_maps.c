@@ -151,6 +151,18 @@ static void bad_access_lines_are_named(void **state)
         "From:-x.example OK",
         "lonely.example",
         "x.example ERROR:\"550 bell \x07\"",
+        "From:x.example QUARANTINE:",
+        "From:x.example QUARANTINE",
+        "From:x.example QUARANTINE:bell \x07",
+        "Spam:abuse@ OK",
+        "Spam:192.0.2.0/24 FRIEND",
+        "GreetPause:192.0.2 soon",
+        "GreetPause:a@b.example 5",
+        "ClientRate:192.0.2 -1",
+        "ClientConn: 1000001",
+        "ClientConn:",
+        "Srv_Features:192.0.2 A",
+        "Try_TLS:mail.example NO",
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         struct buf text = {0}, said = {0};
@@ -165,6 +177,97 @@ static void bad_access_lines_are_named(void **state)
         buf_free(&text);
         buf_free(&said);
     }
+}
+
+static void access_quarantine(void **state)
+{
+    (void)state;
+    struct access *a = access_read(SPAN("From:odd.example QUARANTINE: look at it \n"
+                                        "To:probe@example.org quarantine:\"by hand\"\n"
+                                        "Connect:192.0.2.5 QUARANTINE:that client\n"),
+                                   "access", NULL, NULL);
+    struct lookup l = look("a@odd.example");
+    struct access_rule r = access_sender(a, &l);
+    assert_int_equal(r.verb, ACCESS_QUARANTINE);
+    assert_true(span_eq(r.reply, SPAN("look at it")));
+    l = look("probe@example.org");
+    r = access_recipient(a, &l);
+    assert_int_equal(r.verb, ACCESS_QUARANTINE);
+    assert_true(span_eq(r.reply, SPAN("by hand")));
+    assert_int_equal(client(a, "192.0.2.5", NULL).verb, ACCESS_QUARANTINE);
+    access_free(a);
+}
+
+static void access_numbers(void **state)
+{
+    (void)state;
+    struct access *a = access_read(SPAN("GreetPause:192.0.2 5000\n"
+                                        "GreetPause:192.0.2.7 0\n"
+                                        "GreetPause:slow.example 900\n"
+                                        "ClientRate: 10\n"
+                                        "ClientRate:IPv6:2001:db8 3\n"
+                                        "ClientConn:10.0.0.0/8 4\n"
+                                        "192.0.2 REJECT\n"),
+                                   "access", NULL, NULL);
+    static const struct {
+        enum access_number what;
+        const char *ip, *name;
+        long want;
+    } cases[] = {
+        {ACCESS_GREET_PAUSE, "192.0.2.1", NULL, 5000},
+        {ACCESS_GREET_PAUSE, "192.0.2.7", NULL, 0},
+        {ACCESS_GREET_PAUSE, "198.51.100.1", "mx.slow.example", 900},
+        {ACCESS_GREET_PAUSE, "198.51.100.1", NULL, -1},
+        {ACCESS_CLIENT_RATE, "198.51.100.1", NULL, 10},
+        {ACCESS_CLIENT_RATE, "2001:db8::5", NULL, 3},
+        {ACCESS_CLIENT_CONN, "10.9.8.7", NULL, 4},
+        {ACCESS_CLIENT_CONN, "192.0.2.1", NULL, -1},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct ip ip;
+        unsigned n = 0;
+        assert_true(ip_parse(span_str(cases[i].ip), &ip));
+        bool some = access_number(a, cases[i].what, &ip, span_str(cases[i].name), &n);
+        if (some != (cases[i].want >= 0) || (some && n != (unsigned)cases[i].want))
+            fail_msg("case %zu: %d %u", i, some, n);
+    }
+    access_free(a);
+}
+
+static void access_delay_checks(void **state)
+{
+    (void)state;
+    struct access *a = access_read(SPAN("From:bad.example REJECT\n"
+                                        "Connect:192.0.2 ERROR:\"550 5.7.1 not you\"\n"
+                                        "Spam:abuse@ FRIEND\n"
+                                        "Spam:careful@example.org HATER\n"
+                                        "Spam:hated.example HATER\n"),
+                                   "access", NULL, NULL);
+    static const struct {
+        enum access_delay mode;
+        const char *ip, *from, *to;
+        bool refused;
+    } cases[] = {
+        {ACCESS_DELAY_NO, "192.0.2.1", "a@bad.example", "bob@example.org", false},
+        {ACCESS_DELAY_YES, "192.0.2.1", "a@good.example", "bob@example.org", true},
+        {ACCESS_DELAY_YES, "198.51.100.1", "a@bad.example", "bob@example.org", true},
+        {ACCESS_DELAY_YES, "198.51.100.1", "a@good.example", "bob@example.org", false},
+        {ACCESS_DELAY_FRIEND, "198.51.100.1", "a@bad.example", "bob@example.org", true},
+        {ACCESS_DELAY_FRIEND, "192.0.2.1", "a@bad.example", "abuse@example.org", false},
+        {ACCESS_DELAY_FRIEND, "192.0.2.1", "", "abuse@example.org", false},
+        {ACCESS_DELAY_HATER, "192.0.2.1", "a@bad.example", "bob@example.org", false},
+        {ACCESS_DELAY_HATER, "192.0.2.1", "a@good.example", "careful@example.org", true},
+        {ACCESS_DELAY_HATER, "198.51.100.1", "a@bad.example", "x@mail.hated.example", true},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct ip ip;
+        struct lookup from = look(cases[i].from), to = look(cases[i].to);
+        assert_true(ip_parse(span_str(cases[i].ip), &ip));
+        struct access_rule r = access_delayed(a, cases[i].mode, &ip, SPAN_NONE, &from, &to);
+        if (access_refuses(&r) != cases[i].refused)
+            fail_msg("case %zu", i);
+    }
+    access_free(a);
 }
 
 /* ---- domains ---- */
@@ -392,6 +495,9 @@ int main(void)
         cmocka_unit_test(access_by_client),
         cmocka_unit_test(access_by_address),
         cmocka_unit_test(bad_access_lines_are_named),
+        cmocka_unit_test(access_quarantine),
+        cmocka_unit_test(access_numbers),
+        cmocka_unit_test(access_delay_checks),
         cmocka_unit_test(relay_domains),
         cmocka_unit_test(one_form_for_a_domain),
         cmocka_unit_test(recipients_from_a_list),
