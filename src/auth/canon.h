@@ -34,7 +34,7 @@ void canon_field(struct buf *out, enum canon form, struct span whole);
 struct body_hash {
     enum canon form;
     enum auth_hash hash;
-    uint64_t limit; /* l=: bytes of the canonical body that count; UINT64_MAX: all */
+    uint64_t limit;   /* l=: bytes of the canonical body that count; UINT64_MAX: all */
     struct span head; /* hashed before the body; absent: nothing */
     /* the answer */
     uint64_t length; /* of the whole canonical body */

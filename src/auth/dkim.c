@@ -137,7 +137,8 @@ static void publish(struct dkim_check *c, const struct checked *k, struct span a
         .algorithm = s->algorithm,
         .why = span_str(k->why),
         .bits = key ? key->bits : 0,
-        .signed_at = s->signed_at < INT64_MAX / USEC_PER_SEC ? (usec)s->signed_at * USEC_PER_SEC : 0,
+        .signed_at =
+            s->signed_at < INT64_MAX / USEC_PER_SEC ? (usec)s->signed_at * USEC_PER_SEC : 0,
         .expires = s->expires < INT64_MAX / USEC_PER_SEC ? (usec)s->expires * USEC_PER_SEC : 0,
         .domainkeys = s->kind == SIG_DOMAINKEYS,
         .author = author.n && s->domain.n &&

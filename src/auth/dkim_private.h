@@ -36,7 +36,7 @@ struct arc_set {
 
 struct arc_chain {
     struct arc_set sets[ARC_INSTANCES_MAX + 1]; /* from 1 on */
-    unsigned n;        /* the highest instance; 0: no chain */
+    unsigned n;                                 /* the highest instance; 0: no chain */
     const char *wrong; /* in its form: it fails whatever the signatures say */
 };
 
@@ -47,7 +47,7 @@ struct dkim_check {
     struct message *m;
     struct arena *arena;
     struct signed_mail mail;
-    uint64_t now; /* seconds */
+    uint64_t now;                                        /* seconds */
     struct checked *signatures[DKIM_SIGNATURES_MAX + 1]; /* and the one of DomainKeys */
     size_t n, ignored;
     struct arc_chain *arc; /* NULL: no ARC field */

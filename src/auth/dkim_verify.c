@@ -4,9 +4,8 @@
 
 /* Fields of which readers show or obey one. A second one that the signature does not cover was
  * added afterwards, and no reader says which of the two it shows. */
-static const char *const single[] = {"From",         "Subject",      "Date",
-                                     "Sender",       "Reply-To",     "Content-Type",
-                                     "MIME-Version", "Message-ID",   "Content-Transfer-Encoding"};
+static const char *const single[] = {
+    "From", "Subject", "Date", "Sender", "Reply-To", "Content-Type", "Content-Transfer-Encoding"};
 
 static void verdict(struct checked *k, enum dkim_result result, const char *why)
 {

@@ -102,7 +102,8 @@ static const char *parse_ed25519(struct span raw, EVP_PKEY **pkey, unsigned *bit
 {
     if (raw.n != ED25519_KEY)
         return "an Ed25519 key has 32 bytes";
-    *pkey = EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, NULL, (const unsigned char *)raw.p, raw.n);
+    *pkey =
+        EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, NULL, (const unsigned char *)raw.p, raw.n);
     ERR_clear_error();
     *bits = ED25519_BITS;
     return *pkey ? NULL : "the key can't be read";

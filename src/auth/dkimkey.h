@@ -1,5 +1,5 @@
-/* Public keys of signers as the DNS has them (RFC 6376 section 3.6.1, RFC 8301, RFC 8463; key records
- * of DomainKeys, RFC 4870 section 3.2.3, are nearly the same).
+/* Public keys of signers as the DNS has them (RFC 6376 section 3.6.1, RFC 8301, RFC 8463; key
+ * records of DomainKeys, RFC 4870 section 3.2.3, are nearly the same).
  *
  * What is published is a stranger's: records, keys and exponents have limits, and a parsed key is
  * kept by the process (struct dkim_keys), since parsing costs more than verifying. */
@@ -9,9 +9,9 @@
 #include "auth/canon.h"
 
 enum {
-    DKIM_RECORD_MAX = 8192,       /* bytes of one TXT record */
-    DKIM_RSA_BITS_MAX = 8192,     /* larger moduli are refused: verifying would cost milliseconds */
-    DKIM_RSA_EXPONENT_BITS = 64,  /* so would large exponents */
+    DKIM_RECORD_MAX = 8192,      /* bytes of one TXT record */
+    DKIM_RSA_BITS_MAX = 8192,    /* larger moduli are refused: verifying would cost milliseconds */
+    DKIM_RSA_EXPONENT_BITS = 64, /* so would large exponents */
     DKIM_KEYS_KEPT = 512
 };
 
@@ -27,10 +27,10 @@ struct dkim_key {
     enum key_type type;
     EVP_PKEY *pkey; /* until the arena ends */
     unsigned bits;
-    unsigned hashes;      /* h=: 1 << enum auth_hash of those that are allowed */
-    bool email;           /* s= allows it for mail */
-    bool testing;         /* t=y */
-    bool strict;          /* t=s: i= and d= must be the same domain */
+    unsigned hashes;         /* h=: 1 << enum auth_hash of those that are allowed */
+    bool email;              /* s= allows it for mail */
+    bool testing;            /* t=y */
+    bool strict;             /* t=s: i= and d= must be the same domain */
     struct span granularity; /* g= of DomainKeys, absent when not given */
 };
 

@@ -76,8 +76,7 @@ static bool granted(struct span g, struct span local)
     if (star == SIZE_MAX)
         return span_eq(g, local);
     struct span before = span_sub(g, 0, star), behind = span_from(g, star + 1);
-    return local.n >= before.n + behind.n && span_starts(local, before) &&
-           span_ends(local, behind);
+    return local.n >= before.n + behind.n && span_starts(local, before) && span_ends(local, behind);
 }
 
 static const char *unfit(struct dkim_check *c, const struct checked *k)

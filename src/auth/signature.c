@@ -35,7 +35,8 @@ static bool canon_word(struct span w, enum canon *out)
     return *out == CANON_RELAXED || span_eq(w, SPAN("simple"));
 }
 
-/* c=header/body; the body alone is simple when it is not given. */
+/* c=header/body; both are simple when it is not given, the body when that half is not. Message
+ * signatures of ARC without c= are relaxed: so the chains of ValiMail's suite are made. */
 static const char *read_canon(struct signature *s)
 {
     struct span c = tags_get(&s->tags, SPAN("c"));
@@ -45,7 +46,7 @@ static const char *read_canon(struct signature *s)
                    ? NULL
                    : "a canonical form in c= that is not known";
     }
-    s->head = s->body = s->kind == SIG_ARC_SEAL ? CANON_RELAXED : CANON_SIMPLE;
+    s->head = s->body = s->kind == SIG_DKIM ? CANON_SIMPLE : CANON_RELAXED;
     if (!c.p || s->kind == SIG_ARC_SEAL)
         return NULL;
     size_t slash = span_find(c, '/');

@@ -21,20 +21,20 @@ struct signature {
     enum signature_kind kind;
     const struct signed_field *field;
     struct tags tags;
-    const char *wrong; /* why it can't be verified (permerror); NULL: all below is good */
-    struct span algorithm;    /* a= as written */
+    const char *wrong;     /* why it can't be verified (permerror); NULL: all below is good */
+    struct span algorithm; /* a= as written */
     enum key_type type;
     enum auth_hash hash;
     enum canon head, body;
-    struct span domain;   /* d=, canonical (auth/name.h) */
-    struct span selector; /* s=, likewise */
-    struct span identity; /* i= of DKIM; absent when not given */
-    struct span names;    /* h=; absent for seals and where DomainKeys give none */
-    struct span b, bh;    /* decoded */
-    uint64_t limit;       /* l=, UINT64_MAX when not given */
+    struct span domain;          /* d=, canonical (auth/name.h) */
+    struct span selector;        /* s=, likewise */
+    struct span identity;        /* i= of DKIM; absent when not given */
+    struct span names;           /* h=; absent for seals and where DomainKeys give none */
+    struct span b, bh;           /* decoded */
+    uint64_t limit;              /* l=, UINT64_MAX when not given */
     uint64_t signed_at, expires; /* t=, x=: seconds; 0 when not given */
-    unsigned instance;    /* of ARC: 1..ARC_INSTANCES_MAX */
-    struct span cv;       /* of a seal */
+    unsigned instance;           /* of ARC: 1..ARC_INSTANCES_MAX */
+    struct span cv;              /* of a seal */
 };
 
 void signature_parse(struct arena *a, enum signature_kind kind, const struct signed_field *f,

@@ -194,6 +194,15 @@ struct dns_settings {
     bool client_names;         /* ask for the name of each client before it is greeted */
 };
 
+struct dkim_settings {
+    uint64_t minimum_bits; /* of an RSA key */
+    bool accept_sha1;
+};
+
+struct arc_settings {
+    struct strings trusted_sealers; /* domains whose word about mail they forward is taken */
+};
+
 struct log_settings {
     const char *target; /* stderr, syslog, journald, or a file */
     bool json;
@@ -235,6 +244,8 @@ struct settings {
     struct quarantine_settings quarantine;
     struct record_settings record;
     struct dns_settings dns;
+    struct dkim_settings dkim;
+    struct arc_settings arc;
 };
 
 /* Reads a YAML file; NULL means built-in defaults alone. Unknown keys, wrong types and bad values

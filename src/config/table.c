@@ -51,6 +51,8 @@ const struct setting_section setting_sections[] = {
     {"queue", "Mail that was promised and is on its way."},
     {"quarantine", "Mail that is held."},
     {"record", "One record per message: what happened to it, and why."},
+    {"dkim", "Signatures of sending domains (DKIM): what is accepted, and signatures of our own."},
+    {"arc", "What forwarders say they saw (ARC)."},
     {"dns", "Questions to the DNS: MX of next hops, names of clients."},
     {NULL, NULL},
 };
@@ -302,6 +304,15 @@ static const struct setting rows[] = {
                   "it. Clients on loopback are not asked for."),
     TIME_(S, dns.timeout, .min = 100e3, .max = 120e6, .def = "10s",
           .help = "How long one question may take; then it counts as unanswered."),
+
+    INT_(S, dkim.minimum_bits, .min = 512, .max = 4096, .def = "1024",
+         .help = "Signatures of shorter RSA keys don't count (RFC 8301)."),
+    BOOL_(S, dkim.accept_sha1, .def = "false",
+          .help = "Signatures with SHA-1 count; RFC 8301 forbids it."),
+
+    STRS_(S, arc.trusted_sealers, .def = "",
+          .help = "Forwarders whose word is taken: what they saw before they forwarded a message "
+                  "may stand for a failed DMARC check."),
 };
 
 #define L struct listener

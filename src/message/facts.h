@@ -111,6 +111,7 @@ struct dkim_fact {
     usec signed_at, expires; /* t=, x= as wall time; 0 when not given */
     bool domainkeys;         /* RFC 4870: never counts for DMARC */
     bool author;             /* d= is the domain of the From field, or the i= domain is (exactly) */
+    bool verified;           /* the mathematics hold, whatever our rules say of the rest */
     bool body_limited;       /* l= leaves some of the body unsigned */
     bool from_unsigned; /* a From field stands in the message that the signature does not cover */
     bool testing;       /* t=y in the key */
