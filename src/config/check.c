@@ -413,4 +413,5 @@ void settings_cross_check(const struct settings *s, struct settings_problems *ou
     check_virus(&c);
     check_mail(&c);
     check_policies(&c);
+    settings_check_wall(s, out);
 }

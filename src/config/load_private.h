@@ -33,6 +33,7 @@ struct mark mark_of(const struct settings *s, const char *fmt, ...)
 void settings_read(struct settings *s, struct settings_problems *out);
 void settings_finish(struct settings *s);
 void settings_cross_check(const struct settings *s, struct settings_problems *out);
+void settings_check_wall(const struct settings *s, struct settings_problems *out);
 
 /* "unix:PATH", "HOST:PORT", "[V6]:PORT": whether the text has that form. */
 bool address_ok(struct span s);

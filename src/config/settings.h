@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/ip.h"
+#include "config/wall.h"
 
 struct strings {
     const char **v;
@@ -203,6 +204,50 @@ struct arc_settings {
     struct strings trusted_sealers; /* domains whose word about mail they forward is taken */
 };
 
+struct wall_settings {
+    bool enabled;
+    struct cidrs exempt_clients;
+    struct strings exempt_names;      /* of clients: host.example, .example (and below) */
+    struct strings exempt_recipients; /* as in policies */
+    enum wall_refuse refuse;
+    usec greet_wait;
+    const char *teaser; /* NULL: none */
+    enum wall_action on_pregreet;
+    usec pass_greet, pass_lists;
+    struct strings dns_lists, helo_lists, sender_lists;
+    double reject_score, allow_score;
+    usec list_timeout, list_test;
+    enum wall_action on_helo_invalid, on_helo_ours, on_helo_unknown, on_no_name;
+    enum wall_action on_sender_unknown, on_sender_mx;
+};
+
+struct greylist_settings {
+    enum greylist_mode mode;
+    usec delay, retry_window, pass_time;
+    uint64_t auto_pass; /* proven triples after which the network passes; 0: never */
+    bool helo;          /* the name given in HELO belongs to the triple */
+    bool spf;           /* SPF pass: the sender's domain stands for the network */
+    uint64_t ipv4_bits, ipv6_bits;
+    double score_from, score_to;
+};
+
+struct rate_settings {
+    struct strings limits; /* rate_spec_parse */
+    usec stop_time;        /* how long a stopped user stays stopped; 0: until released */
+};
+
+struct reputation_settings {
+    bool enabled;
+    usec half_life;
+    double bad;       /* from here on on_bad is done; -1 to 1 */
+    uint64_t minimum; /* messages known, decayed */
+    enum wall_action on_bad;
+};
+
+struct state_settings {
+    uint64_t size; /* bytes, of each file */
+};
+
 struct log_settings {
     const char *target; /* stderr, syslog, journald, or a file */
     bool json;
@@ -246,6 +291,11 @@ struct settings {
     struct dns_settings dns;
     struct dkim_settings dkim;
     struct arc_settings arc;
+    struct wall_settings wall;
+    struct greylist_settings greylist;
+    struct rate_settings rates;
+    struct reputation_settings reputation;
+    struct state_settings state;
 };
 
 /* Reads a YAML file; NULL means built-in defaults alone. Unknown keys, wrong types and bad values

@@ -33,6 +33,9 @@ static const char *const outcome_names[] = {"accept", "tag",   "clean",   "hold"
                                             "reject", "defer", "discard", NULL};
 static const char *const header_names[] = {"spamassassin", "mimedefang", "none", NULL};
 static const char *const deliver_tls_names[] = {"none", "may", "require", NULL};
+static const char *const wall_action_names[] = {"off", "fact", "defer", "reject", NULL};
+static const char *const wall_refuse_names[] = {"connect", "rcpt", NULL};
+static const char *const greylist_names[] = {"off", "all", "doubtful", NULL};
 static const char *const tls_versions[] = {"1.2", "1.3", NULL};
 static const char *const levels[] = {"error", "warn", "info", "debug", NULL};
 
@@ -54,6 +57,12 @@ const struct setting_section setting_sections[] = {
     {"dkim", "Signatures of sending domains (DKIM): what is accepted, and signatures of our own."},
     {"arc", "What forwarders say they saw (ARC)."},
     {"dns", "Questions to the DNS: MX of next hops, names of clients."},
+    {"wall", "Who is calling: lists, manners, names. Neither relay.networks nor loopback nor users "
+             "with a password are asked."},
+    {"greylist", "Unknown senders are asked to come again."},
+    {"rates", "How much of what for whom."},
+    {"reputation", "What was learned about clients and domains from their mail."},
+    {"state", "What is remembered for a while, in paths.state."},
     {NULL, NULL},
 };
 
@@ -313,6 +322,109 @@ static const struct setting rows[] = {
     STRS_(S, arc.trusted_sealers, .def = "",
           .help = "Forwarders whose word is taken: what they saw before they forwarded a message "
                   "may stand for a failed DMARC check."),
+
+    BOOL_(S, wall.enabled, .def = "true", .help = "Look at who is calling."),
+    CIDRS_(S, wall.exempt_clients, .def = "", .help = "Clients that nothing is asked about."),
+    STRS_(S, wall.exempt_names, .def = "",
+          .help = "Names of such clients, confirmed by the DNS: host.example, or .example for all "
+                  "below it."),
+    STRS_(S, wall.exempt_recipients, .def = "postmaster@",
+          .help = "Recipients who get mail that the wall would refuse at RCPT, written as in "
+                  "policies."),
+    ENUM_(S, wall_refuse, wall.refuse, .choices = wall_refuse_names, .def = "rcpt",
+          .help = "When a client that is not wanted is told: at once (connect), or at each "
+                  "recipient (rcpt), so that the log names sender and recipient and "
+                  "wall.exempt_recipients can be reached."),
+    TIME_(S, wall.greet_wait, .max = 60e6, .def = "0",
+          .help = "How long an unknown client waits for the greeting; who speaks first is no mail "
+                  "server. 6s is a good value."),
+    STR_(S, wall.teaser, .def_note = "none",
+         .help = "Text of a first line of the greeting (220-), sent before wall.greet_wait: many "
+                 "programs that send spam begin to talk at it."),
+    ENUM_(S, wall_action, wall.on_pregreet, .choices = wall_action_names, .def = "reject",
+          .help = "What happens to who speaks before the greeting."),
+    TIME_(S, wall.pass_greet, .max = 366 * DAY, .def = "1d",
+          .help = "How long a client that waited need not wait again."),
+    TIME_(S, wall.pass_lists, .max = 366 * DAY, .def = "1h",
+          .help = "How long a client that no list names is not asked about again."),
+    STRS_(S, wall.dns_lists, .def = "",
+          .help =
+              "Lists of clients: ZONE[=FILTER][*WEIGHT] [as NAME] [test=NAME] [URL]; a negative "
+              "weight for lists of good ones."),
+    STRS_(S, wall.helo_lists, .def = "", .help = "Lists of domains, asked about the name in HELO."),
+    STRS_(S, wall.sender_lists, .def = "",
+          .help = "Lists of domains, asked about the sender's domain."),
+    NUM_(S, wall.reject_score, .min = -10000, .max = 10000, .def = "3",
+         .help = "Sum of weights from which on a client is refused."),
+    NUM_(S, wall.allow_score, .min = -10000, .max = 10000, .def = "-2",
+         .help = "Sum of weights down to which a client is trusted: it neither waits nor is "
+                 "greylisted."),
+    TIME_(S, wall.list_timeout, .min = 10e3, .max = 60e6, .def = "3s",
+          .help =
+              "How long all lists together are waited for; who does not answer has not listed."),
+    TIME_(S, wall.list_test, .max = 30 * DAY, .def = "1h",
+          .help = "How often each list is tested: 127.0.0.2 must be listed, 127.0.0.1 must not; a "
+                  "list that fails is not asked until it passes. 0: never."),
+    ENUM_(S, wall_action, wall.on_helo_invalid, .choices = wall_action_names, .def = "fact",
+          .help = "HELO names no host: an address without brackets, that of another host, or a "
+                  "name without a dot."),
+    ENUM_(S, wall_action, wall.on_helo_ours, .choices = wall_action_names, .def = "fact",
+          .help = "A stranger's HELO is our own name or domain."),
+    ENUM_(S, wall_action, wall.on_helo_unknown, .choices = wall_action_names, .def = "fact",
+          .help = "The name in HELO does not exist in the DNS."),
+    ENUM_(S, wall_action, wall.on_no_name, .choices = wall_action_names, .def = "fact",
+          .help = "The client's address has no name that leads back to it."),
+    ENUM_(S, wall_action, wall.on_sender_unknown, .choices = wall_action_names, .def = "fact",
+          .help = "The sender's domain does not exist, or has neither MX nor address."),
+    ENUM_(S, wall_action, wall.on_sender_mx, .choices = wall_action_names, .def = "fact",
+          .help = "The sender's domain takes no mail (null MX), or all its MX lie in networks that "
+                  "can't be reached, such as 127/8 and 10/8."),
+
+    ENUM_(S, greylist_mode, greylist.mode, .choices = greylist_names, .def = "off",
+          .help =
+              "off; all: every unknown triple of network, sender and recipient waits; doubtful: "
+              "after DATA, only messages between greylist.score_from and score_to."),
+    TIME_(S, greylist.delay, .min = 1e6, .max = DAY, .def = "5m",
+          .help = "How long who is unknown is put off."),
+    TIME_(S, greylist.retry_window, .min = 60e6, .max = 30 * DAY, .def = "2d",
+          .help = "Who has not come again by then begins anew."),
+    TIME_(S, greylist.pass_time, .min = 60e6, .max = 366 * DAY, .def = "35d",
+          .help = "How long who came again passes, counted from the last mail."),
+    INT_(S, greylist.auto_pass, .max = 1e6, .def = "5",
+         .help = "A network that came again for so many triples passes with all; 0: never."),
+    BOOL_(S, greylist.helo, .def = "false", .help = "The name in HELO belongs to the triple too."),
+    BOOL_(S, greylist.spf, .def = "true",
+          .help = "Where SPF confirms the sender's domain, it stands for the network: senders with "
+                  "many hosts wait once (doubtful: they do not wait at all when they passed "
+                  "before)."),
+    INT_(S, greylist.ipv4_bits, .min = 8, .max = 32, .def = "24", .help = "Network of IPv4."),
+    INT_(S, greylist.ipv6_bits, .min = 16, .max = 128, .def = "64", .help = "Network of IPv6."),
+    NUM_(S, greylist.score_from, .min = -1000, .max = 10000, .def = "2",
+         .help = "doubtful: from this score on a message waits."),
+    NUM_(S, greylist.score_to, .min = -1000, .max = 10000, .def = "15",
+         .help = "doubtful: from this score on waiting would not change anything."),
+
+    STRS_(S, rates.limits, .def = "bad-recipients address 100/1h, recipients user 1000/1h",
+          .help = "WHAT WHO N/TIME [burst N] [defer|delay|stop] [as NAME]; WHAT: connections, "
+                  "messages, recipients, bad-recipients, or 'sessions WHO N'; WHO: address, "
+                  "network, asn, sender, sender-domain, recipient, recipient-domain, user. stop: "
+                  "the user can't send until released."),
+    TIME_(S, rates.stop_time, .max = 366 * DAY, .def = "0",
+          .help = "How long a stopped user stays stopped; 0: until `gatehouse wall release`."),
+
+    BOOL_(S, reputation.enabled, .def = "true",
+          .help = "Learn from each verdict about address, network, ASN and domains."),
+    TIME_(S, reputation.half_life, .min = 60e6, .max = 366 * DAY, .def = "14d",
+          .help = "After this time what was learned counts half."),
+    NUM_(S, reputation.bad, .min = -1, .max = 1, .def = "0.9",
+         .help = "From here on (1: nothing but spam) a client's address is bad."),
+    INT_(S, reputation.minimum, .min = 1, .max = 1e6, .def = "20",
+         .help = "Messages that must be known first."),
+    ENUM_(S, wall_action, reputation.on_bad, .choices = wall_action_names, .def = "fact",
+          .help = "What happens to clients whose address is bad."),
+
+    SIZE_(S, state.size, .min = 1 * MIB, .max = 64 * GIB, .def = "512MiB",
+          .help = "Largest size of each file of state; a million entries take about 150 MB."),
 };
 
 #define L struct listener

@@ -435,7 +435,7 @@ void value_default(const struct setting *row, struct arena *a, void *base)
         if (value_set(row, text, NULL, a, base, &e) == 0)
             return;
     } else {
-        while ((word = span_word(&text, ", ")).p)
+        while ((word = span_trim(span_word(&text, ","))).p)
             if (value_add(row, word, NULL, a, base, &e) != 0)
                 break;
         if (!word.p)
