@@ -1,6 +1,6 @@
 #include "action/action_private.h"
-#include "mime/compose.h"
-#include "mime/header_edit.h"
+#include "action/header_plan.h"
+#include "action/tags.h"
 
 enum { SIGNATURE_MAX = 200, WHY_MAX = 200 };
 
@@ -42,12 +42,6 @@ static bool ours(struct span name)
            named(name, SPAN("X-Virus-Status"));
 }
 
-static bool touched(struct span name)
-{
-    return ours(name) || named(name, SPAN("Authentication-Results")) ||
-           named(name, SPAN("Subject"));
-}
-
 /* Header fields that only this gateway may put there. */
 static bool forged(const struct settings *set, const struct mime *h, const struct mime_field *f)
 {
@@ -79,54 +73,63 @@ static void add_virus_status(struct buf *b, const struct settings *set, const st
     buf_char(b, '\n');
 }
 
-/* Puts the tag in front of every Subject there is: readers differ in which one they show. */
-static void tag_subjects(struct mime *h, struct span tag, struct splices *out)
+/* What the policies want of the header, in their order. */
+static void policy_headers(struct header_plan *p, const struct tags_on *on,
+                           const struct policy_actions *actions)
 {
-    for (size_t i = 0; i < h->root->fields.n; i++) {
-        struct mime_field *f = &h->root->fields.v[i];
-        if (named(f->name, SPAN("Subject")) &&
-            !span_starts(mime_decoded(h, f), span_trim(tag))) /* tagged before, perhaps by us */
-            header_prefix(out, h, f, tag);
+    for (size_t i = 0; i < actions->n; i++) {
+        const struct policy_action *x = &actions->v[i];
+        struct span name = span_str(x->name);
+        struct span text = x->text ? tags_expand(on, span_str(x->text), p->arena) : SPAN("");
+        switch (x->kind) {
+        case ACTION_ADD_HEADER:
+            header_plan_add(p, name, text);
+            break;
+        case ACTION_CHANGE_HEADER:
+            header_plan_change(p, name, x->nth, text);
+            break;
+        case ACTION_DELETE_HEADER:
+            header_plan_delete(p, name, x->nth);
+            break;
+        case ACTION_SUBJECT_PREFIX:
+            header_plan_prefix(p, SPAN("Subject"), text);
+            break;
+        default:
+            break;
+        }
     }
-}
-
-static bool has_subject(const struct mime *h)
-{
-    for (size_t i = 0; i < h->root->fields.n; i++)
-        if (named(h->root->fields.v[i].name, SPAN("Subject")))
-            return true;
-    return false;
 }
 
 void action_edits(const struct settings *set, const struct conf *conf, const struct message *m,
                   const struct decision *d, struct arena *a, struct splices *out)
 {
-    struct mime *h = mime_header(a, m->raw, touched);
+    struct mime *h = mime_header(a, m->raw, NULL);
     struct buf head = {0};
-    struct span tag = SPAN_NONE;
+    struct header_plan plan = header_plan_of(a, h, &head);
 
     if (!m->peer.behind_mta)
         buf_add(&head, action_trace(set, m, a));
     add_virus_status(&head, set, m, d);
+    for (size_t i = 0; i < h->root->fields.n; i++)
+        plan.v[i].deleted = forged(set, h, &h->root->fields.v[i]);
     bool judged = d->opinion ? d->opinion->rules.ran : conf && m->facts.rules.ran;
     if (judged && d->policy->scan) {
         struct report_on r = spam_report(set, conf, m, d, a);
         add_spam_headers(&head, &r, d);
         if (d->spam && d->policy->subject_tag)
-            tag = report_expand(&r, span_str(d->policy->subject_tag));
-        if (tag.p && !has_subject(h))
-            compose_field(&head, "Subject", tag);
+            header_plan_prefix(&plan, SPAN("Subject"),
+                               report_expand(&r, span_str(d->policy->subject_tag)));
+    }
+    for (size_t i = 0; i < d->napplied; i++) {
+        const struct policy *p = d->applied[i].policy;
+        policy_headers(&plan, &(struct tags_on){set, m, d, p, NULL}, &p->actions);
     }
     /* Last of ours: a message that begins with a continuation line would continue this field. */
     if (m->has_envelope)
         buf_printf(&head, "X-Gatehouse-Id: %s\n", m->id);
 
     header_insert(out, h, buf_span(&head));
-    for (size_t i = 0; i < h->root->fields.n; i++)
-        if (forged(set, h, &h->root->fields.v[i]))
-            header_delete(out, h, &h->root->fields.v[i]);
-    if (tag.p)
-        tag_subjects(h, tag, out);
+    header_plan_emit(&plan, out);
     splices_sort(out, m->raw.n, NULL);
     buf_free(&head);
 }

@@ -106,6 +106,26 @@ static void other_facts(struct buf *b, const struct facts *f)
     json_close(b, '{');
 }
 
+/* The policies that held, and what each of them did. */
+static void policies(struct buf *b, const struct decision *d)
+{
+    json_open(b, "policies", '[');
+    for (size_t i = 0; i < d->napplied; i++) {
+        const struct applied *x = &d->applied[i];
+        json_open(b, NULL, '{');
+        word(b, "name", x->policy->name);
+        json_text(b, "why", span_str(x->why));
+        if (x->policy->actions.n) {
+            json_open(b, "do", '[');
+            for (size_t k = 0; k < x->policy->actions.n; k++)
+                word(b, NULL, action_name(x->policy->actions.v[k].kind));
+            json_close(b, '[');
+        }
+        json_close(b, '{');
+    }
+    json_close(b, '[');
+}
+
 static void decisions(struct buf *b, const struct message *m, const struct verdict *v)
 {
     json_open(b, "decisions", '[');
@@ -116,6 +136,7 @@ static void decisions(struct buf *b, const struct message *m, const struct verdi
         word(b, "reason", d->reason);
         json_text(b, "detail", d->detail);
         word(b, "policy", d->policy->name);
+        policies(b, d);
         json_flag(b, "spam", d->spam);
         json_number(b, "required", d->required);
         if (d->unscanned)

@@ -8,6 +8,7 @@
 #include "base/xalloc.h"
 #include "cli/check_maps.h"
 #include "config/print.h"
+#include "policy/policy.h"
 #include "rules/ruleset.h"
 
 /* What was found, in the form asked for. */
@@ -68,6 +69,22 @@ static void map_problem(void *ctx, const char *text)
     found(ctx, "maps", text);
 }
 
+struct lint {
+    struct report *r;
+    const struct settings *s;
+};
+
+static void policy_problem(void *ctx, const char *setting, const char *text)
+{
+    struct lint *l = ctx;
+    unsigned line, column;
+    char *said = settings_place(l->s, setting, &line, &column)
+                     ? xasprintf("%s:%u:%u: %s", l->s->file, line, column, text)
+                     : xasprintf("%s: %s", setting, text);
+    found(l->r, "policies", said);
+    free(said);
+}
+
 static int conclude(struct report *r, const struct settings *s, size_t rules)
 {
     const char *file = s && s->file ? s->file : NULL;
@@ -126,6 +143,7 @@ int cmd_check(int argc, char **argv)
     struct settings *s = check_settings(&r, cli_settings_file(config));
     if (s) {
         check_maps(s, map_problem, &r);
+        policy_lint(s, policy_problem, &(struct lint){&r, s});
         rules = settings_only ? 0 : check_rules(&r, s);
     }
     int result = conclude(&r, s, rules);

@@ -6,7 +6,7 @@
 #include "base/xalloc.h"
 #include "deliver/route.h"
 #include "door/access.h"
-#include "door/domains.h"
+#include "policy/domains.h"
 #include "door/recipients.h"
 #include "door/users.h"
 

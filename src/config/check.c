@@ -1,4 +1,4 @@
-#include "config/load_private.h"
+#include "config/check_private.h"
 #include "config/value.h"
 
 #include <ctype.h>
@@ -6,18 +6,7 @@
 
 /* What must fit together, beyond the form of each value. */
 
-struct checker {
-    const struct settings *s;
-    struct settings_problems *out;
-};
-
-/* A problem of the setting `name`. */
-#define AT(c, text, ...)                                                                           \
-    problem_at((c)->out, (c)->s->file, mark_of((c)->s, __VA_ARGS__), "%s", (text))
-
-static const char *say(struct checker *c, const char *fmt, ...)
-    __attribute__((format(printf, 2, 3)));
-static const char *say(struct checker *c, const char *fmt, ...)
+const char *say(struct checker *c, const char *fmt, ...)
 {
     va_list ap;
     va_start(ap, fmt);
@@ -131,7 +120,7 @@ static void check_listener_auth(struct checker *c, size_t i)
            "listeners[%zu]", i);
 }
 
-static bool word_ok(const char *s)
+bool word_ok(const char *s)
 {
     size_t n = strlen(s);
     for (size_t i = 0; i < n; i++)
@@ -185,98 +174,6 @@ static void check_listeners(struct checker *c)
         }
         check_listener_tls(c, i);
         check_listener_auth(c, i);
-    }
-}
-
-/* address, @domain, .domain or a glob. */
-static void check_patterns(struct checker *c, size_t i, const char *what, struct strings list)
-{
-    for (size_t j = 0; j < list.n; j++) {
-        const char *v = list.v[j];
-        if (!strpbrk(v, "@*?") && v[0] != '.')
-            AT(c,
-               say(c,
-                   "'%s': expected an address, @domain, .domain or a glob, not '%s' (for all of a "
-                   "domain: '@%s')",
-                   what, v, v),
-               "policies[%zu].%s[%zu]", i, what, j);
-    }
-}
-
-static void check_policy_listeners(struct checker *c, size_t i)
-{
-    const struct settings *s = c->s;
-    const struct policy *p = &s->policies.v[i];
-    const char **names = arena_array(s->arena, s->listeners.n, sizeof *names);
-    for (size_t k = 0; k < s->listeners.n; k++)
-        names[k] = s->listeners.v[k].name;
-    for (size_t j = 0; j < p->listeners.n; j++) {
-        bool known = false;
-        for (size_t k = 0; k < s->listeners.n; k++)
-            known |= strcmp(names[k], p->listeners.v[j]) == 0;
-        const char *near = nearest(span_str(p->listeners.v[j]), names, s->listeners.n);
-        if (!known)
-            AT(c,
-               say(c, "no listener is named '%s'%s%s%s", p->listeners.v[j],
-                   near ? " (did you mean '" : "", near ? near : "", near ? "'?)" : ""),
-               "policies[%zu].listeners[%zu]", i, j);
-    }
-}
-
-static void check_policy_outcomes(struct checker *c, size_t i)
-{
-    const struct policy *p = &c->s->policies.v[i];
-    const struct {
-        const char *name;
-        enum outcome o;
-    } on[] = {
-        {"on_spam", p->on_spam}, {"on_high_spam", p->on_high_spam}, {"on_virus", p->on_virus}};
-    for (size_t k = 0; k < sizeof on / sizeof on[0]; k++)
-        if (on[k].o == OUT_CLEAN && setting_given(c->s, "policies[%zu].%s", i, on[k].name))
-            AT(c,
-               say(c, "'%s': 'clean' is not available yet; use reject, hold or discard",
-                   on[k].name),
-               "policies[%zu].%s", i, on[k].name);
-    if (p->reject_score < p->required_score &&
-        (setting_given(c->s, "policies[%zu].reject_score", i) ||
-         setting_given(c->s, "policies[%zu].required_score", i)))
-        AT(c,
-           say(c, "reject_score (%g) is below required_score (%g)", p->reject_score,
-               p->required_score),
-           "policies[%zu].%s", i,
-           setting_given(c->s, "policies[%zu].reject_score", i) ? "reject_score"
-                                                                : "required_score");
-}
-
-static void check_policies(struct checker *c)
-{
-    const struct settings *s = c->s;
-    for (size_t i = 0; i < s->policies.n; i++) {
-        const struct policy *p = &s->policies.v[i];
-        bool open = !p->recipients.n && !p->senders.n && !p->clients.n && !p->listeners.n;
-        bool last = i + 1 == s->policies.n, is_default = p->name && !strcmp(p->name, "default");
-        if (!setting_given(s, "policies[%zu]", i))
-            continue; /* the built-in one */
-        if (!p->name || !word_ok(p->name))
-            AT(c, "a policy needs a name of letters, digits, '-', '_' and '.'",
-               "policies[%zu].name", i);
-        for (size_t j = 0; j < i && p->name; j++)
-            if (s->policies.v[j].name && strcmp(s->policies.v[j].name, p->name) == 0)
-                AT(c, say(c, "a second policy named '%s'", p->name), "policies[%zu].name", i);
-        if (is_default && !last)
-            AT(c, "the policy 'default' must be the last one", "policies[%zu].name", i);
-        else if (is_default && !open)
-            AT(c, "the policy 'default' matches everything; it takes no condition",
-               "policies[%zu].name", i);
-        else if (!is_default && open)
-            AT(c,
-               "a policy without condition would hide those after it; give it recipients, senders, "
-               "clients or listeners, or name it 'default'",
-               "policies[%zu]", i);
-        check_patterns(c, i, "recipients", p->recipients);
-        check_patterns(c, i, "senders", p->senders);
-        check_policy_listeners(c, i);
-        check_policy_outcomes(c, i);
     }
 }
 

@@ -25,8 +25,10 @@ static void print_row(FILE *out, const struct setting *row, const char *indent, 
     const char *dot = strchr(row->name, '.'), *name = dot ? dot + 1 : row->name;
     comment(out, indent, row->help);
     fprintf(out, "%s%s: ", lead, name);
-    if (setting_is_list(row->type))
+    if (setting_is_list(row->type) || row->type == SET_ACTIONS)
         fprintf(out, "[%s]", row->def ? row->def : "");
+    else if (row->type == SET_SECTION || row->type == SET_HEADERS)
+        fputs("{}", out);
     else
         fputs(row->def ? row->def : "null", out);
     if (row->def_note)
@@ -83,6 +85,22 @@ static void mdoc_row(FILE *out, const struct setting *row)
     fprintf(out, ".It Ic %s\n", row->name);
     roff(out, row->help);
     fputs("\n", out);
+    if (row->type == SET_SECTION) {
+        for (size_t i = 0; i < row->section->n; i++) {
+            fprintf(out, ".Pp\n.Ic %s\n", row->section->rows[i].name);
+            roff(out, row->section->rows[i].help);
+            fputs("\n", out);
+        }
+        return;
+    }
+    if (row->type == SET_ACTIONS) {
+        for (size_t k = 0; k < ACTION_KINDS; k++) {
+            fprintf(out, ".Pp\n.Ic %s\n", action_table[k].name);
+            roff(out, action_table[k].help);
+            fputs("\n", out);
+        }
+        return;
+    }
     if (row->choices) {
         fputs("One of", out);
         for (size_t i = 0; row->choices[i]; i++)

@@ -1,4 +1,4 @@
-#include "config/load_private.h"
+#include "config/reader_private.h"
 #include "config/value.h"
 
 #include <errno.h>
@@ -6,34 +6,10 @@
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <yaml.h>
 
 #include "base/buf.h"
 
-struct reader {
-    struct settings *s;
-    struct arena *a;
-    const char *dir; /* of the file */
-    struct marks *marks;
-    struct settings_problems *out;
-    yaml_document_t doc;
-};
-
-/* One level of the file: a table, where its values go, and what to call it. */
-struct level {
-    const struct setting_table *table;
-    void *base;
-    const char *prefix;  /* in the table: "limits." or "" */
-    const char *mark;    /* in the marks: "limits.", "listeners[0]." */
-    const char *section; /* "limits", or NULL */
-};
-
-static struct span scalar(const yaml_node_t *n)
-{
-    return span_of((const char *)n->data.scalar.value, n->data.scalar.length);
-}
-
-static bool is_null(const yaml_node_t *n)
+bool is_null(const yaml_node_t *n)
 {
     if (n->type != YAML_SCALAR_NODE || n->data.scalar.style != YAML_PLAIN_SCALAR_STYLE)
         return false;
@@ -41,22 +17,20 @@ static bool is_null(const yaml_node_t *n)
     return s.n == 0 || span_eq(s, SPAN("~")) || span_ieq(s, SPAN("null"));
 }
 
-static struct mark mark_at(const yaml_node_t *n)
+struct mark mark_at(const yaml_node_t *n)
 {
     return (struct mark){(unsigned)n->start_mark.line + 1, (unsigned)n->start_mark.column + 1,
                          is_null(n)};
 }
 
-#define PROBLEM(r, node, ...) problem_at((r)->out, (r)->s->file, mark_at(node), __VA_ARGS__)
-
-static const char *kind(const yaml_node_t *n)
+const char *kind(const yaml_node_t *n)
 {
     if (n->type == YAML_SEQUENCE_NODE)
         return "a list";
     return n->type == YAML_MAPPING_NODE ? "a section" : "a single value";
 }
 
-static struct mark *remember(struct reader *r, struct span name, const yaml_node_t *n)
+struct mark *remember(struct reader *r, struct span name, const yaml_node_t *n)
 {
     struct mark *m = ARENA_NEW(r->a, struct mark);
     *m = mark_at(n);
@@ -65,8 +39,8 @@ static struct mark *remember(struct reader *r, struct span name, const yaml_node
 }
 
 /* The key of a pair; absent (and told) when it is not a scalar or was there before. */
-static struct span key_of(struct reader *r, const yaml_node_t *key, const yaml_node_t *value,
-                          const char *mark)
+struct span key_of(struct reader *r, const yaml_node_t *key, const yaml_node_t *value,
+                   const char *mark)
 {
     if (key->type != YAML_SCALAR_NODE) {
         PROBLEM(r, key, "expected a name, not %s", kind(key));
@@ -137,6 +111,13 @@ static void read_list(struct reader *r, const struct setting *row, const yaml_no
                       const char *mark)
 {
     struct err e;
+    if (row->type == SET_PATTERNS && n->type == YAML_SCALAR_NODE) {
+        value_clear(row, base);
+        remember(r, arena_printf(r->a, "%s%s[0]", mark, row->name), n);
+        if (value_add(row, scalar(n), r->dir, r->a, base, &e) != 0)
+            PROBLEM(r, n, "'%s': %s", row->name, e.text);
+        return;
+    }
     if (n->type != YAML_SEQUENCE_NODE) {
         PROBLEM(r, n, "'%s': expected %s, not %s", row->name, setting_type_text(row->type),
                 kind(n));
@@ -161,10 +142,14 @@ static void read_value(struct reader *r, const struct setting *row, const yaml_n
 {
     struct err e;
     if (is_null(n)) {
-        if (!setting_is_list(row->type) && !row->def_note)
+        if (!setting_is_list(row->type) && row->type < SET_RANGE && !row->def_note)
             PROBLEM(r, n, "'%s': expected %s, not null", row->name, setting_type_text(row->type));
         else
             value_clear(row, base);
+        return;
+    }
+    if (row->type >= SET_SECTION) {
+        read_structure(r, row, n, base, mark);
         return;
     }
     if (setting_is_list(row->type)) {
@@ -187,8 +172,6 @@ static bool is_section(struct span name)
             return true;
     return false;
 }
-
-static void read_level(struct reader *r, const struct level *l, const yaml_node_t *n);
 
 static void read_pair(struct reader *r, const struct level *l, const yaml_node_t *key,
                       const yaml_node_t *value)
@@ -215,7 +198,7 @@ static void read_pair(struct reader *r, const struct level *l, const yaml_node_t
     }
 }
 
-static void read_level(struct reader *r, const struct level *l, const yaml_node_t *n)
+void read_level(struct reader *r, const struct level *l, const yaml_node_t *n)
 {
     for (yaml_node_pair_t *p = n->data.mapping.pairs.start; p < n->data.mapping.pairs.top; p++)
         read_pair(r, l, yaml_document_get_node(&r->doc, p->key),

@@ -40,6 +40,14 @@ struct mark mark_of(const struct settings *s, const char *fmt, ...)
     return (struct mark){0};
 }
 
+bool settings_place(const struct settings *s, const char *name, unsigned *line, unsigned *column)
+{
+    struct mark m = mark_of(s, "%s", name);
+    *line = m.line;
+    *column = m.column;
+    return m.line > 0;
+}
+
 void problem_at(struct settings_problems *out, const char *file, struct mark m, const char *fmt,
                 ...)
 {

@@ -9,25 +9,9 @@
 #define GATEHOUSE_CONFIG_SETTINGS_H
 
 #include "base/arena.h"
-#include "base/clock.h"
 #include "base/err.h"
-#include "base/ip.h"
+#include "config/policy.h"
 #include "config/wall.h"
-
-struct strings {
-    const char **v;
-    size_t n;
-};
-
-struct cidrs {
-    struct cidr *v;
-    size_t n;
-};
-
-struct usecs {
-    usec *v;
-    size_t n;
-};
 
 enum profile { PROFILE_MX, PROFILE_SUBMISSION, PROFILE_RELAY };
 enum tls_mode { TLS_MODE_NONE, TLS_MODE_STARTTLS, TLS_MODE_IMPLICIT };
@@ -118,31 +102,6 @@ struct virus_settings {
     enum on_fail on_no_engine; /* none configured and no database */
     enum on_fail on_too_large;
     enum on_fail on_encrypted; /* encrypted archives, when the engine reports them */
-};
-
-enum outcome { OUT_ACCEPT, OUT_TAG, OUT_CLEAN, OUT_HOLD, OUT_REJECT, OUT_DEFER, OUT_DISCARD };
-enum header_style { HEADERS_SPAMASSASSIN, HEADERS_MIMEDEFANG, HEADERS_NONE };
-
-/* One policy: first match wins, per recipient. Empty conditions match everything. */
-struct policy {
-    const char *name;
-    struct strings recipients, senders; /* address, @domain, .domain (and below), glob with * ? */
-    struct cidrs clients;
-    struct strings listeners;
-    /* Consequences; unset ones are taken from the built-in default policy at load. */
-    bool scan; /* false: neither rules nor virus engines */
-    double required_score, reject_score;
-    enum outcome on_spam;      /* score >= required_score; default tag */
-    enum outcome on_high_spam; /* score >= reject_score; default reject */
-    enum outcome on_virus;     /* default reject */
-    enum header_style headers;
-    const char *subject_tag; /* "[SPAM] "; NULL: none. May hold _SCORE_ and _REQD_ */
-    bool report_header;      /* X-Spam-Report */
-};
-
-struct policies {
-    struct policy *v; /* the last one is the default policy and matches everything */
-    size_t n;
 };
 
 struct route_settings {
@@ -316,6 +275,10 @@ struct settings_problems {
     size_t n, cap;
 };
 void settings_problems_free(struct settings_problems *p);
+
+/* Where the file has a setting ("policies[2].do[0]"), or the nearest one around it, counted from 1;
+ * false: it is not from a file. */
+bool settings_place(const struct settings *s, const char *name, unsigned *line, unsigned *column);
 
 /* As settings_load, with all problems instead of the first. NULL when there is any. */
 struct settings *settings_load_all(const char *file, struct settings_problems *out);

@@ -1,26 +1,4 @@
-#include "config/table.h"
-
-/* The name of a row is the name of its field; a field of the wrong C type does not compile. */
-#define CHECKED(base, field, ctype)                                                                \
-    (offsetof(base, field) +                                                                       \
-     0 * sizeof(char[1 - 2 * !__builtin_types_compatible_p(__typeof__(((const base *)0)->field),   \
-                                                           ctype)]))
-#define ROW(base, kind, ctype, field, ...)                                                         \
-    {                                                                                              \
-        .name = #field, .type = kind, .offset = CHECKED(base, field, ctype), __VA_ARGS__           \
-    }
-#define BOOL_(b, f, ...)    ROW(b, SET_BOOL, bool, f, __VA_ARGS__)
-#define INT_(b, f, ...)     ROW(b, SET_INT, uint64_t, f, __VA_ARGS__)
-#define SIZE_(b, f, ...)    ROW(b, SET_SIZE, uint64_t, f, __VA_ARGS__)
-#define TIME_(b, f, ...)    ROW(b, SET_DURATION, usec, f, __VA_ARGS__)
-#define NUM_(b, f, ...)     ROW(b, SET_NUMBER, double, f, __VA_ARGS__)
-#define STR_(b, f, ...)     ROW(b, SET_STRING, const char *, f, __VA_ARGS__)
-#define PATH_(b, f, ...)    ROW(b, SET_PATH, const char *, f, __VA_ARGS__)
-#define ENUM_(b, t, f, ...) ROW(b, SET_ENUM, enum t, f, __VA_ARGS__)
-#define STRS_(b, f, ...)    ROW(b, SET_STRINGS, struct strings, f, __VA_ARGS__)
-#define PATHS_(b, f, ...)   ROW(b, SET_PATHS, struct strings, f, __VA_ARGS__)
-#define CIDRS_(b, f, ...)   ROW(b, SET_CIDRS, struct cidrs, f, __VA_ARGS__)
-#define TIMES_(b, f, ...)   ROW(b, SET_DURATIONS, struct usecs, f, __VA_ARGS__)
+#include "config/rows_private.h"
 
 static const char *const line_ending_names[] = {"refuse", "normalise", NULL};
 static const char *const profile_names[] = {"mx", "submission", "relay", NULL};
@@ -29,9 +7,6 @@ static const char *const milter_hold_names[] = {"here", "mta", NULL};
 static const char *const tls_mode_names[] = {"none", "starttls", "implicit", NULL};
 static const char *const recipient_names[] = {"any", "list", "callout", NULL};
 static const char *const fail_names[] = {"defer", "hold", "pass", NULL};
-static const char *const outcome_names[] = {"accept", "tag",   "clean",   "hold",
-                                            "reject", "defer", "discard", NULL};
-static const char *const header_names[] = {"spamassassin", "mimedefang", "none", NULL};
 static const char *const deliver_tls_names[] = {"none", "may", "require", NULL};
 static const char *const wall_action_names[] = {"off", "fact", "defer", "reject", NULL};
 static const char *const wall_refuse_names[] = {"connect", "rcpt", NULL};
@@ -458,38 +433,9 @@ static const struct setting listener_rows[] = {
     PATH_(L, key, .def_note = "tls.key", .help = "Its own key."),
 };
 
-#define P struct policy
-static const struct setting policy_rows[] = {
-    STR_(P, name, .help = "Name in records and reports; each once."),
-    STRS_(P, recipients, .def = "",
-          .help = "Envelope recipients: address, @domain, .domain (and below), or a glob."),
-    STRS_(P, senders, .def = "", .help = "Envelope senders, likewise."),
-    CIDRS_(P, clients, .def = "", .help = "Client networks."),
-    STRS_(P, listeners, .def = "", .help = "Names of listeners."),
-    BOOL_(P, scan, .def = "true", .help = "false: neither rules nor virus engines."),
-    NUM_(P, required_score, .min = -1000, .max = 10000, .def_note = "rules.required_score",
-         .help = "From this score on a message is spam."),
-    NUM_(P, reject_score, .min = -1000, .max = 10000, .def_note = "rules.reject_score",
-         .help = "From this score on on_high_spam is done."),
-    ENUM_(P, outcome, on_spam, .choices = outcome_names, .def = "tag",
-          .help = "What happens to spam."),
-    ENUM_(P, outcome, on_high_spam, .choices = outcome_names, .def = "reject",
-          .help = "What happens to spam without doubt."),
-    ENUM_(P, outcome, on_virus, .choices = outcome_names, .def = "reject",
-          .help = "What happens to infected mail."),
-    ENUM_(P, header_style, headers, .choices = header_names, .def = "spamassassin",
-          .help = "Whose headers are written."),
-    STR_(P, subject_tag, .def_note = "the subject stays",
-         .help = "Put in front of the subject of spam; _SCORE_ and _REQD_ are filled in."),
-    BOOL_(P, report_header, .def = "false", .help = "Write the report into X-Spam-Report."),
-};
-const size_t policy_conditions = 5;
-
-#define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 const struct setting_table settings_table = {"setting", rows, COUNT(rows)};
 const struct setting_table listener_table = {"listener setting", listener_rows,
                                              COUNT(listener_rows)};
-const struct setting_table policy_table = {"policy setting", policy_rows, COUNT(policy_rows)};
 
 const char *setting_type_text(enum setting_type t)
 {
@@ -506,13 +452,19 @@ const char *setting_type_text(enum setting_type t)
         [SET_PATHS] = "a list of paths",
         [SET_CIDRS] = "a list of networks such as 192.0.2.0/24",
         [SET_DURATIONS] = "a list of durations such as [5m, 1h]",
+        [SET_PATTERNS] = "a list of patterns such as '*.exe' or '/^invoice/i'",
+        [SET_RANGE] = "a comparison such as '>= 5', '< 3' or '5..10'",
+        [SET_SIZES] = "a comparison such as '> 10MiB' or '1KiB..20MiB'",
+        [SET_SECTION] = "a section",
+        [SET_HEADERS] = "names of header fields with patterns, true or false",
+        [SET_ACTIONS] = "a list of actions such as [hold, {subject_prefix: '[EXT] '}]",
     };
     return text[t];
 }
 
 bool setting_is_list(enum setting_type t)
 {
-    return t >= SET_STRINGS;
+    return t >= SET_STRINGS && t <= SET_PATTERNS;
 }
 
 const struct setting *setting_find(const struct setting_table *t, struct span name)

@@ -18,6 +18,12 @@ enum setting_type {
     SET_PATHS,     /* struct strings, each made absolute */
     SET_CIDRS,     /* struct cidrs */
     SET_DURATIONS, /* struct usecs */
+    SET_PATTERNS,  /* struct strings, see config/policy.h; a single one needs no list */
+    SET_RANGE,     /* struct range */
+    SET_SIZES,     /* struct range, bytes */
+    SET_SECTION,   /* a struct of its own with the rows of `section` */
+    SET_HEADERS,   /* struct header_tests */
+    SET_ACTIONS,   /* struct policy_actions */
 };
 
 struct setting {
@@ -29,6 +35,7 @@ struct setting {
     const char *def;            /* as one would write it; lists: separated by ", "; NULL: null */
     const char *def_note;       /* what null means, for the manual; or NULL */
     const char *help;           /* one sentence */
+    const struct setting_table *section;
 };
 
 struct setting_table {
@@ -41,8 +48,29 @@ extern const struct setting_table settings_table; /* offsets in struct settings 
 extern const struct setting_table listener_table; /* offsets in struct listener */
 extern const struct setting_table policy_table;   /* offsets in struct policy */
 
-/* Rows of policy_table before this one are conditions, the others consequences. */
+/* Rows of policy_table before this one are conditions and actions, the others consequences, which
+ * the default policy lends. */
 extern const size_t policy_conditions;
+
+/* What an action takes. */
+enum action_takes {
+    TAKES_NOTHING,
+    TAKES_REPLY,     /* nothing, a text, or a whole SMTP reply */
+    TAKES_FIELDS,    /* names with values, or one per item */
+    TAKES_NAMES,     /* a name, or a list of them */
+    TAKES_TEXT,      /* a text, or nothing where there is a default */
+    TAKES_ADDRESSES, /* an address, or a list of them */
+    TAKES_SECTION
+};
+
+struct action_row {
+    const char *name;
+    enum action_takes takes;
+    const char *def;                     /* the text when none is given; NULL: one is needed */
+    const struct setting_table *section; /* offsets in struct policy_action */
+    const char *help;                    /* one sentence */
+};
+extern const struct action_row action_table[ACTION_KINDS];
 
 /* Sections ("limits") and what stands in them, one sentence each, in the order of the manual. */
 struct setting_section {

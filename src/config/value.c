@@ -1,5 +1,7 @@
 #include "config/value.h"
 
+#include "config/pattern.h"
+
 #include <ctype.h>
 #include <math.h>
 #include <stdio.h>
@@ -123,6 +125,51 @@ int parse_bool(struct span s, bool *out)
         }
     }
     return -1;
+}
+
+static int range_number(struct span s, bool size, double *out)
+{
+    uint64_t bytes;
+    s = span_trim(s);
+    if (size) {
+        if (parse_size(s, &bytes) != 0)
+            return -1;
+        *out = (double)bytes;
+        return 0;
+    }
+    bool minus = s.n > 0 && s.p[0] == '-';
+    double v;
+    size_t n = decimal(span_from(s, minus), &v);
+    if (n == 0 || n + minus != s.n)
+        return -1;
+    *out = minus ? -v : v;
+    return 0;
+}
+
+int parse_range(struct span s, bool size, struct range *out)
+{
+    struct range r = {.given = true, .from = -INFINITY, .to = INFINITY};
+    s = span_trim(s);
+    size_t dots = span_search(s, SPAN(".."));
+    if (dots != SIZE_MAX) {
+        if (range_number(span_sub(s, 0, dots), size, &r.from) != 0 ||
+            range_number(span_from(s, dots + 2), size, &r.to) != 0)
+            return -1;
+    } else if (s.n > 0 && s.p[0] == '=') {
+        if (range_number(span_from(s, 1), size, &r.from) != 0)
+            return -1;
+        r.to = r.from;
+    } else if (s.n > 1 && (s.p[0] == '<' || s.p[0] == '>')) {
+        bool with = s.p[1] == '=', less = s.p[0] == '<';
+        if (range_number(span_from(s, 1 + (size_t)with), size, less ? &r.to : &r.from) != 0)
+            return -1;
+        r.below = less && !with;
+        r.above = !less && !with;
+    } else {
+        return -1;
+    }
+    *out = r;
+    return 0;
 }
 
 const char *resolve_path(struct arena *a, const char *dir, struct span path)
@@ -352,6 +399,9 @@ int value_set(const struct setting *row, struct span text, const char *dir, stru
             }
         }
         return not_a_choice(row, text, e);
+    case SET_RANGE:
+    case SET_SIZES:
+        return parse_range(text, row->type == SET_SIZES, at) == 0 ? 0 : expected(row, text, e);
     default:
         return expected(row, text, e);
     }
@@ -371,10 +421,12 @@ int value_add(const struct setting *row, struct span text, const char *dir, stru
               void *base, struct err *e)
 {
     void *at = place(row, base);
-    if (row->type == SET_STRINGS || row->type == SET_PATHS) {
+    if (row->type == SET_PATTERNS && pattern_check(text, e) != 0)
+        return -1;
+    if (row->type == SET_STRINGS || row->type == SET_PATHS || row->type == SET_PATTERNS) {
         struct strings *l = at;
         const char *v = NULL;
-        if (text.n == 0)
+        if (text.n == 0 && row->type != SET_PATTERNS)
             return err_set(e, "expected a text that is not empty");
         if ((row->type == SET_PATHS ? set_path(text, dir, a, &v, e)
                                     : set_string(row, text, a, &v, e)) != 0)
@@ -418,6 +470,23 @@ int value_clear(const struct setting *row, void *base)
         return 0;
     case SET_DURATIONS:
         *(struct usecs *)at = (struct usecs){0};
+        return 0;
+    case SET_PATTERNS:
+        *(struct strings *)at = (struct strings){0};
+        return 0;
+    case SET_RANGE:
+    case SET_SIZES:
+        *(struct range *)at = (struct range){0};
+        return 0;
+    case SET_SECTION:
+        for (size_t i = 0; i < row->section->n; i++)
+            value_default(&row->section->rows[i], NULL, at);
+        return 0;
+    case SET_HEADERS:
+        *(struct header_tests *)at = (struct header_tests){0};
+        return 0;
+    case SET_ACTIONS:
+        *(struct policy_actions *)at = (struct policy_actions){0};
         return 0;
     default:
         return -1;

@@ -10,6 +10,8 @@ int parse_size(struct span s, uint64_t *out);
 int parse_duration(struct span s, usec *out);
 /* "yes", "no", "true", "false", "on", "off". */
 int parse_bool(struct span s, bool *out);
+/* A comparison as struct range tells it; size: of bytes with units. -1: it is none. */
+int parse_range(struct span s, bool size, struct range *out);
 
 /* Where relative paths start; NULL leaves them. Result in the arena, without "." and "..". */
 const char *resolve_path(struct arena *a, const char *dir, struct span path);

@@ -21,7 +21,7 @@
 
 #include "base/ip.h"
 #include "smtp/textmap.h"
-#include "door/domains.h"
+#include "policy/domains.h"
 
 enum access_verb {
     ACCESS_NONE, /* nothing said, or SKIP */

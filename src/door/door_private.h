@@ -13,7 +13,7 @@
 #include "dns/dns.h"
 #include "door/access.h"
 #include "door/asks.h"
-#include "door/domains.h"
+#include "policy/domains.h"
 #include "door/recipients.h"
 #include "flow/frames.h"
 #include "ipc/link.h"

@@ -8,7 +8,7 @@
 
 #include "config/settings.h"
 #include "smtp/textmap.h"
-#include "door/domains.h"
+#include "policy/domains.h"
 
 struct recipients;
 

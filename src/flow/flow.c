@@ -17,6 +17,7 @@ struct flow {
     struct rules_scratch *scratch;
     struct virus_pool *virus;
     struct rules_profile *profile; /* NULL: nobody asks */
+    struct policy_set *policies;
 };
 
 /* One message in work: done when both the engine and the rules have given their facts. */
@@ -33,7 +34,8 @@ struct flow *flow_new(uv_loop_t *loop, const struct settings *set, const struct 
                       struct virus_pool *virus)
 {
     struct flow *f = xcalloc(1, sizeof *f);
-    *f = (struct flow){.loop = loop, .set = set, .rs = rs, .virus = virus};
+    *f = (struct flow){
+        .loop = loop, .set = set, .rs = rs, .virus = virus, .policies = policy_set_new(set)};
     if (rs)
         f->scratch = rules_scratch_new(rs);
     return f;
@@ -45,6 +47,7 @@ void flow_free(struct flow *f)
         return;
     if (f->scratch)
         rules_scratch_free(f->scratch);
+    policy_set_free(f->policies);
     free(f);
 }
 
@@ -55,12 +58,23 @@ void flow_profile(struct flow *f, struct rules_profile *total)
         rules_scratch_profile(f->scratch, total);
 }
 
+/* The message taken apart for policies; NULL when none asks. */
+static struct parts *parts_of(struct flow *f, struct message *m)
+{
+    const struct limits *l = &f->set->limits;
+    if (!policy_set_wants_parts(f->policies))
+        return NULL;
+    const struct mime_limits limits = {l->mime_parts, l->mime_depth, l->mime_headers};
+    struct mime *mime = mime_parse(m->arena, m->raw, &limits);
+    return parts_new(mime, policy_set_magic(f->policies), m->arena);
+}
+
 /* Not inlined: gcc does not see that only the last of several steps gets here, and warns. */
 static __attribute__((noinline)) void decide(struct job *j)
 {
     struct message *m = j->m;
     struct verdict *v = ARENA_NEW(m->arena, struct verdict);
-    verdict_decide(&j->flow->set->policies, &j->flow->set->virus, m, m->arena, v);
+    verdict_decide(j->flow->policies, &j->flow->set->virus, m, parts_of(j->flow, m), m->arena, v);
     uint64_t micros = (uint64_t)(clock_mono() - j->started);
     flow_done *done = j->done;
     void *ctx = j->ctx;
@@ -168,7 +182,8 @@ void flow_run(struct flow *f, struct message *m, int fd, flow_done *done, void *
 {
     struct job *j = xcalloc(1, sizeof *j);
     *j = (struct job){f, m, done, ctx, clock_mono(), 1};
-    if (verdict_wants_scan(&f->set->policies, m)) {
+    policy_set_refresh(f->policies);
+    if (verdict_wants_scan(f->policies, m, m->arena)) {
         j->waiting += 2;
         start_virus(j, fd);
         start_rules(j);

@@ -34,50 +34,60 @@ const char *virus_why_unscanned(enum virus_state s)
 
 /* --- which policy --- */
 
-static bool any_address(const struct strings *patterns, struct span addr)
-{
-    for (size_t i = 0; i < patterns->n; i++)
-        if (address_matches(patterns->v[i], addr))
-            return true;
-    return patterns->n == 0;
-}
+/* The policies that hold for a recipient: those that go on, then the one that is taken. */
+struct chosen {
+    uint32_t *v;
+    size_t n;
+};
 
-static bool any_network(const struct cidrs *nets, const struct peer *peer)
+static struct chosen choose(const struct policy_set *ps, const struct policy_view *v,
+                            struct arena *a)
 {
-    for (size_t i = 0; i < nets->n; i++)
-        if (peer->has_ip && cidr_has(&nets->v[i], &peer->ip))
-            return true;
-    return nets->n == 0;
-}
-
-static bool any_name(const struct strings *names, struct span name)
-{
-    for (size_t i = 0; i < names->n; i++)
-        if (span_eq(span_str(names->v[i]), name))
-            return true;
-    return names->n == 0;
-}
-
-/* The first policy whose conditions all hold; the last one, the default, always does. */
-static const struct policy *policy_for(const struct policies *p, const struct message *m,
-                                       struct span rcpt)
-{
-    for (size_t i = 0; i + 1 < p->n; i++) {
-        const struct policy *x = &p->v[i];
-        if (any_network(&x->clients, &m->peer) && any_name(&x->listeners, m->peer.listener) &&
-            any_address(&x->senders, m->env.from) && any_address(&x->recipients, rcpt))
-            return x;
+    size_t count = policy_set_count(ps);
+    struct chosen c = {arena_array(a, count, sizeof *c.v), 0};
+    for (size_t i = 0; i < count; i++) {
+        if (i + 1 < count && policy_match(ps, i, v, NULL) != MATCH_YES)
+            continue;
+        c.v[c.n++] = (uint32_t)i;
+        if (!policy_set_get(ps, i)->go_on)
+            break;
     }
-    return &p->v[p->n - 1];
+    return c;
 }
 
-bool verdict_wants_scan(const struct policies *p, const struct message *m)
+/* What is known before the scan. The first policy that is certain ends it; of those that may yet
+ * hold, one that scans is enough. */
+static bool may_want_scan(const struct policy_set *ps, const struct policy_view *v)
 {
-    if (!m->has_envelope || m->env.nrcpts == 0)
-        return p->v[p->n - 1].scan;
-    for (size_t i = 0; i < m->env.nrcpts; i++)
-        if (policy_for(p, m, m->env.rcpts[i].addr)->scan)
+    size_t count = policy_set_count(ps);
+    for (size_t i = 0; i < count; i++) {
+        const struct policy *p = policy_set_get(ps, i);
+        enum match m = i + 1 == count ? MATCH_YES : policy_match(ps, i, v, NULL);
+        if (p->go_on || m == MATCH_NO)
+            continue;
+        if (p->scan)
             return true;
+        if (m == MATCH_YES)
+            return false;
+    }
+    return false;
+}
+
+bool verdict_wants_scan(const struct policy_set *ps, const struct message *m, struct arena *a)
+{
+    struct policy_view v = policy_view_of(ps, m, NULL, a);
+    v.stage = STAGE_RCPT;
+    v.m = NULL;
+    v.content = NULL;
+    if (!m->has_envelope || m->env.nrcpts == 0) {
+        v.rcpt = SPAN("");
+        return may_want_scan(ps, &v);
+    }
+    for (size_t i = 0; i < m->env.nrcpts; i++) {
+        v.rcpt = m->env.rcpts[i].addr;
+        if (may_want_scan(ps, &v))
+            return true;
+    }
     return false;
 }
 
@@ -167,6 +177,40 @@ static struct span score_detail(struct arena *a, double score, double limit)
     return arena_printf(a, "score %.*f %s %.*f", digits, score, above ? ">=" : "<", digits, limit);
 }
 
+static const struct policy_action *deciding(const struct policy *p)
+{
+    for (size_t i = 0; i < p->actions.n; i++)
+        if (p->actions.v[i].kind <= ACTION_DISCARD)
+            return &p->actions.v[i];
+    return NULL;
+}
+
+static bool has_action(const struct decision *d, enum action_kind kind)
+{
+    for (size_t i = 0; i < d->napplied; i++)
+        for (size_t k = 0; k < d->applied[i].policy->actions.n; k++)
+            if (d->applied[i].policy->actions.v[k].kind == kind)
+                return true;
+    return false;
+}
+
+/* What an action of the policy says; false: it leaves the message to the checks. */
+static bool ordered(struct decision *d, struct arena *a)
+{
+    static const enum outcome outcomes[] = {[ACTION_HOLD] = OUT_HOLD,
+                                            [ACTION_REJECT] = OUT_REJECT,
+                                            [ACTION_DEFER] = OUT_DEFER,
+                                            [ACTION_DISCARD] = OUT_DISCARD};
+    const struct policy_action *x = deciding(d->policy);
+    if (!x || x->kind == ACTION_ACCEPT || x->kind == ACTION_TAG)
+        return false;
+    d->order = x;
+    return conclude(d, outcomes[x->kind], "policy",
+                    x->kind == ACTION_HOLD && strcmp(x->text, "policy") != 0
+                        ? span_str(x->text)
+                        : arena_printf(a, "%s", d->policy->name));
+}
+
 static void decide(struct decision *d, const struct virus_settings *virus, const struct message *m,
                    struct arena *a)
 {
@@ -174,6 +218,9 @@ static void decide(struct decision *d, const struct virus_settings *virus, const
     const struct facts *f = &m->facts;
     const struct rules_facts *r = d->opinion ? &d->opinion->rules : &f->rules;
     d->required = d->opinion && d->opinion->own_required ? r->required : p->required_score;
+    if (ordered(d, a))
+        return;
+    bool spared = has_action(d, ACTION_ACCEPT), marked = has_action(d, ACTION_TAG);
     if (!p->scan) {
         struct span reason = arena_printf(a, "policy %s does not scan", p->name);
         conclude(d, OUT_ACCEPT, reason.p, SPAN_NONE);
@@ -182,9 +229,16 @@ static void decide(struct decision *d, const struct virus_settings *virus, const
     bool infected = virus->enabled && f->virus.state == VIRUS_FOUND;
     bool high = r->ran && reaches(r->score, p->reject_score);
     d->spam = r->ran && reaches(r->score, d->required);
-    enum outcome on_spam = high      ? possible(p->on_high_spam)
-                           : d->spam ? possible(p->on_spam)
-                                     : OUT_ACCEPT;
+    enum outcome on_spam = spared || marked ? OUT_ACCEPT
+                           : high           ? possible(p->on_high_spam)
+                           : d->spam        ? possible(p->on_spam)
+                                            : OUT_ACCEPT;
+    if (marked) {
+        on_spam = OUT_TAG;
+        d->spam = true;
+    } else if (spared) {
+        d->spam = false;
+    }
     enum outcome on_virus = possible(p->on_virus);
     struct span detail =
         r->ran ? score_detail(a, r->score, high ? p->reject_score : d->required) : SPAN_NONE;
@@ -203,6 +257,8 @@ static void decide(struct decision *d, const struct virus_settings *virus, const
         conclude(d, on_spam, "spam", detail);
     else if (infected)
         conclude(d, on_virus == OUT_TAG ? OUT_TAG : on_spam, "virus", f->virus.name);
+    else if (spared || marked)
+        conclude(d, on_spam, "policy", arena_printf(a, "%s", p->name));
     else if (d->spam || high)
         conclude(d, on_spam, "spam", detail);
     else if (!d->unscanned)
@@ -213,43 +269,83 @@ static void decide(struct decision *d, const struct virus_settings *virus, const
 
 /* --- grouping --- */
 
-static struct decision *group_of(struct verdict *out, const struct policy *p,
-                                 const struct opinion *o)
-{
-    for (size_t i = 0; i < out->n; i++)
-        if (out->v[i].policy == p && out->v[i].opinion == o)
-            return &out->v[i];
-    struct decision *d = &out->v[out->n++];
-    d->policy = p;
-    d->opinion = o;
-    return d;
-}
-
 static const struct opinion *opinion_of(const struct message *m, size_t rcpt)
 {
     return m->opinions ? m->opinions[rcpt] : NULL;
 }
 
-void verdict_decide(const struct policies *p, const struct virus_settings *virus,
-                    const struct message *m, struct arena *a, struct verdict *out)
+static bool same(const struct decision *d, const struct policy_set *ps, const struct chosen *c,
+                 const struct opinion *o)
+{
+    if (d->napplied != c->n || d->opinion != o)
+        return false;
+    for (size_t i = 0; i < c->n; i++)
+        if (d->applied[i].policy != policy_set_get(ps, c->v[i]))
+            return false;
+    return true;
+}
+
+static void find_parts(const struct policy_set *ps, size_t i, struct parts *parts, struct arena *a,
+                       struct applied *x)
+{
+    x->parts = arena_array(a, parts->n, sizeof *x->parts);
+    for (size_t k = 0; k < parts->n; k++)
+        if (policy_means_part(ps, i, parts, &parts->v[k]))
+            x->parts[x->nparts++] = &parts->v[k];
+    if (x->nparts)
+        x->why = arena_printf(a, "%.*s", SPAN_ARG(part_name_shown(x->parts[0]))).p;
+}
+
+static struct decision *group_of(struct verdict *out, const struct policy_set *ps,
+                                 const struct chosen *c, const struct opinion *o,
+                                 struct parts *parts, struct arena *a)
+{
+    for (size_t i = 0; i < out->n; i++)
+        if (same(&out->v[i], ps, c, o))
+            return &out->v[i];
+    struct decision *d = &out->v[out->n++];
+    d->parts = parts;
+    d->opinion = o;
+    d->applied = arena_array(a, c->n, sizeof *d->applied);
+    d->napplied = c->n;
+    for (size_t i = 0; i < c->n; i++) {
+        d->policy = d->applied[i].policy = policy_set_get(ps, c->v[i]);
+        if (parts && d->policy->parts.given)
+            find_parts(ps, c->v[i], parts, a, &d->applied[i]);
+    }
+    return d;
+}
+
+void verdict_decide(const struct policy_set *ps, const struct virus_settings *virus,
+                    const struct message *m, struct parts *parts, struct arena *a,
+                    struct verdict *out)
 {
     size_t nrcpts = m->has_envelope ? m->env.nrcpts : 0;
-    size_t most = nrcpts < p->n || m->opinions ? nrcpts : p->n;
-    out->v = arena_array(a, most ? most : 1, sizeof *out->v);
+    struct policy_view v = policy_view_of(ps, m, parts, a);
+    uint32_t *of = arena_array(a, nrcpts, sizeof *of);
+    out->v = arena_array(a, nrcpts ? nrcpts : 1, sizeof *out->v);
     out->n = 0;
-    const struct policy **chosen = arena_array(a, nrcpts, sizeof *chosen);
     for (size_t i = 0; i < nrcpts; i++) {
-        chosen[i] = policy_for(p, m, m->env.rcpts[i].addr);
-        group_of(out, chosen[i], opinion_of(m, i))->nrcpts++;
+        const struct opinion *o = opinion_of(m, i);
+        v.rcpt = m->env.rcpts[i].addr;
+        policy_view_judge(ps, &v, o ? &o->rules : &m->facts.rules);
+        struct chosen c = choose(ps, &v, a);
+        struct decision *d = group_of(out, ps, &c, o, parts, a);
+        of[i] = (uint32_t)(d - out->v);
+        d->nrcpts++;
     }
-    if (nrcpts == 0)
-        group_of(out, &p->v[p->n - 1], opinion_of(m, 0));
+    if (nrcpts == 0) {
+        const struct opinion *o = opinion_of(m, 0);
+        policy_view_judge(ps, &v, o ? &o->rules : &m->facts.rules);
+        struct chosen c = choose(ps, &v, a);
+        group_of(out, ps, &c, o, parts, a);
+    }
     for (size_t g = 0; g < out->n; g++) {
         struct decision *d = &out->v[g];
         d->rcpts = arena_array(a, d->nrcpts, sizeof *d->rcpts);
         d->nrcpts = 0;
         for (size_t i = 0; i < nrcpts; i++)
-            if (chosen[i] == d->policy && opinion_of(m, i) == d->opinion)
+            if (of[i] == g)
                 d->rcpts[d->nrcpts++] = (uint32_t)i;
         decide(d, virus, m, a);
     }

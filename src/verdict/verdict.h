@@ -1,7 +1,9 @@
-/* Facts + policy -> one decision for each group of recipients with the same policy, with reasons.
- * Pure: no I/O, no clock, no globals.
+/* Facts + policy -> one decision for each group of recipients with the same policies, with reasons.
+ * No I/O, no clock, no globals.
  *
  * How a group is decided, in this order:
+ *   0. An action of its policy decides: reject, defer, discard, hold: that. accept, tag: as below,
+ *      but spam does not stop it.
  *   1. policy->scan == false: accept.
  *   2. A virus was found: on_virus, when that stops the message (hold, reject, defer, discard).
  *   3. Spam, and the outcome for it is final (reject, discard): that. What could not run would not
@@ -15,11 +17,22 @@
 #ifndef GATEHOUSE_VERDICT_VERDICT_H
 #define GATEHOUSE_VERDICT_VERDICT_H
 
-#include "config/settings.h"
-#include "message/message.h"
+#include "policy/address.h"
+#include "policy/policy.h"
+
+/* A policy that holds for a group, and the parts that its `parts` mean. */
+struct applied {
+    const struct policy *policy;
+    const char *why; /* what made it hold, for the receipt: "parts: invoice.exe"; or NULL */
+    struct part_facts **parts;
+    size_t nparts;
+};
 
 struct decision {
-    const struct policy *policy;
+    const struct policy *policy; /* the last one of `applied` */
+    struct applied *applied;     /* in order; never empty */
+    size_t napplied;
+    struct parts *parts;           /* of the message, when any policy wants them; or NULL */
     const struct opinion *opinion; /* NULL: the message's own facts */
     uint32_t *rcpts;               /* indexes into the envelope, ascending */
     size_t nrcpts;
@@ -28,6 +41,7 @@ struct decision {
     double required;
     bool unscanned;     /* passed although a check could not run */
     const char *reason; /* "spam", "virus", "clean", "virus engine does not answer", ... */
+    const struct policy_action *order; /* what decided, when an action did; or NULL */
     struct span detail; /* "score 17.2 >= 15.0", "Eicar-Test-Signature"; may be absent */
 };
 
@@ -36,26 +50,21 @@ struct verdict {
     size_t n;
 };
 
-/* Groups the recipients by policy and preferences and decides for each group. Without an envelope
- * (files) there is one group without recipients under the default policy. */
-void verdict_decide(const struct policies *p, const struct virus_settings *virus,
-                    const struct message *m, struct arena *a, struct verdict *out);
+/* Groups the recipients by the policies that hold and their preferences, and decides for each
+ * group. Without an envelope (files) there is one group without recipients. parts: of m, when
+ * policy_set_wants_parts; or NULL.
+ */
+void verdict_decide(const struct policy_set *ps, const struct virus_settings *virus,
+                    const struct message *m, struct parts *parts, struct arena *a,
+                    struct verdict *out);
 
-/* Whether any recipient's policy wants the message scanned. */
-bool verdict_wants_scan(const struct policies *p, const struct message *m);
+/* Whether any recipient's policy wants, or may want, the message scanned. */
+bool verdict_wants_scan(const struct policy_set *ps, const struct message *m, struct arena *a);
 
 /* "accept", "tag", ... */
 const char *outcome_name(enum outcome o);
 
 /* Why a virus engine did not look at the message, in words of the user; NULL when it did. */
 const char *virus_why_unscanned(enum virus_state s);
-
-/* Whether a policy's pattern matches an address, ASCII case folded: "user@dom", "@dom" or "dom",
- * ".dom" (dom and everything below), "user@" (in any domain), "<>" (the null sender), or a glob
- * over the whole address with * and ?. */
-bool address_matches(const char *pattern, struct span addr);
-
-/* A glob with * and ? over bytes, ASCII case folded. */
-bool glob_matches(struct span glob, struct span text);
 
 #endif

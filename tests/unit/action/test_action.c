@@ -15,6 +15,7 @@ struct scene {
     struct policy policy;
     struct message m;
     struct decision d;
+    struct applied applied;
     struct conf *conf; /* of rule files without a line */
 };
 
@@ -32,6 +33,7 @@ static int setup(void **state)
     tzset();
     s.set.hostname = "gate.example.org";
     s.set.virus.enabled = true;
+    s.applied.policy = &s.policy;
     s.policy = (struct policy){.name = "default", .scan = true, .headers = HEADERS_NONE};
     memcpy(s.m.id, ID, sizeof ID);
     s.m.arena = s.a;
@@ -46,8 +48,12 @@ static int setup(void **state)
     s.m.facts.virus.state = VIRUS_CLEAN;
     s.m.facts.rules = (struct rules_facts){
         .ran = true, .score = 1, .autolearn = "no", .version = "4.0.1", .required = 5};
-    s.d = (struct decision){
-        .policy = &s.policy, .outcome = OUT_ACCEPT, .required = 5, .reason = "clean"};
+    s.d = (struct decision){.policy = &s.policy,
+                            .applied = &s.applied,
+                            .napplied = 1,
+                            .outcome = OUT_ACCEPT,
+                            .required = 5,
+                            .reason = "clean"};
     static const struct conf_options options = {.local_only = true};
     s.conf = conf_new(s.a, &options);
     conf_finish(s.conf);
@@ -370,6 +376,66 @@ static void subject_tags_of_other_letters(void **state)
            "Subject: =?utf-8?q?=5BM=C3=BCll=5D_?= =?utf-8?Q?x?=\n\n");
 }
 
+static void with_actions(struct scene *s, struct policy_action *v, size_t n)
+{
+    s->policy.actions = (struct policy_actions){v, n};
+}
+
+static void policies_change_the_header(void **state)
+{
+    struct scene *s = *state;
+    s->m.env.from = SPAN("ann@sender.example");
+    struct policy_action v[] = {
+        {.kind = ACTION_ADD_HEADER, .name = "X-From", .text = "_SENDER_ by _POLICY_"},
+        {.kind = ACTION_CHANGE_HEADER, .name = "X-Old", .text = "neu \xc3\xbc"},
+        {.kind = ACTION_CHANGE_HEADER, .name = "X-New", .text = "there"},
+        {.kind = ACTION_DELETE_HEADER, .name = "X-Gone"},
+        {.kind = ACTION_DELETE_HEADER, .name = "X-Spam-Flag"}, /* forged, and gone already */
+        {.kind = ACTION_SUBJECT_PREFIX, .text = "[EXT] "},
+        {.kind = ACTION_SUBJECT_PREFIX, .text = "[_ID_] "},
+    };
+    with_actions(s, v, sizeof v / sizeof v[0]);
+    expect(s,
+           "x-gone: 1\r\n\tfold\r\nSubject:  hello\r\nX-OLD:old\r\nX-Spam-Flag: NO\r\n"
+           "X-Keep:  as it is \r\nX-Gone: 2\r\n\r\nX-Gone: body\r\n",
+           TRACE "X-Virus-Status: Clean\r\nX-From: ann@sender.example by default\r\n"
+                 "X-New: there\r\nX-Gatehouse-Id: " ID "\r\n"
+                 "Subject:  [" ID "] [EXT] hello\r\nX-OLD: neu =?utf-8?b?w7w=?=\r\n"
+                 "X-Keep:  as it is \r\n\r\nX-Gone: body\r\n");
+}
+
+static void one_of_several_fields(void **state)
+{
+    struct scene *s = *state;
+    struct policy_action v[] = {
+        {.kind = ACTION_DELETE_HEADER, .name = "X-A", .nth = 2},
+        {.kind = ACTION_CHANGE_HEADER, .name = "X-A", .text = "new", .nth = 2},
+        {.kind = ACTION_CHANGE_HEADER, .name = "X-A", .text = "added", .nth = 3},
+        {.kind = ACTION_CHANGE_HEADER, .name = "Subject", .text = "other"},
+        {.kind = ACTION_SUBJECT_PREFIX, .text = "P "},
+        {.kind = ACTION_ADD_HEADER, .name = "To", .text = "a@b,\r\nBcc: evil@c"},
+    };
+    with_actions(s, v, sizeof v / sizeof v[0]);
+    expect(s, "X-A: 1\nX-A: 2\nSubject: was\nX-A: 3\n\n",
+           "Received: from client.example (mail.sender.example [192.0.2.7])\n"
+           "\tby gate.example.org with ESMTP id " ID ";\n\tSun, 22 Nov 2026 07:30:00 +0000\n"
+           "X-Virus-Status: Clean\nX-A: added\nTo: a@b,  Bcc: evil@c\nX-Gatehouse-Id: " ID "\n"
+           "X-A: 1\nSubject: P other\nX-A: new\n\n");
+}
+
+static void replies_of_policies(void **state)
+{
+    struct scene *s = *state;
+    struct policy_action x = {.kind = ACTION_REJECT, .text = "550 5.7.1 No mail from _SENDER_"};
+    s->m.env.from = SPAN("a\xff@b");
+    s->d.outcome = OUT_REJECT;
+    s->d.order = &x;
+    assert_string_equal(action_reply(&s->m, &s->d, s->a).p, "550 5.7.1 No mail from a?@b (" ID ")");
+    s->d.outcome = OUT_DEFER;
+    x.text = "451 4.7.1 Later";
+    assert_string_equal(action_reply(&s->m, &s->d, s->a).p, "451 4.7.1 Later (" ID ")");
+}
+
 static void replies(void **state)
 {
     struct scene *s = *state;
@@ -463,6 +529,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(mimedefang_headers, setup, teardown),
         cmocka_unit_test_setup_teardown(subject_tags, setup, teardown),
         cmocka_unit_test_setup_teardown(subject_tags_of_other_letters, setup, teardown),
+        cmocka_unit_test_setup_teardown(policies_change_the_header, setup, teardown),
+        cmocka_unit_test_setup_teardown(one_of_several_fields, setup, teardown),
+        cmocka_unit_test_setup_teardown(replies_of_policies, setup, teardown),
         cmocka_unit_test_setup_teardown(replies, setup, teardown),
         cmocka_unit_test_setup_teardown(receipt, setup, teardown),
     };

@@ -99,7 +99,7 @@ static void policies_must_fit(void **state)
            "3:6: a second policy named 'a'\n");
     expect("policies:\n  - {name: a}\n  - {name: b, senders: ['@b']}\n",
            "2:5: a policy without condition would hide those after it; give it recipients, "
-           "senders, clients or listeners, or name it 'default'\n");
+           "senders, clients or another condition, 'continue: true', or name it 'default'\n");
     expect("policies:\n  - {name: default}\n  - {name: b, senders: ['@b']}\n",
            "2:6: the policy 'default' must be the last one\n");
     expect("policies:\n  - {name: default, senders: ['@b']}\n",
@@ -111,6 +111,18 @@ static void policies_must_fit(void **state)
            "2:27: no listener is named 'mxx' (did you mean 'mx'?)\n");
     expect("policies:\n  - {name: a, senders: ['@a'], on_virus: clean}\n",
            "2:32: 'on_virus': 'clean' is not available yet; use reject, hold or discard\n");
+    expect("policies:\n  - {name: a, continue: yes}\n",
+           "2:5: a policy with 'continue: true' and without 'do' does nothing\n");
+    expect("policies:\n  - {name: a, continue: yes, do: hold}\n",
+           "2:30: 'hold' decides: it can't stand in a policy with 'continue: true'\n");
+    expect("policies:\n  - {name: a, continue: yes, do: keep, on_spam: hold}\n",
+           "2:40: 'on_spam' has no effect in a policy with 'continue: true'\n");
+    expect("policies:\n  - {name: default, continue: yes, do: keep}\n",
+           "2:21: the policy 'default' is the last one; there is nothing to continue with\n");
+    expect("policies:\n  - {name: a, helo: x, do: [hold, reject]}\n",
+           "2:24: 'hold' and 'reject' in one policy: only one can happen\n");
+    expect("policies:\n  - {name: a, helo: x, do: drop_part}\n",
+           "2:24: 'drop_part' acts on the parts that 'parts' tells; give the policy that\n");
     expect("policies:\n  - {name: a, senders: ['@a'], reject_score: 3}\n",
            "2:32: reject_score (3) is below required_score (5)\n");
 }

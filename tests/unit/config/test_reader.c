@@ -225,6 +225,79 @@ static void unknown_names_are_told_with_the_nearest(void **state)
            "4:5: unknown policy setting 'on_spamm' (did you mean 'on_spam'?)\n");
 }
 
+#define P(rest) "policies:\n  - name: a\n    helo: x\n    " rest "\n"
+
+static void policies_are_read(void **state)
+{
+    struct settings *s = load(
+        *state, P("parts: {name: ['*.exe', '/^a/i'], size: '> 1MiB', encrypted: true}\n"
+                  "    header: {X-A: [x, y], X-B: false}\n    score: '5..7.5'\n"
+                  "    auth: {spf: [fail], dmarc: [fail, none]}\n"
+                  "    do:\n      - reject: No programs here\n"
+                  "      - add_header: {X-One: 1, X-Two: 2}\n      - delete_header: [X-C, X-D]\n"
+                  "      - {replace_part: \"a\\nb\"}\n      - copy: archive@example.org\n"
+                  "      - notify: {to: [sender, joe@example.org], text: hi}\n"
+                  "      - add_disclaimer: {text: t, html: <p>h</p>}"));
+    const struct policy *p = &s->policies.v[0];
+    assert_true(p->parts.given && p->parts.name.n == 2 && p->parts.encrypted == WHETHER_YES);
+    assert_true(p->parts.size.from == 1 << 20 && p->parts.size.above);
+    assert_int_equal(p->header.n, 2);
+    assert_string_equal(p->header.v[0].name, "X-A");
+    assert_int_equal(p->header.v[0].patterns.n, 2);
+    assert_int_equal(p->header.v[1].present, WHETHER_NO);
+    assert_true(p->score.from == 5 && p->score.to == 7.5);
+    assert_int_equal(p->auth.dmarc.n, 2);
+    assert_int_equal(p->actions.n, 9);
+    const struct policy_action *x = p->actions.v;
+    assert_string_equal(x[0].text, "550 5.7.1 No programs here");
+    assert_string_equal(x[2].name, "X-Two");
+    assert_string_equal(x[4].name, "X-D");
+    assert_string_equal(x[5].text, "a\nb");
+    assert_string_equal(x[6].to.v[0], "archive@example.org");
+    assert_int_equal(x[7].to.n, 2);
+    assert_string_equal(x[8].html, "<p>h</p>");
+    /* Actions are not lent by the default policy. */
+    assert_int_equal(s->policies.v[1].actions.n, 0);
+    settings_free(s);
+}
+
+static void broken_policies_are_told(void **state)
+{
+    expect(*state, P("do: rejekt"), "4:9: unknown action 'rejekt' (did you mean 'reject'?)\n");
+    expect(*state, P("do: [accept: now]"), "4:18: 'accept' takes nothing more\n");
+    expect(*state, P("do: add_header"),
+           "4:9: 'add_header' needs to be told what; write 'add_header: ...'\n");
+    expect(*state, P("do: {add_header: {'X A': b}}"),
+           "4:23: expected the name of a header field such as X-Mailer, not 'X A'\n");
+    expect(
+        *state, P("do: {reject: '250 2.0.0 ok'}"),
+        "4:18: expected a text, or a reply such as '550 5.7.1 Refused by policy', not '250 2.0.0 "
+        "ok'\n");
+    expect(*state, P("do: {copy: [a@b, nobody]}"),
+           "4:22: 'copy': expected an address such as archive@example.org\n");
+    expect(*state, P("do: {notify: {text: x}}"),
+           "4:18: 'notify': to whom? Give it 'to', an address, sender or recipients\n");
+    expect(*state, P("parts: {nam: x}"),
+           "4:13: unknown setting 'nam' in 'parts' (did you mean 'name'?)\n");
+    expect(*state, P("parts: {name: '/(/'}"),
+           "4:19: 'name': the regular expression '(' is broken at character 2: missing closing "
+           "parenthesis\n");
+    expect(*state, P("senders: '/x/q'"),
+           "4:14: 'senders': expected /regex/ with flags i, s, m or x, not '/x/q'\n");
+    expect(*state, P("score: 5"),
+           "4:12: 'score': expected a comparison such as '>= 5', '< 3' or '5..10', not '5'\n");
+    expect(*state, P("size: '> 5'\n    score: '> x'"),
+           "5:12: 'score': expected a comparison such as '>= 5', '< 3' or '5..10', not '> x'\n");
+    expect(*state, P("direction: [up]"),
+           "4:17: 'direction': expected one of inbound, outbound, internal, not 'up'\n");
+    expect(*state, P("header: {X-A: {}}"),
+           "4:19: 'X-A': expected a pattern, a list of them, true or false, not a section\n");
+    expect(
+        *state, P("auth: {spf: [bad]}"),
+        "4:18: 'spf': expected one of none, neutral, pass, fail, softfail, temperror, permerror, "
+        "not 'bad'\n");
+}
+
 static void wrong_types_are_told(void **state)
 {
     expect(*state, "hostname: [a]\n", "1:11: 'hostname': expected a text, not a list\n");
@@ -374,6 +447,8 @@ int main(void)
         TEST(policies_inherit_from_the_default),
         TEST(a_policy_list_without_default_gets_one),
         TEST(unknown_names_are_told_with_the_nearest),
+        TEST(policies_are_read),
+        TEST(broken_policies_are_told),
         TEST(wrong_types_are_told),
         TEST(bad_values_are_told),
         TEST(duplicates_are_told),

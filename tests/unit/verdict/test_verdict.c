@@ -6,6 +6,22 @@
 
 #include "verdict/verdict.h"
 
+static void judge(const struct policies *p, const struct virus_settings *virus,
+                  const struct message *m, struct arena *a, struct verdict *out)
+{
+    struct policy_set *ps = policy_set_of(p);
+    verdict_decide(ps, virus, m, NULL, a, out);
+    policy_set_free(ps);
+}
+
+static bool wants_scan(const struct policies *p, const struct message *m)
+{
+    struct policy_set *ps = policy_set_of(p);
+    bool yes = verdict_wants_scan(ps, m, m->arena);
+    policy_set_free(ps);
+    return yes;
+}
+
 /* A message with two recipients and policies that a test changes as it needs. */
 struct scene {
     struct arena *a;
@@ -58,7 +74,7 @@ static int teardown(void **state)
 
 static const struct decision *decided(struct scene *s)
 {
-    verdict_decide(&s->policies, &s->virus, &s->m, s->a, &s->out);
+    judge(&s->policies, &s->virus, &s->m, s->a, &s->out);
     assert_int_equal(s->out.n, 1);
     return &s->out.v[0];
 }
@@ -191,7 +207,7 @@ static void groups_by_policy(void **state)
     add_rcpt(s, "Big-List@EXAMPLE.org");
     add_rcpt(s, "dora@example.org");
     s->m.facts.rules.score = 6;
-    verdict_decide(&s->policies, &s->virus, &s->m, s->a, &s->out);
+    judge(&s->policies, &s->virus, &s->m, s->a, &s->out);
     assert_int_equal(s->out.n, 3);
     const struct decision *d = s->out.v;
     assert_string_equal(d[0].policy->name, "default");
@@ -203,10 +219,10 @@ static void groups_by_policy(void **state)
     assert_int_equal(d[1].rcpts[0], 1);
     assert_string_equal(d[2].reason, "policy raw does not scan");
     assert_int_equal(d[2].rcpts[0], 2);
-    assert_true(verdict_wants_scan(&s->policies, &s->m));
+    assert_true(wants_scan(&s->policies, &s->m));
     s->m.env.rcpts += 2;
     s->m.env.nrcpts = 1;
-    assert_false(verdict_wants_scan(&s->policies, &s->m));
+    assert_false(wants_scan(&s->policies, &s->m));
 }
 
 static void all_conditions_must_hold(void **state)
@@ -229,6 +245,67 @@ static void all_conditions_must_hold(void **state)
     assert_string_equal(decided(s)->policy->name, "partner");
     s->m.env.from = SPAN("");
     assert_string_equal(decided(s)->policy->name, "default");
+}
+
+static struct policy_action order(enum action_kind kind, const char *text)
+{
+    return (struct policy_action){.kind = kind, .text = text};
+}
+
+static void actions_decide(void **state)
+{
+    struct scene *s = *state;
+    static const char *from[] = {"@sender.example"};
+    struct policy_action x = order(ACTION_REJECT, "550 5.7.1 no");
+    s->v[0] = stock("mine");
+    s->v[0].senders = (struct strings){from, 1};
+    s->v[0].actions = (struct policy_actions){&x, 1};
+    s->v[1] = stock("default");
+    s->policies.n = 2;
+    expect(s, OUT_REJECT, "policy", "mine");
+    assert_ptr_equal(s->out.v[0].order, &x);
+    x = order(ACTION_HOLD, "looks odd");
+    expect(s, OUT_HOLD, "policy", "looks odd");
+    x = order(ACTION_TAG, NULL);
+    expect(s, OUT_TAG, "policy", "mine");
+    assert_true(s->out.v[0].spam);
+    x = order(ACTION_ACCEPT, NULL);
+    s->m.facts.rules.score = 20;
+    expect(s, OUT_ACCEPT, "policy", "mine");
+    assert_false(s->out.v[0].spam);
+    /* What spares from spam does not spare from viruses, nor from checks that failed. */
+    s->m.facts.virus.state = VIRUS_ERROR;
+    expect(s, OUT_DEFER, "virus engine does not answer", "");
+    s->m.facts.virus.state = VIRUS_FOUND;
+    s->m.facts.virus.name = SPAN("Eicar");
+    expect(s, OUT_REJECT, "virus", "Eicar");
+    x = order(ACTION_DISCARD, NULL);
+    expect(s, OUT_DISCARD, "policy", "mine");
+}
+
+/* Policies that go on add themselves; recipients with other sets of them are other groups. */
+static void policies_that_go_on_make_groups(void **state)
+{
+    struct scene *s = *state;
+    static const char *sales[] = {".example.org"}, *bob[] = {"bob@example.org"};
+    s->v[0] = stock("below");
+    s->v[0].recipients = (struct strings){sales, 1};
+    s->v[0].go_on = true;
+    s->v[1] = stock("bob");
+    s->v[1].recipients = (struct strings){bob, 1};
+    s->v[2] = stock("default");
+    s->policies.n = 3;
+    add_rcpt(s, "joe@elsewhere.example");
+    judge(&s->policies, &s->virus, &s->m, s->a, &s->out);
+    assert_int_equal(s->out.n, 3);
+    const struct decision *d = s->out.v;
+    assert_int_equal(d[0].napplied, 2);
+    assert_string_equal(d[0].applied[0].policy->name, "below");
+    assert_string_equal(d[0].policy->name, "bob");
+    assert_int_equal(d[1].napplied, 2);
+    assert_string_equal(d[1].policy->name, "default");
+    assert_int_equal(d[2].napplied, 1);
+    assert_int_equal(d[2].rcpts[0], 2);
 }
 
 static void files_have_the_default_policy(void **state)
@@ -281,6 +358,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(failing_rules, setup, teardown),
         cmocka_unit_test_setup_teardown(groups_by_policy, setup, teardown),
         cmocka_unit_test_setup_teardown(all_conditions_must_hold, setup, teardown),
+        cmocka_unit_test_setup_teardown(actions_decide, setup, teardown),
+        cmocka_unit_test_setup_teardown(policies_that_go_on_make_groups, setup, teardown),
         cmocka_unit_test_setup_teardown(files_have_the_default_policy, setup, teardown),
         cmocka_unit_test(patterns),
     };

@@ -2,8 +2,8 @@
  * addresses and domains are looked up: lower case, internationalised labels as A-labels (UTS 46).
  *
  * "example.org" means that domain alone, ".example.org" everything below it. */
-#ifndef GATEHOUSE_DOOR_DOMAINS_H
-#define GATEHOUSE_DOOR_DOMAINS_H
+#ifndef GATEHOUSE_POLICY_DOMAINS_H
+#define GATEHOUSE_POLICY_DOMAINS_H
 
 #include "config/settings.h"
 #include "smtp/textmap.h"

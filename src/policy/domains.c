@@ -1,4 +1,4 @@
-#include "door/domains.h"
+#include "policy/domains.h"
 
 #include <stdlib.h>
 #include <unicode/uidna.h>

@@ -1,4 +1,4 @@
-#include "verdict/verdict.h"
+#include "policy/address.h"
 
 /* Going back to the last star alone is enough, so time is at most glob * text. */
 bool glob_matches(struct span glob, struct span text)
