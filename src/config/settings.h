@@ -119,6 +119,7 @@ struct queue_settings {
     usec connect_timeout, command_timeout, data_timeout, idle_timeout;
     uint64_t reuse; /* messages on one connection */
     enum deliver_tls tls;
+    bool dane;               /* RFC 7672 */
     uint64_t segment_size;   /* bytes of one journal segment */
     uint64_t minimum_free;   /* spool bytes below which new mail gets 452 */
     usec commit_delay;       /* how long a commit waits for company */

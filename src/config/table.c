@@ -246,8 +246,13 @@ static const struct setting rows[] = {
           .help = "How long an idle connection is kept for the next message."),
     INT_(S, queue.reuse, .min = 1, .max = 1e6, .def = "100", .help = "Messages on one connection."),
     ENUM_(S, deliver_tls, queue.tls, .choices = deliver_tls_names, .def = "may",
-          .help = "TLS towards next hops: none, when offered (may), or required with a certificate "
-                  "that verifies."),
+          .help =
+              "TLS towards next hops: none, when offered (may), or required with a certificate "
+              "that verifies for the next hop's name (its address where a route names no host)."),
+    BOOL_(S, queue.dane, .def = "true",
+          .help =
+              "Mail exchangers with DNSSEC-validated TLSA records must prove by them who they are "
+              "(DANE, RFC 7672)."),
     SIZE_(S, queue.segment_size, .min = 65536, .max = 2 * GIB, .def = "64MiB",
           .help = "Size of one file of the queue's journal."),
     SIZE_(S, queue.minimum_free, .def = "100MiB",

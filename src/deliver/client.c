@@ -7,6 +7,7 @@
 #include "base/xalloc.h"
 #include "smtp/reply.h"
 #include "tls/context.h"
+#include "tls/dane.h"
 
 void client_end(struct client *c, enum client_end how, struct span why)
 {
@@ -127,7 +128,7 @@ static void on_greeting_reply(struct client *c, const struct smtp_reply *r)
             ready(c);
     } else if (c->state == STARTTLS && ok) {
         c->state = HANDSHAKE;
-        stream_starttls(c->s, c->o.tls_context, false, c->o.host);
+        stream_starttls(c->s, c->o.tls_context, false, c->o.dane ? NULL : c->o.host);
         stream_deadline(c->s, c->o.command_timeout);
     } else if (c->state == STARTTLS && c->o.tls == DTLS_MAY) {
         ready(c);
@@ -227,6 +228,12 @@ static void on_connect(void *ctx)
     stream_deadline(c->s, c->o.command_timeout);
 }
 
+static int on_handshake(void *ctx, SSL *ssl)
+{
+    struct client *c = ctx;
+    return c->o.dane ? dane_apply(c->o.dane, ssl) : 0;
+}
+
 static void on_secure(void *ctx)
 {
     struct client *c = ctx;
@@ -256,8 +263,11 @@ static void on_close(void *ctx, const char *why)
     struct client *c = ctx;
     if (c->state != ENDED) {
         char text[160];
-        snprintf(text, sizeof text, "450 %s %s: %s", c->connected ? "4.4.2" : "4.4.1",
-                 c->connected ? "the connection was lost" : "can't connect", why);
+        if (c->state == HANDSHAKE)
+            snprintf(text, sizeof text, "450 4.7.5 no trusted TLS: %s", why);
+        else
+            snprintf(text, sizeof text, "450 %s %s: %s", c->connected ? "4.4.2" : "4.4.1",
+                     c->connected ? "the connection was lost" : "can't connect", why);
         c->s = NULL;
         client_fail(c, span_str(text));
     }
@@ -269,6 +279,7 @@ static const struct stream_events stream_events = {
     .on_data = on_data,
     .on_drain = on_drain,
     .on_connect = on_connect,
+    .on_handshake = on_handshake,
     .on_secure = on_secure,
     .on_timeout = on_timeout,
     .on_close = on_close,

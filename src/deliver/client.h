@@ -62,12 +62,14 @@ struct client_events {
 };
 
 struct ssl_ctx_st;
+struct dane;
 struct client_options {
     const char *helo;
-    const char *host; /* for TLS: name to ask for and verify; NULL: none */
+    const char *host; /* for TLS: name (or address) to ask for and verify; NULL: none */
     bool lmtp;
-    enum deliver_tls tls;
+    enum deliver_tls tls; /* DTLS_REQUIRED: without TLS as tls_context demands it, CLIENT_NO_TLS */
     struct ssl_ctx_st *tls_context;
+    const struct dane *dane; /* with a dane_context: what the certificate must match; or NULL */
     usec connect_timeout, command_timeout, data_timeout;
 };
 

@@ -9,6 +9,7 @@
 #include "base/xalloc.h"
 #include "deliver/deliver_private.h"
 #include "tls/context.h"
+#include "tls/dane.h"
 
 /* --- time --- */
 
@@ -54,6 +55,30 @@ void deliver_reschedule(struct deliver *d, struct queue_msg *m)
 static bool ready(const struct queue_rcpt *r, usec now)
 {
     return r->state == Q_WAITING && !r->active && r->next <= now;
+}
+
+static bool is_ascii(struct span s)
+{
+    for (size_t i = 0; i < s.n; i++)
+        if ((unsigned char)s.p[i] >= 0x80)
+            return false;
+    return true;
+}
+
+/* Recipients that only a next hop with SMTPUTF8 can take come last, and go by themselves: without
+ * it the others still get their mail. Returns how many come before them. */
+static size_t part_by_charset(const struct queue_msg *m, uint32_t *v, size_t n, struct arena *a)
+{
+    uint32_t *wide = arena_array(a, n, sizeof *wide);
+    size_t plain = 0, nwide = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (is_ascii(m->rcpts[v[i]].addr))
+            v[plain++] = v[i];
+        else
+            wide[nwide++] = v[i];
+    }
+    memcpy(v + plain, wide, nwide * sizeof *wide);
+    return plain;
 }
 
 static void line_up(struct deliver *d, struct queue_msg *m, struct dest *t, const uint32_t *v,
@@ -155,7 +180,9 @@ static void split(struct deliver *d, struct queue_msg *m, struct arena *a, usec 
             continue;
         }
         struct dest *t = dest_get(d, route, domain);
-        line_up(d, m, t, some, n);
+        size_t plain = part_by_charset(m, some, n, a);
+        line_up(d, m, t, some, plain);
+        line_up(d, m, t, some + plain, n - plain);
         touched[ntouched++] = t;
     }
     for (size_t i = 0; i < ntouched; i++) {
@@ -342,9 +369,18 @@ static int open_tls(struct deliver *d, struct err *e)
 {
     if (d->set->queue.tls == DTLS_NONE)
         return 0;
-    enum tls_demand demand = d->set->queue.tls == DTLS_REQUIRED ? TLS_VERIFIED : TLS_OPPORTUNISTIC;
-    d->tls = tls_client_context(&d->set->tls, demand, e);
-    return d->tls ? 0 : -1;
+    const struct tls_settings *tls = &d->set->tls;
+    d->tls = tls_client_context(tls, TLS_OPPORTUNISTIC, e);
+    d->tls_verified = tls_client_context(tls, TLS_VERIFIED, e);
+    d->tls_dane = dane_context(tls_client_context(tls, TLS_OPPORTUNISTIC, e));
+    return d->tls && d->tls_verified && d->tls_dane ? 0 : -1;
+}
+
+static void close_tls(struct deliver *d)
+{
+    SSL_CTX_free(d->tls);
+    SSL_CTX_free(d->tls_verified);
+    SSL_CTX_free(d->tls_dane);
 }
 
 struct deliver *deliver_new(uv_loop_t *loop, const struct settings *set, struct record *rec,
@@ -355,6 +391,7 @@ struct deliver *deliver_new(uv_loop_t *loop, const struct settings *set, struct 
     d->routes = routes_open(&set->routes, e);
     if (!d->routes || open_tls(d, e) < 0) {
         routes_free(d->routes);
+        close_tls(d);
         free(d);
         return NULL;
     }
@@ -392,7 +429,7 @@ void deliver_free(struct deliver *d)
         arena_free(d->idle_arenas[--d->nidle_arenas]);
     free(d->heap);
     routes_free(d->routes);
-    SSL_CTX_free(d->tls);
+    close_tls(d);
     d->handles = 3;
     uv_close((uv_handle_t *)&d->timer, closed);
     uv_close((uv_handle_t *)&d->tick, closed);

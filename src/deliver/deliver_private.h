@@ -6,6 +6,7 @@
 #include "deliver/report.h"
 #include "deliver/route.h"
 #include "dns/dns.h"
+#include "tls/dane.h"
 
 enum { WINDOW_START = 5, TARGETS_MAX = 32, FETCH_MAX = 256 * 1024, TICK_MS = 1000 };
 /* Addresses of a destination are looked up again after this time. */
@@ -38,6 +39,16 @@ struct target {
     struct ip ip;
     uint16_t port;
     char host[DNS_NAME_MAX]; /* for TLS; empty: none */
+    struct dane *dane;       /* records that hold for the host, or NULL */
+};
+
+/* How the connection to a target is secured. */
+enum trust {
+    TRUST_NOBODY,    /* no TLS */
+    TRUST_ANYBODY,   /* TLS when offered, without, when it fails */
+    TRUST_ENCRYPTED, /* TLS, whoever answers */
+    TRUST_NAME,      /* a certificate that the system trusts, for this host */
+    TRUST_DANE       /* a certificate that matches the host's TLSA records */
 };
 
 struct conn {
@@ -48,9 +59,12 @@ struct conn {
     size_t target;
     bool ready, leaving;
     bool plain; /* TLS failed here: without it now */
+    enum trust trust;
+    struct dane *dane; /* of its target */
     uint64_t used;
     usec idle_since;
     char where[IP_TEXT_SIZE + 16];
+    char host[DNS_NAME_MAX]; /* what TLS asks for */
 };
 
 struct dest {
@@ -75,7 +89,10 @@ struct dest {
     bool resolving;
     struct dns_mx mx[TARGETS_MAX]; /* while resolving */
     size_t nmx, at_mx;
-    bool temporary; /* some of it could not be asked */
+    bool temporary;                 /* some of it could not be asked */
+    bool mx_secure;                 /* the list of exchangers was validated: DANE holds for them */
+    struct dane *dane[TARGETS_MAX]; /* by host, see targets */
+    size_t ndane;
 };
 
 enum { DEST_SLOTS = 4096 };
@@ -88,7 +105,7 @@ struct deliver {
     struct dns *dns;
     struct queue *q;
     struct routes *routes;
-    struct ssl_ctx_st *tls;
+    struct ssl_ctx_st *tls, *tls_verified, *tls_dane; /* NULL with queue.tls: none */
     /* messages by time */
     struct queue_msg **heap;
     size_t nheap, heap_cap;
@@ -158,6 +175,15 @@ void dest_forget_down(struct dest *t);
 
 /* resolve.c: fills targets, then dest_pump, dest_failed or dest_refused. */
 void dest_resolve(struct dest *t);
+void targets_clear(struct dest *t);
+
+/* dane.c (RFC 7672): what DNSSEC says about the exchanger at t->at_mx. done gets the records (a
+ * reference, or NULL when there are none); usable: false when they could not be asked, and the host
+ * must not be used now. Never called from inside. */
+typedef void dane_done(struct dest *t, bool usable, struct dane *records);
+/* Whether the list of exchangers of name was validated, into t->mx_secure; then go_on. */
+void dane_begin(struct dest *t, struct span name, void (*go_on)(struct dest *t));
+void dane_ask(struct dest *t, dane_done *done);
 
 /* maildir.c: delivers the job's message, one file a recipient; ends in job_answered. */
 void maildir_start(struct job *j);

@@ -46,6 +46,7 @@ static void dest_free(struct dest *t)
         at = &(*at)->next;
     *at = t->next;
     t->d->ndests--;
+    targets_clear(t);
     arena_give(t->d, t->arena);
     buf_free(&t->why);
     free(t);
@@ -83,6 +84,7 @@ static void conn_unlink(struct conn *k)
 static void conn_free(struct conn *k)
 {
     conn_unlink(k);
+    dane_unref(k->dane);
     free(k);
 }
 
@@ -170,7 +172,7 @@ static bool some_ready(const struct dest *t)
 static void unreachable(struct conn *k, bool no_tls, struct span why)
 {
     struct dest *t = k->dest;
-    if (no_tls && t->d->set->queue.tls == DTLS_MAY && !k->plain) {
+    if (no_tls && !k->plain && k->trust == TRUST_ANYBODY) {
         k->plain = true;
         if (connect_next(k))
             return;
@@ -218,6 +220,7 @@ static void on_end(void *ctx, enum client_end how, struct span why)
         conn_unlink(k);
         if (j && !back)
             job_answered(j); /* says where it was: k->where */
+        dane_unref(k->dane);
         free(k);
     }
     dest_pump(t);
@@ -228,6 +231,31 @@ static void on_end(void *ctx, enum client_end how, struct span why)
 
 static const struct client_events conn_events = {on_ready, on_done, on_end};
 
+static enum trust target_trust(const struct dest *t, const struct target *to)
+{
+    enum deliver_tls tls = t->d->set->queue.tls;
+    if (tls == DTLS_NONE || t->route.kind == ROUTE_LMTP_UNIX)
+        return TRUST_NOBODY;
+    if (to->dane && to->dane->n)
+        return TRUST_DANE;
+    if (tls == DTLS_REQUIRED)
+        return TRUST_NAME;
+    return to->dane ? TRUST_ENCRYPTED : TRUST_ANYBODY;
+}
+
+static void secure_by(struct client_options *o, const struct conn *k)
+{
+    const struct deliver *d = k->dest->d;
+    enum trust trust = k->trust;
+    o->tls = trust == TRUST_NOBODY || k->plain ? DTLS_NONE
+             : trust == TRUST_ANYBODY          ? DTLS_MAY
+                                               : DTLS_REQUIRED;
+    o->tls_context = trust == TRUST_DANE   ? d->tls_dane
+                     : trust == TRUST_NAME ? d->tls_verified
+                                           : d->tls;
+    o->dane = trust == TRUST_DANE ? k->dane : NULL;
+}
+
 static bool connect_next(struct conn *k)
 {
     struct dest *t = k->dest;
@@ -235,24 +263,27 @@ static bool connect_next(struct conn *k)
     if (t->d->draining)
         return false;
     const struct target *to = &t->targets[k->target];
+    char ip[IP_TEXT_SIZE];
+    dane_unref(k->dane);
+    k->dane = dane_ref(to->dane);
+    /* A host without a name is known by its address, and must prove that. */
+    snprintf(k->host, sizeof k->host, "%s", to->host[0] ? to->host : ip_text(&to->ip, ip));
     struct client_options o = {
         .helo = set->queue.helo ? set->queue.helo : set->hostname,
-        .host = to->host[0] ? to->host : NULL,
+        .host = k->host,
         .lmtp = t->route.kind != ROUTE_SMTP,
-        .tls = k->plain ? DTLS_NONE : set->queue.tls,
-        .tls_context = t->d->tls,
         .connect_timeout = set->queue.connect_timeout,
         .command_timeout = set->queue.command_timeout,
         .data_timeout = set->queue.data_timeout,
     };
+    k->trust = target_trust(t, to);
+    secure_by(&o, k);
     t->d->numbers.connections++;
     if (t->route.kind == ROUTE_LMTP_UNIX) {
-        o.tls = DTLS_NONE;
         snprintf(k->where, sizeof k->where, "lmtp socket");
         k->client = client_unix(t->d->loop, t->route.path.p, &o, &conn_events, k);
         return true;
     }
-    char ip[IP_TEXT_SIZE];
     snprintf(k->where, sizeof k->where, "[%s]:%u", ip_text(&to->ip, ip), to->port);
     k->client = client_tcp(t->d->loop, &to->ip, to->port, &o, &conn_events, k);
     return true;

@@ -55,7 +55,7 @@ static void on_addrinfo(uv_getaddrinfo_t *req, int status, struct addrinfo *list
 {
     struct lookup *l = req->data;
     struct dest *t = l->dest;
-    t->ntargets = 0;
+    targets_clear(t);
     for (struct addrinfo *a = list; status == 0 && a; a = a->ai_next) {
         struct ip ip = {{0}};
         if (a->ai_family == AF_INET6) {
@@ -93,20 +93,55 @@ static void by_system(struct dest *t)
 
 static void next_mx(struct dest *t);
 
+static void drop_dane(struct dest *t)
+{
+    while (t->ndane)
+        dane_unref(t->dane[--t->ndane]);
+    for (size_t i = 0; i < TARGETS_MAX; i++)
+        t->targets[i].dane = NULL;
+}
+
+void targets_clear(struct dest *t)
+{
+    t->ntargets = 0;
+    drop_dane(t);
+}
+
+/* The targets of this host are the last ones. */
+static void on_dane(struct dest *t, bool usable, struct dane *records)
+{
+    const char *host = t->mx[t->at_mx].host;
+    while (!usable && t->ntargets && strcmp(t->targets[t->ntargets - 1].host, host) == 0) {
+        t->ntargets--;
+        t->temporary = true;
+    }
+    for (size_t i = t->ntargets; records && i-- && strcmp(t->targets[i].host, host) == 0;)
+        t->targets[i].dane = records;
+    if (records)
+        t->dane[t->ndane++] = records;
+    t->at_mx++;
+    next_mx(t);
+}
+
 static void on_addresses(void *ctx, enum dns_status st, const struct ip *v, size_t n)
 {
     struct dest *t = ctx;
+    size_t before = t->ntargets;
     if (st == DNS_TEMPFAIL)
         t->temporary = true;
     for (size_t i = 0; st == DNS_OK && i < n; i++)
         add_target(t, &v[i], t->mx[t->at_mx].host);
+    if (t->ntargets > before && t->mx_secure) {
+        dane_ask(t, on_dane);
+        return;
+    }
     t->at_mx++;
     next_mx(t);
 }
 
 static void next_mx(struct dest *t)
 {
-    if (t->at_mx < t->nmx && t->ntargets < TARGETS_MAX) {
+    if (t->at_mx < t->nmx && t->ntargets < TARGETS_MAX && !t->d->draining) {
         dns_addresses(t->d->dns, span_str(t->mx[t->at_mx].host), on_addresses, t);
         return;
     }
@@ -132,6 +167,17 @@ static size_t before_us(const struct deliver *d, const struct dns_mx *v, size_t 
     return n;
 }
 
+/* What must be known about the exchangers before one of them is trusted. */
+static void ask_policies(struct dest *t, struct span name)
+{
+    const struct queue_settings *q = &t->d->set->queue;
+    t->mx_secure = false;
+    if (q->tls != DTLS_NONE && q->dane)
+        dane_begin(t, name, next_mx);
+    else
+        next_mx(t);
+}
+
 static void on_mx(void *ctx, enum dns_status st, const struct dns_mx *v, size_t n)
 {
     struct dest *t = ctx;
@@ -148,7 +194,7 @@ static void on_mx(void *ctx, enum dns_status st, const struct dns_mx *v, size_t 
     if (st == DNS_NONE || n == 0) { /* RFC 5321 section 5.1: the domain is its own exchanger */
         snprintf(t->mx[0].host, sizeof t->mx[0].host, "%.*s", SPAN_ARG(name));
         t->nmx = 1;
-        next_mx(t);
+        ask_policies(t, name);
         return;
     }
     size_t use = before_us(t->d, v, n);
@@ -158,7 +204,7 @@ static void on_mx(void *ctx, enum dns_status st, const struct dns_mx *v, size_t 
     }
     t->nmx = use < TARGETS_MAX ? use : TARGETS_MAX;
     memcpy(t->mx, v, t->nmx * sizeof *v);
-    next_mx(t);
+    ask_policies(t, name);
 }
 
 void dest_resolve(struct dest *t)
@@ -171,7 +217,7 @@ void dest_resolve(struct dest *t)
         return;
     }
     if (t->route.has_ip || (name.n && name.p[0] == '[' && ip_parse(name, &ip))) {
-        t->ntargets = 0;
+        targets_clear(t);
         add_target(t, t->route.has_ip ? &t->route.ip : &ip, "");
         t->resolved = clock_mono();
         return;
@@ -183,7 +229,7 @@ void dest_resolve(struct dest *t)
         by_system(t);
         return;
     }
-    t->ntargets = 0;
+    targets_clear(t);
     if (!name.n)
         refused(t, "550 5.1.2 the address has no domain");
     else if (!t->d->dns)

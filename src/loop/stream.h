@@ -45,6 +45,8 @@ struct stream_events {
     void (*on_timeout)(void *ctx); /* the deadline of stream_deadline passed */
     /* Gone; why: "eof", "reset", "tls: ...", "closed", or the system's text. */
     void (*on_close)(void *ctx, const char *why);
+    /* A handshake is about to begin: what the session demands of it (DANE). -1: not possible. */
+    int (*on_handshake)(void *ctx, struct ssl_st *ssl);
 };
 
 /* Takes an accepted descriptor (TCP or Unix). Never NULL: a descriptor that can't be used is

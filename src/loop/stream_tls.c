@@ -104,6 +104,10 @@ void stream_tls_start(struct stream *s, SSL_CTX *ctx, bool server, const char *h
         SSL_set_connect_state(t->ssl);
     if (host)
         name_peer(t->ssl, host);
+    if (s->ev.on_handshake && s->ev.on_handshake(s->ctx, t->ssl) != 0) {
+        stream_fail(s, "tls: the handshake can't be prepared");
+        return;
+    }
     stream_tls_feed(s, SPAN_NONE);
 }
 
