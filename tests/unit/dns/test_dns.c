@@ -60,7 +60,7 @@ struct bed {
     struct dns_mx mx[8];
     char name[DNS_NAME_MAX];
     struct arena *arena;
-    bool nxdomain;
+    bool nxdomain, secure;
     struct span txt; /* all TXT records of the answer, one behind the other */
 };
 
@@ -188,6 +188,7 @@ static void got_any(void *ctx, const struct dns_answer *a)
     b->calls++;
     b->status = a->status;
     b->nxdomain = a->nxdomain;
+    b->secure = a->secure;
     b->n = a->n;
     b->txt = SPAN("");
     for (size_t i = 0; i < a->n; i++) {
@@ -375,6 +376,15 @@ static void zones_with_servers_of_their_own(void **state)
     assert_int_equal(b->status, DNS_OK);
 }
 
+static void a_server_without_dnssec_gives_insecure_names(void **state)
+{
+    struct bed *b = *state;
+    b->set.dnssec = true;
+    ASK(b, "mail.example.org", DNS_A);
+    assert_int_equal(b->status, DNS_OK);
+    assert_false(b->secure);
+}
+
 static void forms_of_rdata(void **state)
 {
     (void)state;
@@ -454,6 +464,7 @@ int main(void)
         CASE(a_dead_server_is_no_answer),
         CASE(local_data_needs_no_server),
         CASE(zones_with_servers_of_their_own),
+        CASE(a_server_without_dnssec_gives_insecure_names),
         cmocka_unit_test(names_in_wire_form),
         cmocka_unit_test(forms_of_rdata),
         cmocka_unit_test(reversed_addresses),
