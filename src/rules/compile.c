@@ -122,7 +122,7 @@ static void make_eval(struct ruleset *rs, struct rule *r)
                         def->name, fn->plugin, fn->name);
         return;
     }
-    if (fn->net || fn->learn) {
+    if ((fn->net && !rs->network) || fn->learn) {
         r->state = fn->net ? RULE_NETWORK : RULE_LEARNING;
         return;
     }
@@ -142,6 +142,8 @@ static void make_eval(struct ruleset *rs, struct rule *r)
         return;
     }
     r->call = call;
+    if (fn->asks && def->kind == RULE_BODY_EVAL)
+        r->area = "";
 }
 
 static const char *area_of(enum rule_kind kind)
@@ -158,22 +160,27 @@ static const char *area_of(enum rule_kind kind)
         return "URI: ";
     case RULE_FULL:
         return "FULL: ";
+    case RULE_DNS_EVAL:
+        return "RBL: ";
+    case RULE_EMPTY:
+        return "ASKDNS: ";
     default:
         return "";
     }
 }
 
 /* Why a rule with a definition is not run, before anything is made of it. */
-static enum rule_state wanted(const struct rule_def *def, double score)
+static enum rule_state wanted(const struct rule_def *def, double score, bool network)
 {
     bool eval = def->kind >= RULE_HEADER_EVAL && def->kind <= RULE_DNS_EVAL;
     if (def->kind == RULE_NONE)
         return RULE_UNDEFINED;
-    if (def->kind == RULE_EMPTY || def->kind == RULE_DNS_EVAL)
-        return score == 0 ? RULE_ZERO : RULE_NETWORK;
+    if (def->kind == RULE_EMPTY && !def->fn.p)
+        return RULE_UNDEFINED; /* a place for results of an earlier run (reuse) */
     if (score == 0)
         return RULE_ZERO;
-    if (eval && def->tflags & TFLAG_NET)
+    if (!network && (def->kind == RULE_EMPTY || def->kind == RULE_DNS_EVAL ||
+                     (eval && def->tflags & TFLAG_NET)))
         return RULE_NETWORK;
     if (eval && def->tflags & TFLAG_LEARN)
         return RULE_LEARNING;
@@ -191,7 +198,7 @@ static void make_rule(struct ruleset *rs, struct rule *r)
 {
     const struct rule_def *def = r->def;
     r->score = def->score[rs->score_set];
-    r->state = wanted(def, r->score);
+    r->state = wanted(def, r->score, rs->network);
     r->sub = strncmp(def->name, "__", 2) == 0;
     r->multiple = def->tflags & TFLAG_MULTIPLE;
     r->nosubject = def->tflags & TFLAG_NOSUBJECT;

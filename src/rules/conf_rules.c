@@ -502,7 +502,12 @@ READER(conf_rule_empty)
         return err_set(e, "'%.*s' is not a legal name of a rule", SPAN_ARG(name));
     const struct rule_def *old = conf_rule(p->c, name);
     if (!(d->arg && old && old->kind != RULE_NONE)) {
-        define(p, name, RULE_EMPTY, rest);
+        struct rule_def *r = define(p, name, RULE_EMPTY, rest);
+        if (!d->arg) { /* askdns: run as an eval function of that name */
+            r->fn = SPAN("askdns");
+            r->args = &r->text;
+            r->nargs = 1;
+        }
     }
     return conf_keep_line(p, d, value, e);
 }

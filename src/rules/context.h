@@ -21,6 +21,7 @@ struct rules_ctx {
     struct text *text;
     struct relays *relays;
     bool fetched_all; /* some rule has asked for ALL (semantics 8.2, truncated_header) */
+    struct net *net;  /* of rules/net.h; NULL: no network rules */
     void *eval_state; /* of rules/eval.h: what evals computed once, e.g. the MIME scan */
 };
 

@@ -29,6 +29,7 @@ struct eval_fn_def {
     int (*prepare)(struct arena *a, const struct conf *conf, struct eval_call *call, struct err *e);
     unsigned types; /* 1 << enum eval_type: what it may be used with; 0: anything */
     bool net;       /* needs DNS or another service: not run locally, counted as such by coverage */
+    bool asks;      /* by net_ask (rules/net.h): also run when questions are planned */
     bool learn;     /* needs Bayes */
 };
 
@@ -48,7 +49,8 @@ bool eval_open(const struct eval_call *call, size_t i);
 extern const struct eval_fn_def eval_html[], eval_mime[], eval_body[], eval_image[], eval_uri[],
     eval_bounce[], eval_freemail[], eval_header[], eval_date[], eval_forged[], eval_relay[],
     eval_list[], eval_net[], eval_antivirus[], eval_shorturl[], eval_phishing[], eval_access[],
-    eval_fromname[], eval_pdf[], eval_shortcircuit[], eval_language[], eval_office[];
+    eval_fromname[], eval_pdf[], eval_shortcircuit[], eval_language[], eval_office[], eval_dns[],
+    eval_uridnsbl[], eval_askdns[], eval_hashbl[];
 
 /* In a file of its own, but in MIMEEval's table. */
 double check_for_uppercase(struct rules_ctx *c, const struct eval_call *call);

@@ -40,17 +40,29 @@ struct span plugin_file(struct arena *a, struct span path)
     return span_of(p, n);
 }
 
+static void put_tag(struct rules_ctx *c, const char *name, struct span value)
+{
+    void **slot = map_at(&c->scratch->tags, span_str(name));
+    struct tag_values *t = ARENA_NEW(c->a, struct tag_values);
+    *ARENA_PUSH(c->a, t->v, t->n, t->cap) = value;
+    *slot = t;
+}
+
 void plugin_tag(struct rules_ctx *c, const char *name, struct span value)
 {
     if (!value.n)
         return;
     facts_add(&c->m->facts, c->a, arena_printf(c->a, "tag.%s", name).p, value);
-    if (!c->scratch)
-        return;
-    void **slot = map_at(&c->scratch->tags, span_str(name));
-    struct tag_values *t = ARENA_NEW(c->a, struct tag_values);
-    *ARENA_PUSH(c->a, t->v, t->n, t->cap) = value;
-    *slot = t;
+    if (c->scratch)
+        put_tag(c, name, value);
+}
+
+void plugin_tags(struct rules_ctx *c)
+{
+    const struct facts *f = &c->m->facts;
+    for (size_t i = 0; i < f->nfacts; i++)
+        if (strncmp(f->facts[i].name, "tag.", 4) == 0)
+            put_tag(c, f->facts[i].name + 4, f->facts[i].value);
 }
 
 void plugin_uri(struct rules_ctx *c, struct span uri)

@@ -20,6 +20,9 @@ struct span plugin_file(struct arena *a, struct span path);
 /* _NAME_ in reports and %{NAME} in rules. An empty value is no tag. */
 void plugin_tag(struct rules_ctx *c, const char *name, struct span value);
 
+/* The tags that were set before there was a scratch. */
+void plugin_tags(struct rules_ctx *c);
+
 /* Adds a URI found in an attachment to those that rules see. */
 void plugin_uri(struct rules_ctx *c, struct span uri);
 

@@ -52,9 +52,10 @@ struct ruleset *ruleset_load(const struct ruleset_options *o, struct err *e)
     rs->conf = c;
     rs->local_only = o->local_only;
     rs->check = o->check;
-    /* Without network checks and Bayes of our own, the scores made for that case are the right
-     * ones. */
-    rs->score_set = 0;
+    rs->network =
+        !o->local_only && !span_eq(conf_value(c, "dns_available", SPAN("yes")), SPAN("no"));
+    /* As SpamAssassin chooses: without Bayes, with or without the network. */
+    rs->score_set = o->local_only ? 0 : 1;
     rs->text_limits = (struct text_limits){.body_part = c->body_part_scan_size,
                                            .rawbody_part = c->rawbody_part_scan_size,
                                            .parse_dkim_uris = c->parse_dkim_uris};

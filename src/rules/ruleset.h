@@ -8,6 +8,7 @@
 
 #include "base/err.h"
 #include "config/settings.h"
+#include "dns/dns.h"
 #include "message/message.h"
 
 #include <stdio.h>
@@ -31,7 +32,8 @@ void ruleset_free(struct ruleset *rs);
 struct rules_scratch *rules_scratch_new(const struct ruleset *rs);
 void rules_scratch_free(struct rules_scratch *s);
 
-/* Judges m and fills m->facts.rules (and skipped, for rules cut off by their limits). */
+/* Judges m and fills m->facts.rules (and skipped, for rules cut off by their limits), without
+ * asking the network. */
 void rules_run(const struct ruleset *rs, struct rules_scratch *s, struct message *m);
 
 /* Where the time goes, by stage and by rule: totals in zeroed memory of that size, which processes
@@ -42,6 +44,30 @@ size_t rules_profile_size(const struct ruleset *rs);
 void rules_scratch_profile(struct rules_scratch *s, struct rules_profile *total);
 void rules_profile_print(const struct ruleset *rs, const struct rules_profile *p, size_t most,
                          FILE *out, bool json);
+
+/* The same in steps, when network rules shall see answers: read, ask, judge. Between the steps
+ * nothing of m may change but its facts (auth, read by rules of SPF, DKIM and DMARC). All memory is
+ * m's arena: exhaustion may jump out of each step.
+ *
+ *     w = rules_open(rs, scratch, m, budget); rules_plan(w);
+ *     ask questions 0 to rules_questions(w) - 1; when one is answered: if (rules_answer(w, i, a))
+ *     { rules_plan(w); ask the new ones; }  when new facts are there that
+ * rules ask about: rules_plan(w); when all are answered, or time is over: rules_judge(w, scratch)
+ *
+ * What stays unanswered does not hit, and is told in the facts ("rules/network"). */
+struct rules_work;
+struct rules_work *rules_open(const struct ruleset *rs, struct rules_scratch *s, struct message *m,
+                              size_t questions);
+void rules_plan(struct rules_work *w);
+size_t rules_questions(const struct rules_work *w);
+struct rules_question {
+    struct span name; /* valid as long as m */
+    enum dns_type type;
+};
+struct rules_question rules_question(const struct rules_work *w, size_t i);
+/* true: the answer leads to further questions, plan again. */
+bool rules_answer(struct rules_work *w, size_t i, const struct dns_answer *a);
+void rules_judge(struct rules_work *w, struct rules_scratch *s);
 
 struct rule_problem {
     const char *file;

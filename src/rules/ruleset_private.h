@@ -84,6 +84,7 @@ struct ruleset {
     struct conf *conf;
     unsigned score_set;
     bool local_only, check; /* of the options */
+    bool network; /* rules ask the network: not local_only, and dns_available is not "no" */
 
     struct rule *rules; /* by index: the order of conf->rules */
     size_t nrules;
@@ -166,6 +167,10 @@ void match_rule(struct rules_ctx *c, struct rule *r, const struct span *elements
 /* A rule without captures on one string; the state of evals is not needed. */
 void match_subject(struct rules_ctx *c, struct subject *s, const struct span *elements, size_t n);
 void match_absent(struct rules_ctx *c, struct subject *s);
+
+/* run.c: the two halves of a judgement. Reading needs no scratch; laps may be NULL. */
+void run_read(struct rules_ctx *c, struct laps *laps);
+void run_judge(struct rules_ctx *c);
 
 /* Places in one priority, in SpamAssassin's order. */
 enum { TURNS = 16, TURN_META = TURNS - 1 };

@@ -350,8 +350,10 @@ static void run_all(struct rules_ctx *c)
     lap(laps, STAGE_METAS);
 }
 
-void rules_run(const struct ruleset *rs, struct rules_scratch *s, struct message *m)
+void run_read(struct rules_ctx *c, struct laps *laps)
 {
+    const struct ruleset *rs = c->set;
+    struct message *m = c->m;
     struct span raw = m->raw;
     if (rs->message_size && raw.n > rs->message_size) {
         raw = span_sub(raw, 0, rs->message_size);
@@ -359,23 +361,28 @@ void rules_run(const struct ruleset *rs, struct rules_scratch *s, struct message
             &m->facts, m->arena, "rules/message_size", /* not "rules": they did run */
             arena_printf(m->arena, "only the first %zu of %zu bytes are judged", raw.n, m->raw.n));
     }
-    reset(s, m->arena);
     struct mime_limits limits = MIME_LIMITS_DEFAULT;
-    struct rules_ctx c = {.set = rs, .conf = rs->conf, .scratch = s, .m = m, .a = m->arena};
-    struct laps *laps = profile_laps(s->profile);
     struct text_limits text_limits = rs->text_limits;
     text_limits.laps = laps;
     laps_begin(laps);
-    c.mime = mime_parse(m->arena, raw, &limits);
+    c->mime = mime_parse(m->arena, raw, &limits);
     lap(laps, STAGE_PARSE);
-    c.relays = relays_parse(c.mime, &rs->conf->relays);
+    c->relays = relays_parse(c->mime, &rs->conf->relays);
     lap(laps, STAGE_RELAYS);
-    c.text = text_make(c.mime, &rs->conf->uri, &text_limits);
-    plugins_extract(&c);
+    c->text = text_make(c->mime, &rs->conf->uri, &text_limits);
+    plugins_extract(c);
     lap(laps, STAGE_ATTACHMENTS);
-    run_all(&c);
-    hits_report(&c);
-    report_facts(&c);
+}
+
+void run_judge(struct rules_ctx *c)
+{
+    struct laps *laps = profile_laps(c->scratch->profile);
+    laps_begin(laps);
+    reset(c->scratch, c->a);
+    plugin_tags(c);
+    run_all(c);
+    hits_report(c);
+    report_facts(c);
     lap(laps, STAGE_REPORT);
-    profile_message(s->profile, s->count);
+    profile_message(c->scratch->profile, c->scratch->count);
 }
