@@ -48,7 +48,7 @@ static size_t check_rules(struct report *r, struct settings *s)
     struct err e = {0};
     if (!s->rules.enabled)
         return 0;
-    struct ruleset *rs = cli_ruleset(s, true, true, &e);
+    struct ruleset *rs = cli_ruleset(s, !s->rules.network, true, &e);
     if (!rs) {
         found(r, "rules", e.text);
         return 0;

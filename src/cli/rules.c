@@ -76,7 +76,8 @@ int cmd_rules(int argc, char **argv)
         s->rules.dirs = q.dirs;
         s->rules.site_dir = NULL;
     }
-    if (result == 0 && !(rs = cli_ruleset(s, true, strcmp(argv[optind], "coverage") == 0, &e))) {
+    if (result == 0 &&
+        !(rs = cli_ruleset(s, !s->rules.network, strcmp(argv[optind], "coverage") == 0, &e))) {
         fprintf(stderr, "gatehouse rules: %s\n", e.text);
         result = EXIT_CONFIG;
     }

@@ -328,12 +328,13 @@ static int load(struct scan *s)
     if (!s->set)
         return EXIT_CONFIG;
     if (s->o->local)
-        s->set->virus.enabled = false;
+        s->set->virus.enabled = s->set->rules.network = false;
     if (s->o->rules.n) {
         s->set->rules.dirs = s->o->rules;
         s->set->rules.site_dir = NULL;
     }
-    if (s->set->rules.enabled && !(s->rs = cli_ruleset(s->set, s->o->local, false, &e))) {
+    if (s->set->rules.enabled &&
+        !(s->rs = cli_ruleset(s->set, !s->set->rules.network, false, &e))) {
         fprintf(stderr, "gatehouse scan: %s\n", e.text);
         return EXIT_CONFIG;
     }

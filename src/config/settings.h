@@ -82,6 +82,7 @@ struct rules_settings {
     struct strings dirs;  /* empty: where SpamAssassin looks (semantics 2.1) */
     const char *site_dir; /* /etc/spamassassin; NULL: none */
     bool enabled;
+    bool network; /* rules that ask the DNS run */
     double required_score, reject_score;
     uint64_t match_limit, depth_limit; /* PCRE2, for one match */
     uint64_t message_size;             /* larger messages are judged by their first bytes */
@@ -144,6 +145,8 @@ struct process_settings {
 };
 
 struct dns_settings {
+    uint64_t message_questions; /* for the rules and the authentication of one message */
+    usec message_time;          /* how long a message waits for their answers */
     struct strings servers; /* "127.0.0.1", "192.0.2.1@5353"; empty: those of /etc/resolv.conf */
     bool recursive;         /* ask the root servers ourselves */
     struct strings

@@ -169,6 +169,10 @@ static const struct setting rows[] = {
     PATH_(S, rules.site_dir, .def = "/etc/spamassassin", .def_note = "no rules of this site",
           .help = "Rules and settings of this site, read last."),
     BOOL_(S, rules.enabled, .def = "true", .help = "Judge mail by spam rules."),
+    BOOL_(S, rules.network, .def = "true",
+          .help =
+              "Run the rules that ask the DNS (lists of addresses and domains), with the scores "
+              "made for that case."),
     NUM_(S, rules.required_score, .min = -1000, .max = 10000, .def = "5",
          .help = "From this score on a message is spam."),
     NUM_(S, rules.reject_score, .min = -1000, .max = 10000, .def = "15",
@@ -291,6 +295,11 @@ static const struct setting rows[] = {
     BOOL_(S, dns.client_names, .def = "true",
           .help = "Find the name of each client before it is greeted; rules and the access map use "
                   "it. Clients on loopback are not asked for."),
+    INT_(S, dns.message_questions, .min = 1, .max = 10000, .def = "500",
+         .help = "Questions asked for one message; what would be more is not asked."),
+    TIME_(S, dns.message_time, .min = 100e3, .max = 300e6, .def = "15s",
+          .help = "How long a message waits for answers, when none comes; down to a fifth of it "
+                  "when most have come. What is unanswered then does not count."),
     TIME_(S, dns.timeout, .min = 100e3, .max = 120e6, .def = "10s",
           .help = "How long one question may take; then it counts as unanswered."),
 

@@ -1,11 +1,11 @@
 #include "flow/flow.h"
 
-#include <setjmp.h>
 #include <stdlib.h>
-#include <sys/time.h>
 
 #include "action/action.h"
 #include "base/xalloc.h"
+#include "flow/asking.h"
+#include "flow/guarded.h"
 #include "mime/mime.h"
 
 enum { RECORDED_HEADER_MAX = 500 }; /* bytes of Subject, From and Message-ID kept in the record */
@@ -16,6 +16,7 @@ struct flow {
     const struct ruleset *rs;
     struct rules_scratch *scratch;
     struct virus_pool *virus;
+    struct dns *dns;               /* NULL: nothing asks the network */
     struct rules_profile *profile; /* NULL: nobody asks */
     struct policy_set *policies;
 };
@@ -28,6 +29,9 @@ struct job {
     void *ctx;
     usec started;
     int waiting;
+    struct asking *asking;
+    struct rules_work *work; /* NULL: rules don't run, or ran out of memory */
+    struct span traced;      /* the bytes that rules see */
 };
 
 struct flow *flow_new(uv_loop_t *loop, const struct settings *set, const struct ruleset *rs,
@@ -38,6 +42,8 @@ struct flow *flow_new(uv_loop_t *loop, const struct settings *set, const struct 
         .loop = loop, .set = set, .rs = rs, .virus = virus, .policies = policy_set_new(set)};
     if (rs)
         f->scratch = rules_scratch_new(rs);
+    if (set->rules.network)
+        f->dns = dns_new(loop, &set->dns);
     return f;
 }
 
@@ -48,6 +54,7 @@ void flow_free(struct flow *f)
     if (f->scratch)
         rules_scratch_free(f->scratch);
     policy_set_free(f->policies);
+    dns_free(f->dns);
     free(f);
 }
 
@@ -118,47 +125,30 @@ static struct span with_trace(const struct settings *set, struct message *m)
     return span_of(p, trace.n + m->raw.n);
 }
 
-static void give_up(void *ctx)
+static void read_message(void *ctx)
 {
-    longjmp(*(jmp_buf *)ctx, 1);
+    struct job *j = ctx;
+    struct span original = j->m->raw;
+    j->m->raw = j->traced = with_trace(j->flow->set, j->m);
+    j->work = rules_open(j->flow->rs, j->flow->scratch, j->m, j->flow->set->dns.message_questions);
+    j->m->raw = original;
 }
 
-/* A hang in here is an accident of our own: the alarm's default action ends the process, which
- * costs the message a temporary failure and is counted against it. */
-static void set_alarm(usec in)
+static void judge(void *ctx)
 {
-    struct itimerval t = {.it_value = {in / USEC_PER_SEC, in % USEC_PER_SEC}};
-    setitimer(ITIMER_REAL, &t, NULL);
+    struct job *j = ctx;
+    struct span original = j->m->raw;
+    j->m->raw = j->traced;
+    rules_judge(j->work, j->flow->scratch);
+    j->m->raw = original;
+    facts_add(&j->m->facts, j->m->arena, "rules.hash", span_str(ruleset_hash(j->flow->rs)));
 }
 
-/* false when the message asked for more memory than it may have. */
-static bool rules_within_memory(struct flow *f, struct message *m)
-{
-    jmp_buf out;
-    arena_on_exhausted(m->arena, give_up, &out);
-    if (setjmp(out) != 0)
-        return false;
-    m->raw = with_trace(f->set, m);
-    rules_run(f->rs, f->scratch, m);
-    return true;
-}
-
-static void run_rules(struct job *j)
+/* What the jump left half done is not used again: the scratch is replaced, not freed. */
+static void rules_out_of_memory(struct job *j)
 {
     struct flow *f = j->flow;
     struct message *m = j->m;
-    struct span original = m->raw;
-
-    set_alarm(f->set->limits.scan_time);
-    bool finished = rules_within_memory(f, m);
-    set_alarm(0);
-    arena_on_exhausted(m->arena, NULL, NULL);
-    m->raw = original;
-    if (finished) {
-        facts_add(&m->facts, m->arena, "rules.hash", span_str(ruleset_hash(f->rs)));
-        return;
-    }
-    /* What the jump left half done is not used again: the scratch is replaced, not freed. */
     f->scratch = rules_scratch_new(f->rs);
     rules_scratch_profile(f->scratch, f->profile);
     memset(&m->facts.rules, 0, sizeof m->facts.rules);
@@ -167,26 +157,59 @@ static void run_rules(struct job *j)
                SPAN("the message needs more memory than limits.message_memory"));
 }
 
-static void start_rules(struct job *j)
+static void judge_rules(void *ctx)
 {
-    if (!j->flow->set->rules.enabled)
-        ; /* off by configuration: the receipt shows that they did not run */
-    else if (!j->flow->rs)
-        facts_skip(&j->m->facts, j->m->arena, "rules", SPAN("no rules could be loaded"));
-    else
-        run_rules(j);
+    struct job *j = ctx;
+    struct span original = j->m->raw;
+    bool lost = j->asking && asking_exhausted(j->asking);
+    j->asking = NULL;
+    if (lost || (j->work && !guarded(j->m, j->flow->set->limits.scan_time, judge, j))) {
+        j->m->raw = original;
+        rules_out_of_memory(j);
+    }
     step_done(j);
+}
+
+static void open_rules(struct job *j)
+{
+    struct flow *f = j->flow;
+    struct span original = j->m->raw;
+    if (!f->set->rules.enabled)
+        return; /* off by configuration: the receipt shows that they did not run */
+    if (!f->rs) {
+        facts_skip(&j->m->facts, j->m->arena, "rules", SPAN("no rules could be loaded"));
+    } else if (!guarded(j->m, f->set->limits.scan_time, read_message, j)) {
+        j->work = NULL;
+        j->m->raw = original;
+        rules_out_of_memory(j);
+    }
+}
+
+/* Authentication and rules: both ask the DNS; the rules judge when the answers are there. */
+static void start_checks(struct job *j)
+{
+    struct flow *f = j->flow;
+    open_rules(j);
+    if (!f->dns) {
+        judge_rules(j);
+        return;
+    }
+    j->asking = asking_new(f->loop, f->dns, f->set, j->m, judge_rules, j);
+    if (j->work)
+        asking_rules(j->asking, j->work);
+    asking_go(j->asking);
 }
 
 void flow_run(struct flow *f, struct message *m, int fd, flow_done *done, void *ctx)
 {
     struct job *j = xcalloc(1, sizeof *j);
-    *j = (struct job){f, m, done, ctx, clock_mono(), 1};
+    *j = (struct job){
+        .flow = f, .m = m, .done = done, .ctx = ctx, .started = clock_mono(), .waiting = 1};
     policy_set_refresh(f->policies);
     if (verdict_wants_scan(f->policies, m, m->arena)) {
         j->waiting += 2;
         start_virus(j, fd);
-        start_rules(j);
+        start_checks(j);
     }
     step_done(j);
 }

@@ -176,8 +176,9 @@ pid_t child_compile_rules(const struct generation *g)
     start_clean(NULL, 0, g, "compile");
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     struct err e;
-    struct ruleset_options o = {
-        .settings = &g->set->rules, .cache_dir = g->set->paths.cache, .local_only = true};
+    struct ruleset_options o = {.settings = &g->set->rules,
+                                .cache_dir = g->set->paths.cache,
+                                .local_only = !g->set->rules.network};
     struct ruleset *rs = ruleset_load(&o, &e);
     if (!rs)
         log_event(LOG_FAULT, NULL, "rules-unusable", F_STR("why", e.text));

@@ -172,8 +172,9 @@ static void compiler_ended(struct supervisor *s, int status)
 {
     s->compiler = -1;
     struct err e;
-    struct ruleset_options o = {
-        .settings = &s->now.set->rules, .cache_dir = s->now.set->paths.cache, .local_only = true};
+    struct ruleset_options o = {.settings = &s->now.set->rules,
+                                .cache_dir = s->now.set->paths.cache,
+                                .local_only = !s->now.set->rules.network};
     if (WIFEXITED(status) && WEXITSTATUS(status) == EXIT_OK &&
         !(s->now.rules = ruleset_load(&o, &e)))
         log_event(LOG_FAULT, NULL, "rules-unusable", F_STR("why", e.text));

@@ -61,6 +61,14 @@ def reply(packet, answers=(), rcode=NOERROR, flags=0x8580):
     return out
 
 
+def negative(packet, soa, rcode):
+    """No such record, or name: with the SOA record (type, rdata, owner) that says for how long."""
+    _, _, end = question(packet)
+    kind, rdata, owner = soa
+    return packet[:2] + struct.pack(">HHHHH", 0x8580 | rcode, 1, 0, 1, 0) + packet[12:end] + wire(owner) + \
+        struct.pack(">HHIH", TYPES[kind], 1, 60, len(rdata)) + rdata
+
+
 def ask(port, name, qtype="A", timeout=2.0):
     """The packet a server answers with, or None."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s, contextlib.suppress(OSError):
