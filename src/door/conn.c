@@ -7,23 +7,16 @@
 
 #include "base/log.h"
 #include "base/xalloc.h"
+#include "door/wall.h"
 #include "smtp/proxy.h"
-
-static bool any_has(const struct cidrs *list, const struct ip *ip)
-{
-    for (size_t i = 0; i < list->n; i++)
-        if (cidr_has(&list->v[i], ip))
-            return true;
-    return false;
-}
 
 /* ---- deadlines ---- */
 
 static void set_deadline(struct conn *c)
 {
     const struct limits *l = &c->door->set->limits;
-    if (c->question) {
-        stream_deadline(c->stream, 0); /* it ends in its own time */
+    if (c->greeting) {
+        stream_deadline(c->stream, 0); /* it comes in its own time */
         return;
     }
     if (smtp_waiting(&c->smtp) && c->smtp.wait != WAIT_TLS) {
@@ -71,13 +64,14 @@ static void host_content(void *ctx, struct span bytes)
 
 static void host_end(void *ctx)
 {
-    struct txn *t = ((struct conn *)ctx)->txn;
+    struct conn *c = ctx;
+    struct txn *t = c->txn;
     if (t->req.env.nrcpts == 0) { /* all of them were discarded */
         t->req.env.rcpts = t->dropped;
         t->req.env.nrcpts = t->req.env.cap = t->ndropped;
         t->discard = "access map: recipient";
     }
-    passage_begin(t);
+    wall_content(c);
 }
 
 static void host_reset(void *ctx)
@@ -101,6 +95,8 @@ static void host_helo(void *ctx, struct span name, bool esmtp)
     struct conn *c = ctx;
     (void)esmtp;
     set_string(&c->helo, name);
+    if (c->guest)
+        guest_helo(c->guest, name);
 }
 
 static void host_auth(void *ctx, const char *user, const char *password, size_t n)
@@ -123,6 +119,7 @@ static void host_close(void *ctx)
 }
 
 static bool set_client(struct conn *c);
+static bool meet(struct conn *c, bool greet);
 
 static void host_xclient(void *ctx, const struct xclient *x)
 {
@@ -133,6 +130,7 @@ static void host_xclient(void *ctx, const struct xclient *x)
         c->counted = false;
         c->ip = x->ip;
         c->has_ip = true;
+        c->met = false;
     }
     if (x->has_port)
         c->port = x->port;
@@ -142,7 +140,12 @@ static void host_xclient(void *ctx, const struct xclient *x)
         set_string(&c->helo, x->helo);
     set_string(&c->user, x->login);
     log_event(LOG_NOTE, c->id, "xclient", F_SPAN("login", x->login), F_SPAN("name", x->name));
-    set_client(c);
+    if (!meet(c, false) || !set_client(c))
+        return;
+    if (c->name)
+        wall_named(c, DNS_OK);
+    if (c->guest && c->helo)
+        guest_helo(c->guest, span_str(c->helo));
 }
 
 static const struct smtp_host host = {
@@ -162,23 +165,34 @@ static const struct smtp_host host = {
 
 /* ---- the beginning of a session ---- */
 
-/* What follows from the client's address. false: the session was refused. */
-static bool set_client(struct conn *c)
+/* The address is known: sessions of one address are counted, the wall looks at it. Once for each
+ * address. false: the session was refused. */
+static bool meet(struct conn *c, bool greet)
 {
-    struct door *d = c->door;
-    const struct relay_settings *relay = &d->set->relay;
-    c->relay_client = c->has_ip && any_has(&relay->networks, &c->ip);
-    c->discard = false;
-    if (!c->has_ip)
+    if (c->met)
         return true;
-    if (!c->relay_client && !c->counted) {
-        if (!address_enter(d, &c->ip)) {
+    c->met = true;
+    bool ours = !c->has_ip || cidrs_have(&c->door->set->relay.networks, &c->ip);
+    if (!ours && !c->counted) {
+        if (!address_enter(c->door, &c->ip)) {
             c->ending = "too-many-from-address";
             smtp_refuse(&c->smtp, R_BUSY_ADDRESS);
             return false;
         }
         c->counted = true;
     }
+    return wall_meet(c, greet);
+}
+
+/* What follows from the client's address and name. false: the session was refused. */
+static bool set_client(struct conn *c)
+{
+    struct door *d = c->door;
+    const struct relay_settings *relay = &d->set->relay;
+    c->relay_client = c->has_ip && cidrs_have(&relay->networks, &c->ip);
+    c->discard = false;
+    if (!c->has_ip)
+        return true;
     struct access_rule rule = access_client(d->access, &c->ip, span_str(c->name));
     if (access_refuses(&rule) && d->set->access_delay != ACCESS_DELAY_NO)
         return true; /* told to the recipients, see conn_rcpt */
@@ -218,12 +232,10 @@ static void set_policy(struct conn *c)
         .auth_offered = submission && c->door->auth,
         .auth_required = l->require_auth,
         .auth_plaintext = set->auth.plaintext,
-        .xclient = c->has_ip && any_has(&l->xclient_from, &c->ip),
+        .xclient = c->has_ip && cidrs_have(&l->xclient_from, &c->ip),
         .normalise = set->line_endings == LINES_NORMALISE,
     };
 }
-
-static void greet(struct conn *c);
 
 static void on_name(void *ctx, enum dns_status st, struct span name)
 {
@@ -231,32 +243,73 @@ static void on_name(void *ctx, enum dns_status st, struct span name)
     c->question = NULL;
     if (st == DNS_OK)
         set_string(&c->name, name);
-    stream_resume(c->stream);
-    greet(c);
-    set_deadline(c);
+    wall_named(c, st);
+    conn_greet_on(c);
+}
+
+/* Who may be refused at once for his address need not be asked for his name, unless the access map
+ * knows it. */
+static bool name_can_wait(const struct conn *c)
+{
+    const struct settings *set = c->door->set;
+    return c->guest && c->guest->clients && set->wall.refuse == WALL_AT_CONNECT &&
+           !set->access_file && set->wall.exempt_names.n == 0;
 }
 
 /* The client's name is found before the greeting: the access map, the rules and the trace field
- * need it. Until then nothing is read. */
-static bool ask_name(struct conn *c)
+ * need it. */
+static void ask_name(struct conn *c)
 {
     struct door *d = c->door;
-    if (c->named || !d->set->dns.client_names || !c->has_ip || ip_is_loopback(&c->ip))
-        return false;
+    if (c->named || !d->set->dns.client_names || !c->has_ip || ip_is_loopback(&c->ip) ||
+        name_can_wait(c))
+        return;
     c->named = true;
-    stream_pause(c->stream);
     c->question = dns_reverse(d->dns, &c->ip, on_name, c);
-    return true;
+}
+
+/* Until the greeting nothing is read; but while a guest waits for the sake of waiting, his first
+ * bytes are looked at. */
+static void hold_input(struct conn *c)
+{
+    bool listen = c->guest && c->guest->waiting && !c->guest->found[FOUND_PREGREET].value;
+    if (listen == !c->held)
+        return;
+    c->held = !listen;
+    if (c->held)
+        stream_pause(c->stream);
+    else
+        stream_resume(c->stream);
 }
 
 static void greet(struct conn *c)
 {
+    c->greeting = false;
     if (c->door->draining) {
         smtp_refuse(&c->smtp, R_SHUTDOWN);
         return;
     }
-    if (!ask_name(c) && set_client(c))
+    if (!meet(c, c->gate->set->tls != TLS_MODE_IMPLICIT))
+        return;
+    c->greeting = true;
+    ask_name(c);
+    if (c->question || wall_holds_greeting(c)) {
+        hold_input(c);
+        return;
+    }
+    c->greeting = false;
+    if (set_client(c) && wall_greets(c))
         smtp_greet(&c->smtp);
+}
+
+void conn_greet_on(struct conn *c)
+{
+    greet(c);
+    if (!c->greeting) {
+        c->held = false;
+        stream_resume(c->stream); /* offers what was said meanwhile */
+    }
+    set_deadline(c);
 }
 
 /* The real peer is known (after PROXY, if there is one): TLS first where it is implicit. */
@@ -289,7 +342,7 @@ static size_t take_proxy(struct conn *c, struct span bytes)
     if (h.has_ip) {
         c->ip = h.ip;
         c->port = h.port;
-        c->policy.xclient = any_has(&c->gate->set->xclient_from, &c->ip);
+        c->policy.xclient = cidrs_have(&c->gate->set->xclient_from, &c->ip);
     }
     begin_session(c);
     return used;
@@ -306,10 +359,14 @@ static size_t on_data(void *ctx, struct span bytes)
         /* With implicit TLS what follows is not for us. */
         if (c->proxy_wanted || c->gate->set->tls == TLS_MODE_IMPLICIT || c->smtp.closed)
             return used;
-        if (c->question) {
-            set_deadline(c);
-            return used;
-        }
+    }
+    if (c->greeting) {
+        if (c->guest && used < bytes.n)
+            guest_spoke(c->guest, span_from(bytes, used));
+        if (c->greeting)
+            hold_input(c);
+        set_deadline(c);
+        return c->smtp.closed ? bytes.n : used;
     }
     used += smtp_input(&c->smtp, span_from(bytes, used));
     if (c->smtp.closed)
@@ -369,7 +426,8 @@ static void log_session(const struct conn *c, const char *why)
               F_STR("listener", c->gate->set->name), F_STR("helo", c->helo), F_STR("user", c->user),
               F_STR("tls", ssl ? SSL_get_version(ssl) : ""), F_INT("messages", c->messages),
               F_INT("refused", c->refused), F_INT("commands", c->smtp.commands),
-              F_INT("errors", c->smtp.errors), F_STR("end", c->ending ? c->ending : why),
+              F_INT("errors", c->smtp.errors), F_STR("faults", smtp_faults_text(c->smtp.faults)),
+              F_STR("end", c->ending ? c->ending : why),
               F_INT("ms", (clock_mono() - c->opened) / 1000));
 }
 
@@ -381,6 +439,7 @@ static void on_close(void *ctx, const char *why)
     auth_forget(c);
     if (c->question)
         dns_cancel(c->question);
+    wall_leave(c);
     log_session(c, why);
     if (c->counted)
         address_leave(d, &c->ip);
@@ -434,7 +493,7 @@ void conn_open(struct gate *g, int fd)
     c->has_ip = stream_peer(c->stream, &c->ip, &c->port);
     set_policy(c);
     smtp_begin(&c->smtp, &d->limits, &c->policy, &host, c);
-    c->proxy_wanted = c->has_ip && any_has(&g->set->proxy_from, &c->ip);
+    c->proxy_wanted = c->has_ip && cidrs_have(&g->set->proxy_from, &c->ip);
     if (!c->proxy_wanted)
         begin_session(c);
     set_deadline(c);

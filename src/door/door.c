@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "base/xalloc.h"
 #include "door/door_private.h"
+#include "door/wall.h"
 
 enum {
     REST_MS = 200, /* no descriptors left: accepting rests */
@@ -146,6 +147,7 @@ static void on_tick(uv_timer_t *t)
     domains_refresh(d->domains);
     recipients_refresh(d->recipients);
     links_tick(d, clock_mono());
+    wall_tick(d);
     look_at_disk(d);
     if (d->ticks % CERTIFICATE_TICKS == 0)
         renew_certificates(d);
@@ -164,8 +166,10 @@ static void stop(struct door *d)
     uv_close((uv_handle_t *)&d->tick, NULL);
     auth_close(d->auth);
     d->auth = NULL;
+    wall_stop(d);
     dns_free(d->dns);
     d->dns = NULL;
+    wall_close(d);
     links_close(d);
 }
 
@@ -290,6 +294,7 @@ int door_main(const struct settings *set, int control_fd, const int *listeners,
     d->recipients = recipients_open(&set->recipients);
     d->auth = auth_open(d);
     d->dns = dns_new(&d->loop, &set->dns);
+    wall_open(d);
     set_limits(d);
     look_at_disk(d);
     uv_timer_init(&d->loop, &d->tick);

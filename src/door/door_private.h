@@ -17,7 +17,10 @@
 #include "door/recipients.h"
 #include "flow/frames.h"
 #include "ipc/link.h"
+#include "kv/kv.h"
+#include "lists/lists.h"
 #include "loop/stream.h"
+#include "rate/rate.h"
 #include "smtp/session.h"
 #include "tls/context.h"
 
@@ -28,6 +31,8 @@ struct authenticator;
 struct callout;
 struct milter_conn;
 struct milter_message;
+struct guest;
+struct spf_try;
 
 enum {
     SCAN_WINDOW = 8,           /* messages in the hands of one scanner; more wait in the door */
@@ -85,6 +90,11 @@ struct door {
     struct domains *domains;
     struct recipients *recipients;
     struct authenticator *auth;
+    /* The wall: who is calling (wall.h). */
+    struct kv *state;
+    struct lists *lists;
+    struct rates *rates;
+    struct spf_try *spf_tries;
     uv_timer_t tick;
     unsigned ticks;
     bool retired; /* a successor has the listeners: what is open goes on until it ends */
@@ -111,6 +121,15 @@ struct conn {
     struct ip ip;
     uint16_t port;
     bool has_ip, counted, proxy_wanted, relay_client, paused, discard;
+    struct guest *guest;      /* NULL: exempt, or not a stranger */
+    struct rate_stay stay;    /* what the session counts in */
+    uv_timer_t *delay;        /* an answer is held back by a limit */
+    uint32_t asn;             /* 0: not known */
+    bool met;                 /* the wall has seen the address */
+    bool rated;               /* limits of addresses apply */
+    bool greeting;            /* the greeting is still to come */
+    bool held;                /* the stream is paused until then */
+    bool teased;              /* a first line of it was sent */
     char *name, *helo, *user; /* heap; NULL when unknown */
     usec opened;
     uint64_t messages, refused;
@@ -122,6 +141,17 @@ void conn_open(struct gate *g, int fd);
 void conn_leave(struct conn *c);
 /* An open question was answered: go on reading. */
 void conn_go_on(struct conn *c);
+/* Something that the greeting waited for has come. */
+void conn_greet_on(struct conn *c);
+
+static inline bool cidrs_have(const struct cidrs *list, const struct ip *ip)
+{
+    for (size_t i = 0; i < list->n; i++)
+        if (cidr_has(&list->v[i], ip))
+            return true;
+    return false;
+}
+
 /* ---- addresses.c ---- */
 
 /* Counts sessions of an address; false when there are too many. */
@@ -132,6 +162,10 @@ void address_leave(struct door *d, const struct ip *ip);
 
 void conn_mail(void *ctx, const struct smtp_path *from, const struct mail_params *params);
 void conn_rcpt(void *ctx, const struct smtp_path *to, const struct rcpt_params *params);
+/* c->txn->pending passes the wall: does it exist? Answers now or later. */
+void rcpt_admit(struct conn *c);
+/* text: a complete reply instead of id's, or absent. */
+void rcpt_refuse(struct conn *c, struct span addr, enum reply_id id, struct span text);
 /* The next hop was asked about a recipient. Ends the ask. */
 void callout_answered(struct door *d, struct ask *a, enum rcpt_code code);
 /* Asks the next hop about an address for t (NULL: a probe). 0, or -1: the spool is away. */
@@ -150,6 +184,9 @@ void auth_forget(struct conn *c);
 
 /* ---- txn.c ---- */
 
+/* A recipient that the wall lets through is looked for, taken as it is, or dropped. */
+enum rcpt_fate { FATE_LOOK, FATE_TAKE, FATE_DROP };
+
 enum txn_stage { TXN_OPEN, TXN_WAITING, TXN_SCANNING, TXN_STORING };
 
 /* All state of a transaction. Made by an accepted MAIL, ended by txn_end on every way out. */
@@ -162,7 +199,10 @@ struct txn {
     struct scan_request req; /* id, peer, envelope */
     struct rcpt *dropped;    /* access map says DISCARD */
     size_t ndropped, dropped_cap;
-    struct rcpt pending; /* recipient that waits for its callout */
+    struct rcpt pending; /* recipient that is being looked at */
+    enum rcpt_fate fate; /* of it, when nothing speaks against it */
+    bool wall_waits;     /* it waits for what the wall asks */
+    bool wall_asks;      /* the content is there and waits for the same */
     struct span pending_key;
     struct callout *callout;
     struct map seen;     /* recipients so far, in lookup form */
@@ -182,7 +222,8 @@ struct txn {
     usec began, data_done, scan_done; /* monotonic */
     struct scan_result result;
     bool scanned;
-    bool milter_holds; /* the MTA keeps what is held */
+    bool milter_holds;      /* the MTA keeps what is held */
+    struct span wait_reply; /* greylisted after DATA: what the sender is told, or absent */
 };
 
 /* The caller sets conn or milter. */

@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "base/xalloc.h"
+#include "door/wall.h"
 
 struct callout {
     struct txn *t; /* NULL: a probe, or the transaction is gone */
@@ -114,14 +115,16 @@ void conn_mail(void *ctx, const struct smtp_path *from, const struct mail_params
         rule = access_client(d->access, &c->ip, span_str(c->name));
         hold_by_access(c->txn, &rule);
     }
-    smtp_answer(&c->smtp, R_MAIL_OK, NULL);
+    wall_mail(c, from);
 }
 
 /* ---- RCPT ---- */
 
-static void refuse_rcpt(struct conn *c, struct span addr, enum reply_id id, struct span text)
+void rcpt_refuse(struct conn *c, struct span addr, enum reply_id id, struct span text)
 {
     c->refused++;
+    if (id == R_RCPT_UNKNOWN)
+        wall_bad_rcpt(c);
     log_event(LOG_NOTE, c->id, "recipient-refused", F_SPAN("from", c->txn->req.env.from),
               F_SPAN("to", addr), F_SPAN("why", text.p ? text : span_str(reply_row(id)->text)));
     if (text.p)
@@ -195,7 +198,7 @@ void callout_answered(struct door *d, struct ask *a, enum rcpt_code code)
         if (code == RCPT_OK)
             take_rcpt(c, &t->pending);
         else
-            refuse_rcpt(c, t->pending.addr,
+            rcpt_refuse(c, t->pending.addr,
                         code == RCPT_UNKNOWN ? R_RCPT_UNKNOWN : R_RCPT_UNVERIFIED, SPAN_NONE);
         conn_go_on(c);
     }
@@ -214,20 +217,20 @@ static void check_existence(struct conn *c, const struct lookup *l, const struct
         take_rcpt(c, r);
         return;
     case RECIPIENT_UNKNOWN:
-        refuse_rcpt(c, r->addr, R_RCPT_UNKNOWN, SPAN_NONE);
+        rcpt_refuse(c, r->addr, R_RCPT_UNKNOWN, SPAN_NONE);
         return;
     case RECIPIENT_REFUSED:
-        refuse_rcpt(c, r->addr, R_RCPT_DENIED, reply);
+        rcpt_refuse(c, r->addr, R_RCPT_DENIED, reply);
         return;
     case RECIPIENT_TROUBLE:
-        refuse_rcpt(c, r->addr, R_MAP_TROUBLE, SPAN_NONE);
+        rcpt_refuse(c, r->addr, R_MAP_TROUBLE, SPAN_NONE);
         return;
     case RECIPIENT_ASK:
         break;
     }
     c->txn->pending = *r;
     if (callout_send(d, c->txn, lookup_addr(l), r->addr) != 0)
-        refuse_rcpt(c, r->addr, R_RCPT_UNVERIFIED, SPAN_NONE);
+        rcpt_refuse(c, r->addr, R_RCPT_UNVERIFIED, SPAN_NONE);
 }
 
 static void drop_rcpt(struct conn *c, const struct rcpt *r)
@@ -269,35 +272,35 @@ void conn_rcpt(void *ctx, const struct smtp_path *given, const struct rcpt_param
     struct lookup l;
     bool postmaster = given->at == given->n;
     if (!qualify(c, given, &to)) {
-        refuse_rcpt(c, path_addr(given), R_UNQUALIFIED, SPAN_NONE);
+        rcpt_refuse(c, path_addr(given), R_UNQUALIFIED, SPAN_NONE);
         return;
     }
     if (!lookup_make(&to, &l)) {
-        refuse_rcpt(c, path_addr(&to), R_BAD_ADDRESS_SYNTAX, SPAN_NONE);
+        rcpt_refuse(c, path_addr(&to), R_BAD_ADDRESS_SYNTAX, SPAN_NONE);
         return;
     }
     bool may_relay = c->relay_client || c->smtp.authenticated;
     if (!may_relay && local_is_route(path_local(&to))) {
-        refuse_rcpt(c, path_addr(&to), R_ROUTED, SPAN_NONE);
+        rcpt_refuse(c, path_addr(&to), R_ROUTED, SPAN_NONE);
         return;
     }
     struct access_rule rule = access_recipient(d->access, &l);
     bool ours =
         postmaster || rule.verb == ACCESS_RELAY || domains_has(d->domains, lookup_domain(&l));
     if (!ours && !may_relay) {
-        refuse_rcpt(c, path_addr(&to), domains_ok(d->domains) ? R_RELAY_DENIED : R_MAP_TROUBLE,
+        rcpt_refuse(c, path_addr(&to), domains_ok(d->domains) ? R_RELAY_DENIED : R_MAP_TROUBLE,
                     SPAN_NONE);
         return;
     }
     if (access_refuses(&rule)) {
-        refuse_rcpt(c, path_addr(&to), R_RCPT_DENIED, rule.reply);
+        rcpt_refuse(c, path_addr(&to), R_RCPT_DENIED, rule.reply);
         return;
     }
     struct access_rule late =
         access_delayed(d->access, d->set->access_delay, c->has_ip ? &c->ip : NULL,
                        span_str(c->name), c->txn->from, &l);
     if (access_refuses(&late)) {
-        refuse_rcpt(c, path_addr(&to), R_SENDER_DENIED, late.reply);
+        rcpt_refuse(c, path_addr(&to), R_SENDER_DENIED, late.reply);
         return;
     }
     hold_by_access(c->txn, &rule);
@@ -307,10 +310,24 @@ void conn_rcpt(void *ctx, const struct smtp_path *given, const struct rcpt_param
         smtp_answer(&c->smtp, R_RCPT_OK, NULL);
         return;
     }
-    if (rule.verb == ACCESS_DISCARD)
+    c->txn->pending = r;
+    c->txn->fate = rule.verb == ACCESS_DISCARD ? FATE_DROP
+                   : !ours || postmaster       ? FATE_TAKE
+                                               : FATE_LOOK;
+    wall_rcpt(c);
+}
+
+void rcpt_admit(struct conn *c)
+{
+    struct txn *t = c->txn;
+    struct lookup l;
+    struct rcpt r = t->pending;
+    if (t->fate == FATE_DROP) {
         drop_rcpt(c, &r);
-    else if (!ours || postmaster)
+    } else if (t->fate == FATE_TAKE) {
         take_rcpt(c, &r);
-    else
+    } else {
+        lookup_from_key(t->pending_key, &l);
         check_existence(c, &l, &r);
+    }
 }

@@ -15,6 +15,7 @@
 
 #include "base/log.h"
 #include "base/xalloc.h"
+#include "door/wall.h"
 
 enum {
     STORE_TIME_S = 120,   /* how long the spool may take; it answers much sooner or is stuck */
@@ -260,6 +261,19 @@ static void hold_what_passes(struct txn *t)
     }
 }
 
+/* Nobody gets it now, with the wall's reason on record. */
+static void put_off(struct txn *t)
+{
+    for (size_t i = 0; i < t->result.ngroups; i++) {
+        struct group *g = &t->result.groups[i];
+        g->outcome = OUT_DEFER;
+        g->reason = SPAN("greylist");
+        g->detail = t->wait_reply;
+    }
+    record(t);
+    finish_text(t, t->wait_reply, R_DEFERRED);
+}
+
 /* One reply for all recipients: SMTP has no other way. */
 static void decide(struct txn *t)
 {
@@ -267,6 +281,11 @@ static void decide(struct txn *t)
     t->scanned = true;
     if (t->hold.p)
         hold_what_passes(t);
+    if (count(t, OUT_REJECT) + count(t, OUT_DISCARD) + count(t, OUT_DEFER) < n && wall_waits(t)) {
+        put_off(t);
+        return;
+    }
+    wall_learn(t);
     if (t->milter && milter_decide(t)) {
         store(t);
     } else if (t->milter) {
@@ -442,6 +461,7 @@ void passage_begin(struct txn *t)
 {
     const struct settings *set = t->door->set;
     t->data_done = clock_mono();
+    wall_facts(t);
     t->req.received = clock_wall();
     if (t->write_error) {
         bool full = t->write_error == ENOSPC || t->write_error == EDQUOT || t->write_error == EROFS;

@@ -257,6 +257,8 @@ void flow_result(const struct flow *f, struct message *m, const struct verdict *
         .subject = recorded(mime, SPAN("Subject")),
         .header_from = recorded(mime, SPAN("From")),
         .message_id = recorded(mime, SPAN("Message-ID")),
+        .spf_domain =
+            m->facts.auth.mailfrom.result == SPF_PASS ? m->facts.auth.mailfrom.domain : SPAN_NONE,
         .micros = micros,
         .ngroups = v->n,
         .groups = arena_array(m->arena, v->n, sizeof *out->groups),

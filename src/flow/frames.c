@@ -31,6 +31,32 @@ static struct span str_decode(struct cursor *c, struct arena *a)
     return s.p ? arena_dup(a, s) : s;
 }
 
+enum { FACTS_MAX = 256, FACT_MIN = 8 }; /* of a request; bytes of one */
+
+static void facts_encode(struct buf *b, const struct scan_request *r)
+{
+    buf_u32(b, (uint32_t)(r->nfacts < FACTS_MAX ? r->nfacts : FACTS_MAX));
+    for (size_t i = 0; i < r->nfacts && i < FACTS_MAX; i++) {
+        buf_lstr(b, span_str(r->facts[i].name));
+        buf_lstr(b, r->facts[i].value);
+    }
+}
+
+static void facts_decode(struct cursor *c, struct arena *a, struct scan_request *r)
+{
+    r->nfacts = cursor_u32(c);
+    if (r->nfacts > FACTS_MAX || r->nfacts > c->rest.n / FACT_MIN) {
+        c->failed = true;
+        r->nfacts = 0;
+    }
+    r->facts_cap = r->nfacts;
+    r->facts = arena_array(a, r->nfacts, sizeof *r->facts);
+    for (size_t i = 0; i < r->nfacts; i++) {
+        r->facts[i].name = arena_cstr(a, cursor_lstr(c));
+        r->facts[i].value = str_decode(c, a);
+    }
+}
+
 static void request_encode(struct buf *b, const struct scan_request *r)
 {
     id_encode(b, r->id);
@@ -39,6 +65,7 @@ static void request_encode(struct buf *b, const struct scan_request *r)
     envelope_encode(b, &r->env);
     buf_u32(b, r->crashes);
     buf_lstr(b, r->user);
+    facts_encode(b, r);
 }
 
 static void request_decode(struct cursor *c, struct arena *a, struct scan_request *r)
@@ -50,6 +77,7 @@ static void request_decode(struct cursor *c, struct arena *a, struct scan_reques
     envelope_decode(c, a, &r->env);
     r->crashes = cursor_u32(c);
     r->user = str_decode(c, a);
+    facts_decode(c, a, r);
 }
 
 void scan_request_encode(struct buf *b, const struct scan_request *r)
@@ -110,6 +138,7 @@ static void result_encode(struct buf *b, const struct scan_result *r)
     buf_lstr(b, r->subject);
     buf_lstr(b, r->header_from);
     buf_lstr(b, r->message_id);
+    buf_lstr(b, r->spf_domain);
     buf_u64(b, r->micros);
     buf_u32(b, (uint32_t)r->ngroups);
     for (size_t i = 0; i < r->ngroups; i++)
@@ -127,6 +156,7 @@ static void result_decode(struct cursor *c, struct arena *a, struct scan_result 
     r->subject = str_decode(c, a);
     r->header_from = str_decode(c, a);
     r->message_id = str_decode(c, a);
+    r->spf_domain = str_decode(c, a);
     r->micros = cursor_u64(c);
     r->ngroups = cursor_u32(c);
     if (r->ngroups > c->rest.n / GROUP_MIN) {

@@ -14,8 +14,10 @@ struct scan_request {
     usec received;
     struct peer peer;
     struct envelope env;
-    uint32_t crashes; /* scanners that died on it so far */
-    struct span user; /* as in struct message */
+    uint32_t crashes;   /* scanners that died on it so far */
+    struct span user;   /* as in struct message */
+    struct fact *facts; /* what the door has found out about the client */
+    size_t nfacts, facts_cap;
 };
 void scan_request_encode(struct buf *b, const struct scan_request *r);
 bool scan_request_decode(struct span payload, struct arena *a, struct scan_request *r);
@@ -38,6 +40,7 @@ struct scan_result {
     struct span receipt; /* JSON */
     struct span subject; /* decoded, for record and quarantine; at most 500 bytes */
     struct span header_from, message_id;
+    struct span spf_domain; /* of the sender, when SPF says pass; else absent */
     uint64_t micros;
     struct group *groups;
     size_t ngroups;

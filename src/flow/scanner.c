@@ -103,6 +103,8 @@ static bool load(struct message *m, struct span payload, int fd)
     m->peer = req.peer;
     m->env = req.env;
     m->user = req.user;
+    for (size_t i = 0; i < req.nfacts; i++)
+        facts_add(&m->facts, m->arena, req.facts[i].name, req.facts[i].value);
     m->has_envelope = true;
     return message_map(m, fd) == 0;
 }

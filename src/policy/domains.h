@@ -27,6 +27,14 @@ struct lookup {
 };
 /* false when the domain has no A-label form: it is nobody's. */
 bool lookup_make(const struct smtp_path *path, struct lookup *out);
+/* The same from what lookup_addr gave. */
+static inline void lookup_from_key(struct span key, struct lookup *out)
+{
+    size_t at = span_rfind(key, '@');
+    out->n = key.n < sizeof out->key ? key.n : sizeof out->key;
+    out->at = at < out->n ? at : out->n;
+    memcpy(out->key, key.p, out->n);
+}
 static inline struct span lookup_addr(const struct lookup *l)
 {
     return (struct span){l->key, l->n};

@@ -53,6 +53,8 @@ static void fail_message(struct smtp_session *s)
 
 static void close_message(struct smtp_session *s)
 {
+    if (s->data.bare)
+        s->faults |= FAULT_BARE_LINE_END;
     if (s->data.bare && !s->data.normalise)
         refuse(s, R_BARE_LINE_END);
     s->content = CONTENT_NONE;

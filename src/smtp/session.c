@@ -44,10 +44,34 @@ static void replied(struct smtp_session *s, unsigned code)
     }
 }
 
+const char *smtp_faults_text(unsigned faults)
+{
+    static const char *const text[FAULTS] = {"",
+                                             "pipelined",
+                                             "not-smtp",
+                                             "pipelined, not-smtp",
+                                             "bare-line-end",
+                                             "pipelined, bare-line-end",
+                                             "not-smtp, bare-line-end",
+                                             "pipelined, not-smtp, bare-line-end"};
+    return text[faults % FAULTS];
+}
+
+static void note_fault(struct smtp_session *s, enum reply_id id)
+{
+    if (id == R_TOO_EARLY)
+        s->faults |= FAULT_PIPELINED;
+    else if (id == R_NOT_SMTP)
+        s->faults |= FAULT_NOT_SMTP;
+    else if (id == R_BAD_LINE || id == R_BARE_LINE_END)
+        s->faults |= FAULT_BARE_LINE_END;
+}
+
 void session_reply(struct smtp_session *s, enum reply_id id, const char *detail)
 {
     if (s->closed)
         return;
+    note_fault(s, id);
     struct buf b = {0};
     unsigned code = reply_row(id)->code;
     reply_add(&b, id, code == 421 ? s->policy->hostname : detail);

@@ -62,6 +62,7 @@ struct smtp_host {
 
 enum smtp_state { SMTP_START, SMTP_READY, SMTP_MAIL, SMTP_RCPT, SMTP_CHUNKS };
 enum smtp_wait { WAIT_NONE, WAIT_MAIL, WAIT_RCPT, WAIT_END, WAIT_AUTH, WAIT_TLS };
+enum smtp_fault { FAULT_PIPELINED = 1, FAULT_NOT_SMTP = 2, FAULT_BARE_LINE_END = 4, FAULTS = 8 };
 enum smtp_content { CONTENT_NONE, CONTENT_DATA, CONTENT_CHUNK };
 
 struct smtp_session {
@@ -72,7 +73,8 @@ struct smtp_session {
     uint8_t state, wait, content; /* enums above */
     bool esmtp, secure, authenticated, closed, leaving;
     bool smtputf8;
-    bool skipping; /* the rest of a line that is too long */
+    bool skipping;  /* the rest of a line that is too long */
+    uint8_t faults; /* enum smtp_fault: what no mail server does */
     uint64_t commands, errors, transactions, rcpts;
     /* The message in hand. */
     struct smtp_data data;
@@ -109,6 +111,8 @@ void smtp_end(struct smtp_session *s);
 bool smtp_in_content(const struct smtp_session *s);
 bool smtp_waiting(const struct smtp_session *s);
 bool smtp_in_transaction(const struct smtp_session *s);
+/* "pipelined, bare-line-end" */
+const char *smtp_faults_text(unsigned faults);
 /* "ESMTPSA", "UTF8SMTPS", ... (RFC 3848, RFC 6531 section 4.3). */
 const char *smtp_protocol(const struct smtp_session *s);
 

@@ -92,8 +92,9 @@ static void ask(const char *ip)
 {
     struct ip a;
     assert_true(ip_parse(span_str(ip), &a));
+    int wanted = answers + 1;
     lists_ask_client(lists, &a, keep, NULL);
-    wait_for_answers(answers + 1);
+    wait_for_answers(wanted);
 }
 
 static bool usable(size_t i)
