@@ -66,5 +66,6 @@ const struct command commands[] = {
     {"queue", "mail on its way: list, retry, hold, release, delete", cmd_queue_help, cmd_queue},
     {"quarantine", "held mail: list, show, release, delete", cmd_quarantine_help, cmd_quarantine},
     {"log", "what happened to which message", cmd_log_help, cmd_log},
+    {"wall", "what the first wall remembers about clients and users", cmd_wall_help, cmd_wall},
     {0},
 };

@@ -4,6 +4,7 @@
 
 #include "action/action.h"
 #include "base/xalloc.h"
+#include "flow/known.h"
 #include "flow/asking.h"
 #include "flow/guarded.h"
 #include "mime/mime.h"
@@ -83,6 +84,7 @@ static __attribute__((noinline)) void decide(struct job *j)
     struct verdict *v = ARENA_NEW(m->arena, struct verdict);
     verdict_decide(j->flow->policies, &j->flow->set->virus, m, parts_of(j->flow, m), m->arena, v);
     uint64_t micros = (uint64_t)(clock_mono() - j->started);
+    known_learn(j->flow->set, m);
     flow_done *done = j->done;
     void *ctx = j->ctx;
     free(j);
@@ -139,6 +141,7 @@ static void judge(void *ctx)
     struct job *j = ctx;
     struct span original = j->m->raw;
     j->m->raw = j->traced;
+    known_recall(j->flow->set, j->m);
     rules_judge(j->work, j->flow->scratch);
     j->m->raw = original;
     facts_add(&j->m->facts, j->m->arena, "rules.hash", span_str(ruleset_hash(j->flow->rs)));

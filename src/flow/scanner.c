@@ -9,6 +9,7 @@
 #include "base/xalloc.h"
 #include "flow/flow.h"
 #include "ipc/link.h"
+#include "kv/kv.h"
 
 enum { PEERS_MAX = 16, IDLE_MESSAGES = 8 };
 
@@ -17,6 +18,8 @@ struct scanner {
     const struct settings *set;
     struct flow *flow;
     struct virus_pool *virus;
+    struct kv *memory;
+    uv_timer_t tick;
     struct link *control;
     struct {
         struct link *link; /* a door or the spool; NULL: free */
@@ -113,6 +116,7 @@ static void on_request(struct scanner *sc, struct link *from, uint64_t tag, stru
                        int fd)
 {
     struct message *m = take_message(sc);
+    m->memory = sc->memory;
     if (!load(m, payload, fd)) {
         log_event(LOG_FAULT, NULL, "scan-request-unreadable",
                   F_STR("from", role_name(link_peer(from))));
@@ -235,12 +239,31 @@ static void on_control_closed(void *ctx, struct link *l)
 
 static const struct link_events control_events = {on_control_frame, on_control_closed, NULL};
 
+static void on_tick(uv_timer_t *t)
+{
+    struct scanner *sc = t->data;
+    kv_tick(sc->memory, clock_wall());
+}
+
+/* A file of the scanners' own: what they remember is not what the door trusts. */
+static void open_memory(struct scanner *sc)
+{
+    char *path = xasprintf("%s/scan.mdb", sc->set->paths.state);
+    sc->memory = kv_open(path, sc->set->state.size);
+    free(path);
+    uv_timer_init(&sc->loop, &sc->tick);
+    sc->tick.data = sc;
+    uv_timer_start(&sc->tick, on_tick, 1000, 1000);
+    uv_unref((uv_handle_t *)&sc->tick);
+}
+
 int scan_main(const struct settings *set, int control_fd, const struct ruleset *rs,
               const char *embedded_virus_socket)
 {
     struct scanner *sc = xcalloc(1, sizeof *sc);
     sc->set = set;
     uv_loop_init(&sc->loop);
+    open_memory(sc);
     if (set->virus.enabled)
         sc->virus = virus_pool_new(&sc->loop, &set->virus, embedded_virus_socket);
     sc->flow = flow_new(&sc->loop, set, rs, sc->virus);
@@ -249,7 +272,9 @@ int scan_main(const struct settings *set, int control_fd, const struct ruleset *
     uv_run(&sc->loop, UV_RUN_DEFAULT);
     while (sc->nidle)
         message_free(sc->idle[--sc->nidle]);
+    uv_close((uv_handle_t *)&sc->tick, NULL);
     flow_free(sc->flow);
+    kv_close(sc->memory);
     virus_pool_free(sc->virus);
     uv_run(&sc->loop, UV_RUN_NOWAIT);
     uv_loop_close(&sc->loop);

@@ -12,6 +12,8 @@
 #include "message/envelope.h"
 #include "message/facts.h"
 
+struct kv;
+
 struct message {
     char id[ID_SIZE];
     struct arena *arena;
@@ -27,6 +29,9 @@ struct message {
     /* By recipient (one, when there are none): the answer under its preferences, NULL: facts.rules.
      * NULL as a whole when nobody has preferences. */
     const struct opinion **opinions;
+    /* What scanners remember between messages (TxRep, stamps, scripts): somebody else's; NULL: nothing
+     * is remembered. */
+    struct kv *memory;
     struct facts facts;
 };
 

@@ -52,6 +52,8 @@ static void sort_by_turn(struct hit *v, size_t n)
 
 static double score_of(const struct rules_scratch *s, const struct rule *r)
 {
+    if (s->adjusted.rule && strcmp(r->def->name, s->adjusted.rule) == 0)
+        return s->adjusted.score;
     return r == s->set->shortcircuit.rule ? s->shortcircuit_score : r->score * s->count[r->index];
 }
 

@@ -141,6 +141,10 @@ struct rules_scratch {
     size_t nhits, hits_cap;
     struct prefilter_scratch *prefilter;
     double shortcircuit_score; /* of SHORTCIRCUIT, when it hit */
+    struct {
+        const char *rule; /* whose score was found while it ran (AWL, TXREP), or NULL */
+        double score;
+    } adjusted;
     struct stopwatch *profile; /* NULL: nobody asks for times */
     struct map tags;           /* NAME -> struct tag_values *; in the message's arena */
 };

@@ -54,6 +54,7 @@ static void reset(struct rules_scratch *s, struct arena *a)
     memset(s->present, 0, rs->nsubjects * sizeof *s->present);
     s->hits = NULL;
     s->nhits = s->hits_cap = 0;
+    s->adjusted.rule = NULL;
     s->tags = map_in(a);
 }
 
