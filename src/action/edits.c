@@ -116,9 +116,13 @@ void action_edits(const struct settings *set, const struct conf *conf, const str
     if (judged && d->policy->scan) {
         struct report_on r = spam_report(set, conf, m, d, a);
         add_spam_headers(&head, &r, d);
-        if (d->spam && d->policy->subject_tag)
-            header_plan_prefix(&plan, SPAN("Subject"),
-                               report_expand(&r, span_str(d->policy->subject_tag)));
+        struct span tag = SPAN_NONE;
+        if (d->spam && (d->opinion || !d->policy->subject_tag))
+            tag = report_subject_tag(&r);
+        if (d->spam && !tag.p && d->policy->subject_tag)
+            tag = report_expand(&r, span_str(d->policy->subject_tag));
+        if (tag.p)
+            header_plan_prefix(&plan, SPAN("Subject"), tag);
     }
     for (size_t i = 0; i < d->napplied; i++) {
         const struct policy *p = d->applied[i].policy;

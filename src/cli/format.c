@@ -176,7 +176,9 @@ static void printable(struct buf *out, struct span s)
 /* The template of the rule files; own rules without one get its main part. */
 static struct span report_of(const struct judged *j)
 {
-    struct report_on on = report_on(ruleset_conf(j->rules), j->m, j->m->arena);
+    const struct decision *d = first(j);
+    struct report_on on = d && d->opinion ? report_on_opinion(d->opinion, j->m, j->m->arena)
+                                          : report_on(ruleset_conf(j->rules), j->m, j->m->arena);
     on.hostname = j->set->hostname;
     on.required = required(j);
     on.spam = first(j) && first(j)->spam;

@@ -16,6 +16,7 @@
 #include "cli/progress.h"
 #include "cli/source.h"
 #include "flow/flow.h"
+#include "prefs/prefs.h"
 #include "rules/ruleset.h"
 
 struct options {
@@ -26,6 +27,7 @@ struct options {
     unsigned jobs;
     struct strings rules, to;
     const char *client_ip, *client_name, *helo, *from;
+    const char *user, *prefs;
     struct ip ip;
 };
 
@@ -33,6 +35,7 @@ struct scan {
     const struct options *o;
     struct settings *set;
     struct ruleset *rs;
+    struct rules_prefs *prefs; /* of --prefs */
     struct items items;
     struct progress progress;
     size_t failed, temporary, bad;
@@ -76,6 +79,8 @@ enum {
     O_TO,
     O_STATS,
     O_TYPE,
+    O_USER,
+    O_PREFS,
     O_JSON
 };
 
@@ -92,6 +97,8 @@ static const struct option long_options[] = {
     {"helo", required_argument, NULL, O_HELO},
     {"from", required_argument, NULL, O_FROM},
     {"to", required_argument, NULL, O_TO},
+    {"user", required_argument, NULL, O_USER},
+    {"prefs", required_argument, NULL, O_PREFS},
     {"stats", optional_argument, NULL, O_STATS},
     {0},
 };
@@ -158,6 +165,10 @@ static int parse(struct options *o, int argc, char **argv)
             o->helo = optarg;
         else if (c == O_FROM)
             o->from = optarg;
+        else if (c == O_USER)
+            o->user = optarg;
+        else if (c == O_PREFS)
+            o->prefs = optarg;
         else
             result = option_value(o, c);
         if (result)
@@ -178,6 +189,7 @@ static void start(void *ctx)
         s->virus = virus_pool_new(&s->loop, &s->set->virus, cli_virus_socket(s->set));
     s->flow = flow_new(&s->loop, s->set, s->rs, s->virus);
     flow_profile(s->flow, s->profile);
+    flow_prefs(s->flow, s->prefs);
     s->m = message_new(s->set->limits.message_memory);
 }
 
@@ -236,6 +248,7 @@ static void put_envelope(struct scan *s)
     for (size_t i = 0; i < o->to.n; i++)
         m->env.rcpts[m->env.nrcpts++].addr = span_str(o->to.v[i]);
     m->env.cap = m->env.nrcpts;
+    m->user = span_str(o->user);
 }
 
 static void work(void *ctx, size_t index, struct pool_result *r, struct buf *out)
@@ -320,6 +333,21 @@ static void print_stats(struct scan *s)
             (unsigned long long)percentile(s, 0.99), (unsigned long long)percentile(s, 1));
 }
 
+static int load_prefs(struct scan *s)
+{
+    struct err e = {0};
+    size_t n;
+    s->prefs = prefs_file(s->rs, s->o->prefs, &e);
+    if (!s->prefs) {
+        fprintf(stderr, "gatehouse scan: %s\n", e.text);
+        return -1;
+    }
+    const struct rule_problem *v = rules_prefs_problems(s->prefs, &n);
+    for (size_t i = 0; i < n; i++)
+        fprintf(stderr, "gatehouse scan: %s:%u: %s\n", v[i].file, v[i].line, v[i].text);
+    return 0;
+}
+
 static int load(struct scan *s)
 {
     struct err e = {0};
@@ -338,6 +366,8 @@ static int load(struct scan *s)
         fprintf(stderr, "gatehouse scan: %s\n", e.text);
         return EXIT_CONFIG;
     }
+    if (s->o->prefs && s->rs && load_prefs(s) != 0)
+        return EXIT_NOINPUT;
     s->loaded_in = clock_mono() - before;
     return 0;
 }
@@ -406,6 +436,7 @@ int cmd_scan(int argc, char **argv)
     if (result == 0)
         result = run(s, argv + optind);
     source_free(&s->items);
+    rules_prefs_free(s->prefs);
     if (s->rs)
         ruleset_free(s->rs);
     settings_free(s->set);

@@ -92,6 +92,14 @@ struct rules_settings {
 /* What happens when a check can't give its answer. */
 enum on_fail { FAIL_DEFER, FAIL_HOLD, FAIL_PASS }; /* pass: delivered, marked as unscanned */
 
+/* Preferences of users and domains (prefs/prefs.h). */
+struct preferences_settings {
+    struct strings files; /* patterns with %u %l %d %x */
+    bool sql;             /* ask the database of user_scores_dsn */
+    usec sql_timeout, sql_keep;
+    uint64_t memory; /* bytes kept by each scanner */
+};
+
 struct virus_settings {
     bool enabled;
     struct strings clamd; /* "unix:/run/clamav/clamd.ctl", "127.0.0.1:3310"; tried in order */
@@ -245,6 +253,7 @@ struct settings {
     enum access_delay access_delay;
     struct auth_settings auth;
     struct rules_settings rules;
+    struct preferences_settings preferences;
     struct virus_settings virus;
     struct policies policies;
     struct route_settings routes;

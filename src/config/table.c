@@ -192,6 +192,19 @@ static const struct setting rows[] = {
     STRS_(S, rules.msa_networks, .def = "",
           .help = "Hosts that take mail from our users, in SpamAssassin's syntax."),
 
+    STRS_(S, preferences.files, .def = "",
+          .help = "Files of users' preferences (user_prefs), read in this order; %u is the "
+                  "recipient, %l and %d its local part and domain, %x the recipient or else the "
+                  "domain. A directory stands for the user_prefs in it."),
+    BOOL_(S, preferences.sql, .def = "true",
+          .help = "Ask the database that user_scores_dsn in the rule files names, if it does."),
+    TIME_(S, preferences.sql_timeout, .min = 10e3, .max = 60e6, .def = "2s",
+          .help = "How long the database may take; then the rule files alone count."),
+    TIME_(S, preferences.sql_keep, .max = HOUR, .def = "30s",
+          .help = "How long its answer for a user is remembered."),
+    SIZE_(S, preferences.memory, .min = MIB, .max = 64 * GIB, .def = "64MiB",
+          .help = "Memory that a scanner may keep preferences in."),
+
     BOOL_(S, virus.enabled, .def = "true", .help = "Ask virus engines."),
     STRS_(S, virus.clamd, .def = "",
           .help = "clamd's sockets, tried in order: unix:/run/clamav/clamd.ctl, 127.0.0.1:3310."),

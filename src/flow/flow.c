@@ -7,6 +7,7 @@
 #include "flow/known.h"
 #include "flow/asking.h"
 #include "flow/guarded.h"
+#include "flow/opinions.h"
 #include "mime/mime.h"
 
 enum { RECORDED_HEADER_MAX = 500 }; /* bytes of Subject, From and Message-ID kept in the record */
@@ -20,6 +21,8 @@ struct flow {
     struct dns *dns;               /* NULL: nothing asks the network */
     struct rules_profile *profile; /* NULL: nobody asks */
     struct policy_set *policies;
+    struct prefs *prefs;              /* NULL: nobody can have any */
+    const struct rules_prefs *of_all; /* instead: the same for every message */
 };
 
 /* One message in work: done when both the engine and the rules have given their facts. */
@@ -33,6 +36,7 @@ struct job {
     struct asking *asking;
     struct rules_work *work; /* NULL: rules don't run, or ran out of memory */
     struct span traced;      /* the bytes that rules see */
+    struct opinions_wanted wanted;
 };
 
 struct flow *flow_new(uv_loop_t *loop, const struct settings *set, const struct ruleset *rs,
@@ -41,8 +45,10 @@ struct flow *flow_new(uv_loop_t *loop, const struct settings *set, const struct 
     struct flow *f = xcalloc(1, sizeof *f);
     *f = (struct flow){
         .loop = loop, .set = set, .rs = rs, .virus = virus, .policies = policy_set_new(set)};
-    if (rs)
+    if (rs) {
         f->scratch = rules_scratch_new(rs);
+        f->prefs = prefs_new(set, rs);
+    }
     if (set->rules.network)
         f->dns = dns_new(loop, &set->dns);
     return f;
@@ -56,7 +62,13 @@ void flow_free(struct flow *f)
         rules_scratch_free(f->scratch);
     policy_set_free(f->policies);
     dns_free(f->dns);
+    prefs_free(f->prefs);
     free(f);
+}
+
+void flow_prefs(struct flow *f, const struct rules_prefs *prefs)
+{
+    f->of_all = prefs;
 }
 
 void flow_profile(struct flow *f, struct rules_profile *total)
@@ -142,7 +154,9 @@ static void judge(void *ctx)
     struct span original = j->m->raw;
     j->m->raw = j->traced;
     known_recall(j->flow->set, j->m);
+    rules_scratch_keep(j->flow->scratch, j->wanted.n > 0);
     rules_judge(j->work, j->flow->scratch);
+    opinions_make(j->flow->scratch, j->m, &j->wanted, original);
     j->m->raw = original;
     facts_add(&j->m->facts, j->m->arena, "rules.hash", span_str(ruleset_hash(j->flow->rs)));
 }
@@ -155,6 +169,7 @@ static void rules_out_of_memory(struct job *j)
     f->scratch = rules_scratch_new(f->rs);
     rules_scratch_profile(f->scratch, f->profile);
     memset(&m->facts.rules, 0, sizeof m->facts.rules);
+    m->opinions = NULL;
     arena_limit(m->arena, 0);
     facts_skip(&m->facts, m->arena, "rules",
                SPAN("the message needs more memory than limits.message_memory"));
@@ -173,6 +188,16 @@ static void judge_rules(void *ctx)
     step_done(j);
 }
 
+/* false: somebody's preferences can't be read, and without them there is to be no answer. */
+static bool know_preferences(struct job *j)
+{
+    if (j->flow->of_all)
+        j->wanted = opinions_for_all(j->m, j->flow->of_all);
+    else
+        return opinions_gather(j->flow->prefs, j->m, &j->wanted);
+    return true;
+}
+
 static void open_rules(struct job *j)
 {
     struct flow *f = j->flow;
@@ -181,7 +206,7 @@ static void open_rules(struct job *j)
         return; /* off by configuration: the receipt shows that they did not run */
     if (!f->rs) {
         facts_skip(&j->m->facts, j->m->arena, "rules", SPAN("no rules could be loaded"));
-    } else if (!guarded(j->m, f->set->limits.scan_time, read_message, j)) {
+    } else if (know_preferences(j) && !guarded(j->m, f->set->limits.scan_time, read_message, j)) {
         j->work = NULL;
         j->m->raw = original;
         rules_out_of_memory(j);

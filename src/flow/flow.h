@@ -22,6 +22,10 @@ void flow_free(struct flow *f);
 /* Adds up where the rules spend their time (rules/ruleset.h); NULL: no longer. */
 void flow_profile(struct flow *f, struct rules_profile *total);
 
+/* The same preferences for every message, instead of those that the settings lead to. */
+struct rules_prefs;
+void flow_prefs(struct flow *f, const struct rules_prefs *prefs);
+
 /* Analyses m (fd: its bytes, for engines that take a descriptor; -1: none). done is called once,
  * now or later, with the facts in place and the verdict decided. m stays the caller's. */
 typedef void flow_done(void *ctx, struct message *m, const struct verdict *v, uint64_t micros);

@@ -33,9 +33,12 @@ struct rules_facts {
 /* The rules' answer under the preferences of somebody (rules/prefs.h): other scores, lists,
  * headers. Recipients with the same preferences share one. */
 struct conf;
+struct message;
 struct opinion {
-    const struct conf *conf; /* the rule files with the preferences on top, for headers and reports;
-                                valid until the next message is judged */
+    /* The rule files with the preferences on top, for headers and reports; valid until the next
+     * message is judged. */
+    const struct conf *conf;
+    struct message *message; /* the message with these facts: for templates in headers */
     struct rules_facts rules;
     bool own_required; /* the preferences name a threshold: it counts instead of the policy's */
 };

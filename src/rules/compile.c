@@ -74,6 +74,16 @@ static bool header_subject(struct ruleset *rs, struct subject *s, const struct r
     return header_req_parse(rs->arena, subject_name(rs->arena, def->header), &s->req);
 }
 
+bool ruleset_lone_subject(struct ruleset *rs, struct subject *s, struct rule *r)
+{
+    s->name = subject_name(rs->arena, r->def->header);
+    if (!header_subject(rs, s, r->def))
+        return false;
+    add(rs, &s->rules, &s->nrules, &s->rules_cap, r);
+    add(rs, &s->always, &s->nalways, &s->always_cap, r);
+    return true;
+}
+
 static void add_to_subject(struct ruleset *rs, struct rule *r)
 {
     const struct rule_def *def = r->def;
@@ -194,7 +204,7 @@ static void make_details(struct ruleset *rs, struct rule *r)
         r->details[i] = make_regex(rs, r, r->def->details[i].pattern, r->def->details[i].mods);
 }
 
-static void make_rule(struct ruleset *rs, struct rule *r)
+void ruleset_make_rule(struct ruleset *rs, struct rule *r)
 {
     const struct rule_def *def = r->def;
     r->score = def->score[rs->score_set];
@@ -290,7 +300,7 @@ static int place_of(enum rule_kind kind)
     return place[kind];
 }
 
-static void set_turns(struct ruleset *rs)
+void ruleset_set_turns(struct ruleset *rs)
 {
     for (size_t i = 0; i < rs->nrules; i++) {
         struct rule *r = &rs->rules[i];
@@ -307,11 +317,11 @@ void ruleset_compile(struct ruleset *rs, const struct ruleset_options *o)
     for (size_t i = 0; i < c->nrules; i++) {
         rs->rules[i].def = c->rules[i];
         rs->rules[i].index = (uint32_t)i;
-        make_rule(rs, &rs->rules[i]);
+        ruleset_make_rule(rs, &rs->rules[i]);
     }
     ruleset_compile_metas(rs);
     sort_into_lists(rs);
-    set_turns(rs);
+    ruleset_set_turns(rs);
     index_headers(rs);
     ruleset_compile_filters(rs, o);
     shortcircuit_prepare(rs);

@@ -6,14 +6,13 @@ enum { VISITING = 1, DONE = 2 };
 
 struct sorter {
     struct ruleset *rs;
-    struct map index; /* name -> rule index + 1 */
-    uint8_t *mark;    /* by rule */
+    uint8_t *mark; /* by rule */
 };
 
 static struct rule *by_name(struct sorter *s, struct span name)
 {
-    uintptr_t i = (uintptr_t)map_get(&s->index, name);
-    return i ? &s->rs->rules[i - 1] : NULL;
+    const struct rule_def *d = conf_rule(s->rs->conf, name);
+    return d ? &s->rs->rules[d->index] : NULL;
 }
 
 /* Compiles the expression and turns its names into rule indices. Names nobody mentioned are 0. */
@@ -102,12 +101,11 @@ static void fix_priority(struct sorter *s, const struct rule *r)
 
 void ruleset_compile_metas(struct ruleset *rs)
 {
-    struct sorter s = {.rs = rs, .index = map_in(rs->arena)};
+    struct sorter s = {.rs = rs};
     s.mark = arena_alloc(rs->arena, rs->nrules + 1);
     for (size_t i = 0; i < rs->nrules; i++)
-        *map_at(&s.index, span_str(rs->rules[i].def->name)) = (void *)(uintptr_t)(i + 1);
-    for (size_t i = 0; i < rs->nrules; i++)
-        if (rs->rules[i].state == RULE_RUNS && rs->rules[i].def->kind == RULE_META)
+        if (rs->rules[i].state == RULE_RUNS && rs->rules[i].def->kind == RULE_META &&
+            !rs->rules[i].meta)
             compile(&s, &rs->rules[i]);
     for (size_t i = 0; i < rs->nrules; i++)
         if (rs->rules[i].meta && !s.mark[i])

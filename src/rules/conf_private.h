@@ -112,6 +112,7 @@ READER(conf_remove_header);
 READER(conf_clear_headers);
 READER(conf_rewrite);
 READER(conf_safe_copy);
+READER(conf_report_safe);
 
 /* conf_files.c */
 void conf_include(struct conf_parser *p, struct span value);

@@ -151,3 +151,21 @@ READER(conf_safe_copy)
     }
     return 0;
 }
+
+/* Spam that is not wrapped carries its report in a header, unless one is asked for already. */
+READER(conf_report_safe)
+{
+    struct conf_report *r = &p->c->report;
+    bool report = false;
+    (void)d;
+    if (value.n != 1 || value.p[0] < '0' || value.p[0] > '2')
+        return err_set(e, "'%.*s' is not one of 0, 1, 2", SPAN_ARG(value));
+    r->report_safe = value.p[0] - '0';
+    for (size_t i = 0; i < r->nheaders; i++)
+        report |=
+            (r->headers[i].when & HEADERS_SPAM) && span_ieq(r->headers[i].name, SPAN("Report"));
+    if (!r->report_safe && !report)
+        *ARENA_PUSH(p->c->arena, r->headers, r->nheaders, r->headers_cap) =
+            (struct conf_header){HEADERS_SPAM, SPAN("Report"), SPAN("_REPORT_")};
+    return 0;
+}

@@ -418,7 +418,7 @@ static const struct conf_directive table[] = {
     {"remove_header", NULL, conf_remove_header, 0, 0},
     {"clear_headers", NULL, conf_clear_headers, 0, 0},
     {"rewrite_header", NULL, conf_rewrite, 0, 0},
-    WHOLE("report_safe", report.report_safe),
+    {"report_safe", NULL, conf_report_safe, F(report.report_safe), 0},
     WHOLE("report_wrap_width", report.wrap_width),
     STRING("report_contact", report.contact),
     STRING("report_hostname", report.hostname),

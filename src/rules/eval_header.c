@@ -3,6 +3,7 @@
 
 #include "relays/template.h"
 #include "rules/eval.h"
+#include "rules/locales.h"
 
 #include <stdlib.h>
 
@@ -384,12 +385,31 @@ static double check_for_matching_env_and_hdr_from(struct rules_ctx *c, const str
     return span_ieq(header_scalar(c, "EnvelopeFrom:addr"), header_scalar(c, "From:addr"));
 }
 
-/* ok_locales is "all". */
+static int prepare_encoded_word(struct arena *a, const struct conf *conf, struct eval_call *call,
+                                struct err *e)
+{
+    (void)conf;
+    call->prepared = regex_new(a, SPAN("=\\?(.+?)\\?.\\?.*?\\?="), SPAN_NONE, e);
+    return call->prepared ? 0 : -1;
+}
+
 static double check_for_faraway_charset_in_headers(struct rules_ctx *c,
                                                    const struct eval_call *call)
 {
-    (void)c;
-    (void)call;
+    static const char *const headers[] = {"From:raw", "Subject:raw"};
+    struct span ok = c->conf->ok_locales;
+    if (locales_all(ok))
+        return 0;
+    for (size_t h = 0; h < 2; h++) {
+        size_t n;
+        const struct span *v = header_list(c, headers[h], &n);
+        for (size_t i = 0; i < n; i++) {
+            struct regex_match m = {0};
+            while (regex_exec(call->prepared, v[i], m.end, &m) == 1)
+                if (!locales_charset_ok(ok, span_sub(v[i], m.group[1].start, m.group[1].end)))
+                    return 1;
+        }
+    }
     return 0;
 }
 
@@ -432,7 +452,8 @@ const struct eval_fn_def eval_header[] = {
     ROW(check_ratware_envelope_from),
     ROW(check_equal_from_domains),
     ROW(check_for_matching_env_and_hdr_from),
-    ROW(check_for_faraway_charset_in_headers),
+    {"check_for_faraway_charset_in_headers", "HeaderEval", check_for_faraway_charset_in_headers,
+     prepare_encoded_word, EVAL_HEAD},
     ROW(check_for_unique_subject_id),
     ROW(check_messageid_not_usable),
     {NULL},

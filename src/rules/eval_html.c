@@ -163,8 +163,8 @@ static double html_image_ratio(struct rules_ctx *c, const struct eval_call *call
     return 0;
 }
 
-/* ok_locales is "all" unless a site says otherwise, and the charsets it would look at are never in
- * SpamAssassin's html hash: it never hits. */
+/* The charsets it would look at are never in SpamAssassin's html hash: it never hits, whatever
+ * ok_locales says. */
 static double html_charset_faraway(struct rules_ctx *c, const struct eval_call *call)
 {
     (void)c;

@@ -125,11 +125,15 @@ static int prepare(struct arena *a, const struct conf *conf, struct eval_call *c
     void **slot = plugin_made(conf, "languages");
     struct language_settings *s = *slot;
     if (!s) {
+        const struct language_settings *under =
+            conf->under ? plugin_has(conf->under, "languages") : NULL;
         *slot = s = ARENA_NEW(a, struct language_settings);
         struct span text = SPAN_NONE;
-        for (size_t i = 0; i < sizeof model_files / sizeof *model_files && !text.p; i++)
+        for (size_t i = 0; i < sizeof model_files / sizeof *model_files && !text.p && !under; i++)
             text = plugin_file(a, span_str(model_files[i]));
-        if (text.p)
+        if (under)
+            *s = (struct language_settings){.models = under->models, .n = under->n};
+        else if (text.p)
             read_models(s, a, text);
         read_settings(s, conf);
     }

@@ -1,5 +1,6 @@
 /* MIMEEval (semantics 8.2): one scan over all parts answers most of it. */
 #include "rules/eval_state.h"
+#include "rules/locales.h"
 
 #include "rules/eval.h"
 
@@ -298,8 +299,12 @@ const struct span *mime_charsets(struct rules_ctx *c, size_t *n)
 
 /* --- the functions --- */
 
+static bool faraway_part(struct rules_ctx *c);
+
 static double check_for_mime(struct rules_ctx *c, const struct eval_call *call)
 {
+    if (span_eq(eval_arg(call, 0), SPAN("mime_faraway_charset")))
+        return faraway_part(c);
     const struct mime_scan *m = scan(c);
     const struct {
         const char *name;
@@ -377,11 +382,55 @@ static double check_base64_length(struct rules_ctx *c, const struct eval_call *c
     return v >= eval_number(call, 0, 0) && (call->nargs < 2 || v <= eval_number(call, 1, 0));
 }
 
+/* charset="X", 'X' or X of a Content-Type line; absent when there is none. */
+static struct span charset_of(struct span type)
+{
+    struct span name = SPAN("charset=");
+    for (size_t i = 0; i + name.n < type.n; i++) {
+        if (!span_ieq(span_sub(type, i, i + name.n), name))
+            continue;
+        struct span v = span_from(type, i + name.n);
+        char quote = v.p[0];
+        size_t end = quote == '"' || quote == '\'' ? span_find(span_from(v, 1), quote) : SIZE_MAX;
+        if (end != SIZE_MAX && end > 0)
+            return span_sub(v, 1, end + 1);
+        for (end = 0; end < v.n && !ascii_isspace(v.p[end]);)
+            end++;
+        if (end)
+            return span_sub(v, 0, end);
+    }
+    return SPAN_NONE;
+}
+
+static bool faraway_part(struct rules_ctx *c)
+{
+    const struct mime_scan *m = scan(c);
+    if (locales_all(c->conf->ok_locales))
+        return false;
+    for (size_t i = 0; i < m->ncharsets; i++)
+        if (!locales_charset_ok(c->conf->ok_locales, m->charsets[i]))
+            return true;
+    return false;
+}
+
 static double check_for_faraway_charset(struct rules_ctx *c, const struct eval_call *call)
 {
-    (void)c;
+    struct span ok = c->conf->ok_locales;
     (void)call;
-    return 0; /* ok_locales all */
+    if (locales_all(ok))
+        return 0;
+    struct span type = header_scalar(c, "Content-Type"), charset = charset_of(type);
+    if (!charset.p || locales_charset_ok(ok, charset))
+        return 0;
+    /* Some of these charsets hold ASCII too: only text that is mostly 8-bit counts. */
+    size_t high = 0, all = c->text->body.n ? c->text->body.n - 1 : 0;
+    for (size_t i = 0; i < c->text->body.n; i++) {
+        struct span line = c->text->body.v[i];
+        all += line.n;
+        for (size_t k = 0; k < line.n; k++)
+            high += (unsigned char)line.p[k] >= 0x80;
+    }
+    return high > 3 && all - high <= high;
 }
 
 static double check_msg_parse_flags(struct rules_ctx *c, const struct eval_call *call)

@@ -46,6 +46,8 @@ struct eval_state {
 };
 
 struct eval_state *eval_state(struct rules_ctx *c);
+/* A copy that has forgotten what was worked out from lists of addresses. */
+void eval_state_without_lists(struct rules_ctx *c);
 
 /* Charsets whose encoded form is full of capitals (semantics 8.2). */
 bool charset_likes_capitals(struct span s);

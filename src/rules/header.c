@@ -35,6 +35,14 @@ struct eval_state *eval_state(struct rules_ctx *c)
     return c->eval_state;
 }
 
+void eval_state_without_lists(struct rules_ctx *c)
+{
+    struct eval_state *s = ARENA_NEW(c->a, struct eval_state);
+    *s = *eval_state(c);
+    s->fromname = NULL;
+    c->eval_state = s;
+}
+
 bool header_hidden(struct span name)
 {
     return span_istarts(name, SPAN("X-Spam-"));

@@ -195,7 +195,7 @@ void match_subject(struct rules_ctx *c, struct subject *s, const struct span *el
 }
 
 /* Without the header a rule sees its if-unset text, or nothing. */
-static void match_unset(struct rules_ctx *c, struct rule *r)
+void match_unset(struct rules_ctx *c, struct rule *r)
 {
     struct span text = r->def->if_unset.p ? r->def->if_unset : SPAN("");
     if (r->negate)

@@ -27,7 +27,7 @@ struct report_on report_on(const struct conf *conf, const struct message *m, str
 struct report_on report_on_opinion(const struct opinion *o, const struct message *m,
                                    struct arena *a)
 {
-    return on_facts(o->conf, m, &o->rules, a);
+    return on_facts(o->conf, o->message ? o->message : m, &o->rules, a);
 }
 
 struct span report_take(struct arena *a, struct buf *b)
@@ -272,6 +272,12 @@ struct span report_header_text(const struct report_on *r)
     for (size_t i = 0; i < n; i++)
         buf_printf(&b, "%.*s: %.*s\n", SPAN_ARG(v[i].name), SPAN_ARG(v[i].value));
     return report_take(r->arena, &b);
+}
+
+struct span report_subject_tag(const struct report_on *r)
+{
+    struct span t = r->conf->report.rewrite_subject;
+    return t.n ? arena_printf(r->arena, "%.*s ", SPAN_ARG(report_expand(r, t))) : SPAN_NONE;
 }
 
 /* --- preview --- */

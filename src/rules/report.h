@@ -56,6 +56,10 @@ struct span report_text(const struct report_on *r);
 struct span report_summary(const struct report_on *r);
 struct span report_lines(const struct report_on *r);
 
+/* What `rewrite_header Subject` puts in front of the subject of spam, filled in, with its space;
+ * absent: nothing. */
+struct span report_subject_tag(const struct report_on *r);
+
 /* Replaces the _TAGS_ of a template; unknown ones stay as they are. */
 struct span report_expand(const struct report_on *r, struct span template);
 

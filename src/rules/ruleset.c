@@ -87,6 +87,11 @@ const char *ruleset_hash(const struct ruleset *rs)
     return rs->hash;
 }
 
+struct span ruleset_value(const struct ruleset *rs, const char *directive, struct span dflt)
+{
+    return conf_value(rs->conf, directive, dflt);
+}
+
 const struct conf *ruleset_conf(const struct ruleset *rs)
 {
     return rs->conf;

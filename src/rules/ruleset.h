@@ -86,6 +86,10 @@ void ruleset_coverage(const struct ruleset *rs, FILE *out, bool json);
 const char *ruleset_hash(const struct ruleset *rs);
 size_t ruleset_count(const struct ruleset *rs);
 
+/* A setting of the rule files that the rules themselves do not use ("user_scores_dsn"): its last
+ * value, or dflt. */
+struct span ruleset_value(const struct ruleset *rs, const char *directive, struct span dflt);
+
 /* What the rule files said: for reports (rules/report.h). */
 struct conf;
 const struct conf *ruleset_conf(const struct ruleset *rs);

@@ -145,6 +145,8 @@ struct rules_scratch {
         const char *rule; /* whose score was found while it ran (AWL, TXREP), or NULL */
         double score;
     } adjusted;
+    bool keep;                 /* for opinions (rules/prefs.h) */
+    struct kept_hits *kept;    /* in the message's arena */
     struct stopwatch *profile; /* NULL: nobody asks for times */
     struct map tags;           /* NAME -> struct tag_values *; in the message's arena */
 };
@@ -159,6 +161,12 @@ void ruleset_problem(struct ruleset *rs, struct conf_at at, const char *fmt, ...
 
 /* compile.c */
 void ruleset_compile(struct ruleset *rs, const struct ruleset_options *o);
+/* One rule: its state under the ruleset's scores, and what it needs to run. Metas are left to
+ * ruleset_compile_metas, which takes what is compiled already. */
+void ruleset_make_rule(struct ruleset *rs, struct rule *r);
+/* A subject that has only this header or mimeheader rule. */
+bool ruleset_lone_subject(struct ruleset *rs, struct subject *s, struct rule *r);
+void ruleset_set_turns(struct ruleset *rs);
 /* compile_filter.c: candidate filters for all subjects, from the cache or compiled anew. */
 void ruleset_compile_filters(struct ruleset *rs, const struct ruleset_options *o);
 /* compile_meta.c: order of evaluation, base values, blocked ones, priorities. */
@@ -170,6 +178,8 @@ void match_rule(struct rules_ctx *c, struct rule *r, const struct span *elements
                 size_t first);
 /* A rule without captures on one string; the state of evals is not needed. */
 void match_subject(struct rules_ctx *c, struct subject *s, const struct span *elements, size_t n);
+/* A header rule on a message without that header. */
+void match_unset(struct rules_ctx *c, struct rule *r);
 void match_absent(struct rules_ctx *c, struct subject *s);
 
 /* run.c: the two halves of a judgement. Reading needs no scratch; laps may be NULL. */

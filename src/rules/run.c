@@ -7,6 +7,7 @@
 #include "rules/eval_state.h"
 #include "rules/plugin.h"
 #include "rules/report_private.h"
+#include "rules/run.h"
 #include "rules/shortcircuit.h"
 
 struct rules_scratch *rules_scratch_new(const struct ruleset *rs)
@@ -131,7 +132,7 @@ static struct span node_value(struct rules_ctx *c, const struct subject *s, stru
     return s->raw ? f->raw : mime_decoded(c->mime, f);
 }
 
-static void run_mime_rule(struct rules_ctx *c, const struct subject *s, struct rule *r)
+void run_mime_rule(struct rules_ctx *c, const struct subject *s, struct rule *r)
 {
     unsigned node = 0;
     if (r->negate) {
@@ -217,15 +218,20 @@ static void run_eval(struct rules_ctx *c, struct rule *r)
         hit_limited(c, r);
 }
 
+void run_function(struct rules_ctx *c, struct rule *r)
+{
+    if (r->details)
+        run_uri_detail(c, r);
+    else
+        run_eval(c, r);
+}
+
 static void run_evals(struct rules_ctx *c)
 {
     for (size_t i = 0; i < c->set->nevals; i++) {
         struct rule *r = c->set->evals[i];
         uint64_t from = profile_start(c->scratch->profile);
-        if (r->details)
-            run_uri_detail(c, r);
-        else
-            run_eval(c, r);
+        run_function(c, r);
         profile_rule(c->scratch->profile, r->index, from);
     }
 }
@@ -280,6 +286,11 @@ static struct span pristine(const struct mime *m)
     return span_of(p, head.n + body.n);
 }
 
+struct span run_pristine(const struct rules_ctx *c)
+{
+    return pristine(c->mime);
+}
+
 static void run_captures(struct rules_ctx *c)
 {
     for (size_t i = 0; i < c->set->ncaptures; i++) {
@@ -327,7 +338,7 @@ static void run_lines(struct rules_ctx *c, enum subject_kind kind, const struct 
         match_subject(c, s, v, n);
 }
 
-static void run_all(struct rules_ctx *c)
+void run_rules(struct rules_ctx *c)
 {
     const struct ruleset *rs = c->set;
     struct text *t = c->text;
@@ -346,9 +357,38 @@ static void run_all(struct rules_ctx *c)
     struct span full = pristine(c->mime);
     run_lines(c, SUBJECT_FULL, &full, 1);
     lap(laps, STAGE_CONFIRM);
+}
+
+void run_ending(struct rules_ctx *c)
+{
     run_metas(c);
     shortcircuit_run(c);
-    lap(laps, STAGE_METAS);
+    lap(profile_laps(c->scratch->profile), STAGE_METAS);
+}
+
+void run_texts(struct rules_ctx *c, struct laps *laps)
+{
+    const struct ruleset *rs = c->set;
+    struct text_limits limits = rs->text_limits;
+    limits.laps = laps;
+    c->eval_state = NULL;
+    c->fetched_all = false;
+    c->relays = relays_parse(c->mime, &rs->conf->relays);
+    lap(laps, STAGE_RELAYS);
+    c->text = text_make(c->mime, &rs->conf->uri, &limits);
+    plugins_extract(c);
+    lap(laps, STAGE_ATTACHMENTS);
+}
+
+/* The hits so far, for opinions (rules/prefs.h). */
+static void keep(struct rules_ctx *c)
+{
+    struct rules_scratch *s = c->scratch;
+    struct kept_hits *k = s->kept = ARENA_NEW(c->a, struct kept_hits);
+    k->n = s->nhits;
+    k->v = arena_array(c->a, s->nhits + 1, sizeof *k->v);
+    if (s->nhits)
+        memcpy(k->v, s->hits, s->nhits * sizeof *k->v);
 }
 
 void run_read(struct rules_ctx *c, struct laps *laps)
@@ -363,16 +403,10 @@ void run_read(struct rules_ctx *c, struct laps *laps)
             arena_printf(m->arena, "only the first %zu of %zu bytes are judged", raw.n, m->raw.n));
     }
     struct mime_limits limits = MIME_LIMITS_DEFAULT;
-    struct text_limits text_limits = rs->text_limits;
-    text_limits.laps = laps;
     laps_begin(laps);
     c->mime = mime_parse(m->arena, raw, &limits);
     lap(laps, STAGE_PARSE);
-    c->relays = relays_parse(c->mime, &rs->conf->relays);
-    lap(laps, STAGE_RELAYS);
-    c->text = text_make(c->mime, &rs->conf->uri, &text_limits);
-    plugins_extract(c);
-    lap(laps, STAGE_ATTACHMENTS);
+    run_texts(c, laps);
 }
 
 void run_judge(struct rules_ctx *c)
@@ -381,9 +415,16 @@ void run_judge(struct rules_ctx *c)
     laps_begin(laps);
     reset(c->scratch, c->a);
     plugin_tags(c);
-    run_all(c);
+    run_rules(c);
+    if (c->scratch->keep)
+        keep(c);
+    run_ending(c);
     hits_report(c);
     report_facts(c);
+    if (c->scratch->keep) {
+        c->scratch->kept->ctx = ARENA_NEW(c->a, struct rules_ctx);
+        *c->scratch->kept->ctx = *c;
+    }
     lap(laps, STAGE_REPORT);
     profile_message(c->scratch->profile, c->scratch->count);
 }

@@ -188,6 +188,21 @@ struct db *db_open_read(const char *path, int version, struct err *e)
     return NULL;
 }
 
+struct db *db_open_foreign(const char *path, int wait_ms, struct err *e)
+{
+    if (access(path, R_OK)) {
+        err_sys(e, "%s", path);
+        return NULL;
+    }
+    struct db *d = db_new(path);
+    if (open_handle(d, SQLITE_OPEN_READONLY, e) == 0) {
+        sqlite3_busy_timeout(d->h, wait_ms);
+        return d;
+    }
+    db_close(d);
+    return NULL;
+}
+
 void db_close(struct db *d)
 {
     if (!d)

@@ -23,6 +23,10 @@ struct db *db_open(const char *path, const char *const *steps, struct err *e);
 /* For reading alone, beside a writer; the file must exist. version: how many steps its reader
  * knows; older or newer files are an error with a text for the operator. */
 struct db *db_open_read(const char *path, int version, struct err *e);
+/* Somebody else's database, for reading alone; wait_ms: how long a lock of its writer is waited
+ * for.
+ */
+struct db *db_open_foreign(const char *path, int wait_ms, struct err *e);
 void db_close(struct db *d);
 /* Whether an operation since the opening found the file damaged. */
 bool db_damaged(const struct db *d);

@@ -144,7 +144,7 @@ static void what_makes_no_sense_is_told(void **state)
         const char *words;
     } want[] = {{1, "nonsense"},   {2, "legal name"}, {3, "modifier"},    {4, "modifier"},
                 {5, "arguments"},  {6, "rule A"},     {7, "division"},    {8, "scores"},
-                {9, "relative"},   {10, "number"},    {11, "neither"},    {12, "without"},
+                {9, "relative"},   {10, "one of 0, 1, 2"},    {11, "neither"},    {12, "without"},
                 {13, "condition"}, {14, "network"},   {15, "replace_tag"}};
     assert_int_equal(c->nproblems, sizeof want / sizeof *want);
     for (size_t i = 0; i < sizeof want / sizeof *want; i++)
@@ -233,11 +233,12 @@ static void headers_and_report(void **state)
                                   "report_safe 0\n");
     const struct conf_report *r = &c->report;
     assert_true(eq(r->report, "third\n"));
-    assert_int_equal(r->nheaders, 2);
+    assert_int_equal(r->nheaders, 3);
     assert_true(eq(r->headers[0].name, "Checker-Version"));
     assert_true(eq(r->headers[1].text, "again") && r->headers[1].when == HEADERS_SPAM);
     assert_true(eq(r->rewrite_subject, "*SPAM*") && eq(r->rewrite_from, "[x]"));
     assert_int_equal(r->report_safe, 0);
+    assert_true(eq(r->headers[2].name, "Report") && r->headers[2].when == HEADERS_SPAM);
     assert_int_equal(c->nproblems, 0);
     arena_free(a);
 }

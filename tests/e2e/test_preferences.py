@@ -1,0 +1,156 @@
+"""Preferences of users: as SpamAssassin applies them, by file and by SQL, for each recipient of a message."""
+import json
+import pathlib
+import re
+import shutil
+import sqlite3
+import subprocess
+import sys
+
+import pytest
+import yaml
+
+import harness
+
+sys.path.insert(0, str(harness.ROOT / "tests" / "parity"))
+import messages  # noqa: E402
+
+PREFS = {
+    "empty": "",
+    "scores": "score MISSING_MID 3.5\nscore NO_RELAYS 1.25\nscore ALL_TRUSTED -4 -3 -2 -1\nscore ADVANCE_FEE_4_NEW 0.5\n"
+              "score HTML_MESSAGE (0.7)\nscore MIME_HTML_ONLY (-0.2)\nscore NOT_A_RULE 3\n",
+    "switched off": "score MISSING_MID 0\nscore HTML_MESSAGE 0\nscore __HAS_FROM 0\nscore __LOCAL_PP_NONPPURL 0\n"
+                    "score T_HTML_ATTACH 0\nscore DRUGS_ERECTILE 0\nscore MISSING_HEADERS 0\nscore __LOTSA_MONEY_00 0\n",
+    "threshold": "required_score 1.5\nreport_contact nobody@example.com\n",
+    "old name": "required_hits 12\n",
+    "welcome": "welcomelist_from *@example.net\n",
+    "whitelist": "whitelist_from alice@example.net\nunwhitelist_from alice@example.net\nwhitelist_from bob@*\n",
+    "rcvd": "welcomelist_from_rcvd *@example.net example.net\n",
+    "rcvd ip": "welcomelist_from_rcvd alice@example.net [203.0.113.9]\nwelcomelist_allows_relays x@example.net\n",
+    "block": "blocklist_from ALICE@example.net\nblocklist_to bob@example.org\n",
+    "to": "welcomelist_to bob@example.org\nmore_spam_to *@example.org\nall_spam_to b?b@example.org\n",
+    "hosts": "blocklist_uri_host example.com\nwelcomelist_uri_host 203.0.113.77\nenlist_uri_host (SUSP_URI_NTLD) net\n",
+    "subject": "welcomelist_subject hello\nblocklist_subject both*\n",
+    "headers": "clear_headers\nadd_header all Status _YESNO_, score=_SCORE_ required=_REQD_ by=_HOSTNAME_\n"
+               "add_header spam Flag _YESNOCAPS_\nadd_header ham Tests _TESTS(;)_\n"
+               "add_header all Long \"_TESTSSCORES(,)_ and _STARS(x)_\\nsecond line\"\nrequired_score 2\n",
+    "fewer headers": "remove_header all Level\nremove_header ham Status\nremove_header all Checker-Version\n",
+    "locales": "ok_locales en\n",
+    "locales ja": "ok_locales ja zh\n",
+    "networks": "trusted_networks 203.0.113.0/24\ninternal_networks 203.0.113.9\n",
+    "no networks": "clear_trusted_networks\nclear_internal_networks\ntrusted_networks 192.0.2/24\n",
+    "names": "freemail_domains example.net\nenlist_addrlist (PAYPAL) alice@example.net\n",
+    "charset": "normalize_charset 0\n",
+    "refused": "loadplugin Mail::SpamAssassin::Plugin::PDFInfo\nheader NEW_ONE Subject =~ /./\nscore NEW_ONE 4\nutil_rb_tld x\n"
+               "bayes_path /tmp/x\nredirector_pattern /x/i\nrequired_score 3\n",
+    "mistakes": "required_score many\nscore\nadd_header sometimes X y\nwelcomelist_from\nnonsense 3\nscore NO_RELAYS 0.5\n",
+    "conditions": "if (version >= 4)\nscore NO_RELAYS 2\nelse\nscore NO_RELAYS 3\nendif\nifplugin Mail::SpamAssassin::Plugin::Nope\n"
+                  "required_score 1\nendif\n",
+    "describe": "describe NO_RELAYS came from nowhere\nadd_header all Report _REPORT_\n",
+}
+USER_RULES = {
+    "new rules": "header MY_HELLO Subject =~ /hello/i\nscore MY_HELLO 1.5\nbody __MY_BODY /million|pills/i\n"
+                 "meta MY_META MY_HELLO && __MY_BODY\nscore MY_META 2\nuri MY_URI /example/\ntflags MY_URI multiple maxhits=3\n"
+                 "rawbody MY_RAW /CLICK/\nfull MY_FULL /Alice/\nheader MY_NONE X-None !~ /x/\nheader MY_EXISTS exists:Date\n"
+                 "header MY_UNSET X-Nowhere =~ /^UNSET$/ [if-unset: UNSET]\nmimeheader MY_MIME Content-Type =~ /html/\n",
+    "new definition": "body HTML_MESSAGE /million/\nheader MISSING_MID Subject =~ /hello/\nscore MISSING_MID 1\n"
+                      "meta NO_HEADERS_MESSAGE __HAS_SUBJECT\npriority MISSING_MID -5\n",
+}
+EXTRA = ("allow_user_rules 0\nifplugin Mail::SpamAssassin::Plugin::TextCat\nendif\n")
+
+FARAWAY = (b"From: =?koi8-r?Q?=C9=D7=C1=CE?= <ivan@example.net>\nTo: bob@example.org\nSubject: =?GB2312?B?xOO6ww==?=\n"
+           b"Date: Sat, 21 Nov 2026 10:00:00 +0000\nMessage-ID: <x@example.net>\nMIME-Version: 1.0\n"
+           b"Content-Type: text/plain; charset=koi8-r\nContent-Transfer-Encoding: 8bit\n\n"
+           + b"\xf0\xd2\xc9\xd7\xc5\xd4\xd3\xd4\xd7\xd5\xc0 \xd7\xc1\xd3\n" * 20)
+
+
+def site(directory, extra):
+    shutil.copytree("/etc/spamassassin", directory, ignore=shutil.ignore_patterns("sa-update-keys"))
+    (directory / "zz.cf").write_text(extra + "use_bayes 0\nbayes_auto_learn 0\n")
+    return directory
+
+
+def mails(directory):
+    messages.write(directory)
+    (directory / "faraway.eml").write_bytes(FARAWAY)
+    return sorted(p for p in directory.rglob("*.eml"))
+
+
+def oracle(site_dir, pairs):
+    lines = "".join(f"{p}\t{m}\n" for p, m in pairs)
+    r = subprocess.run(["perl", harness.ROOT / "tests/parity/prefs.pl", site_dir], input=lines.encode(),
+                       stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True)
+    return [json.loads(line) for line in r.stdout.decode("latin-1").splitlines()]
+
+
+def scan(config, prefs, paths, form):
+    r = subprocess.run([harness.BINARY, "scan", "-c", config, "--local", "--prefs", prefs, "--format", form, *paths],
+                       capture_output=True, env={"PATH": "/usr/bin", "LC_ALL": "C", "TZ": "UTC", "HOME": str(config.parent)})
+    assert r.returncode in (0, 1), r.stderr
+    return r.stdout
+
+
+def spam_headers(message):
+    head = message.partition(b"\n\n")[0].decode("latin-1")
+    fields = re.findall(r"^(X-Spam-[^:]+): ((?:.*)(?:\n[ \t].*)*)", head, re.M)
+    # Hits of one priority and kind come in the order of a Perl hash.
+    return [(n, sorted(v.split("\n")) if n == "X-Spam-Report" else v) for n, v in fields
+            if n not in ("X-Spam-Score", "X-Spam-Checker-Version")]
+
+
+def configure(tmp_path, extra):
+    site_dir = site(tmp_path / "site", extra)
+    config = tmp_path / "gatehouse.yaml"
+    config.write_text(yaml.safe_dump({"hostname": "host.example", "rules": {"site_dir": str(site_dir)},
+                                      "paths": {k: str(tmp_path / k) for k in ("state", "spool", "cache", "run")}}))
+    (tmp_path / "cache").mkdir()
+    return site_dir, config
+
+
+def chosen_mails(paths, i, name):
+    """A few for each preferences, others for the next; what speaks of charsets gets those."""
+    some = [paths[(i * 3 + k * 7) % len(paths)] for k in range(2)]
+    return sorted({*some, *(p for p in paths if "locales" in name and p.name == "faraway.eml")})
+
+
+def compare(tmp_path, extra, cases):
+    site_dir, config = configure(tmp_path, extra)
+    paths = mails(tmp_path / "mails")
+    pairs, files = [], {}
+    for i, (name, text) in enumerate(cases.items()):
+        files[name] = tmp_path / f"prefs-{i}"
+        files[name].write_text(text)
+        pairs += [(files[name], m) for m in chosen_mails(paths, i, name)]
+    wanted = iter(oracle(site_dir, pairs))
+    for i, name in enumerate(cases):
+        chosen = chosen_mails(paths, i, name)
+        found = [json.loads(line) for line in scan(config, files[name], chosen, "json").splitlines()]
+        for path, got in zip(chosen, found, strict=True):
+            want = next(wanted)
+            where = (name, path.name)
+            assert sorted({r["name"] for r in got["rules"]}) == want["rules"], where
+            assert got["subrules"] == want["subrules"], where
+            assert got["score"] == pytest.approx(want["score"], abs=0.0005), where
+            assert got["required"] == pytest.approx(want["required"]), where
+            if path == chosen[i % len(chosen)]:
+                said = spam_headers(want["headers"].encode("latin-1") + b"\n\n")
+                assert spam_headers(scan(config, files[name], [path], "message")) == said, where
+
+
+def test_preferences_score_as_in_spamassassin(tmp_path):
+    compare(tmp_path, EXTRA, PREFS)
+
+
+def test_rules_of_users_where_they_are_allowed(tmp_path):
+    compare(tmp_path, "allow_user_rules 1\n", USER_RULES)
+
+
+def test_what_users_may_not_say_is_told(tmp_path):
+    _, config = configure(tmp_path, "")
+    (tmp_path / "p").write_text("loadplugin X\n\nheader A Subject =~ /x/\ninclude /etc/passwd\nrequired_score 4\n")
+    (tmp_path / "m").write_bytes(messages.simple())
+    r = subprocess.run([harness.BINARY, "scan", "-c", config, "--local", "--prefs", tmp_path / "p", tmp_path / "m"],
+                       capture_output=True, text=True)
+    assert "p:1: loadplugin: only the administrator" in r.stderr
+    assert "p:3: header: preferences may set it only with allow_user_rules" in r.stderr
+    assert "p:4: include: preferences can't include files" in r.stderr
