@@ -142,10 +142,10 @@ static void what_makes_no_sense_is_told(void **state)
     static const struct {
         unsigned line;
         const char *words;
-    } want[] = {{1, "nonsense"},   {2, "legal name"}, {3, "modifier"},    {4, "modifier"},
-                {5, "arguments"},  {6, "rule A"},     {7, "division"},    {8, "scores"},
-                {9, "relative"},   {10, "one of 0, 1, 2"},    {11, "neither"},    {12, "without"},
-                {13, "condition"}, {14, "network"},   {15, "replace_tag"}};
+    } want[] = {{1, "nonsense"},   {2, "legal name"},      {3, "modifier"},    {4, "modifier"},
+                {5, "arguments"},  {6, "rule A"},          {7, "division"},    {8, "scores"},
+                {9, "relative"},   {10, "one of 0, 1, 2"}, {11, "neither"},    {12, "without"},
+                {13, "condition"}, {14, "network"},        {15, "replace_tag"}};
     assert_int_equal(c->nproblems, sizeof want / sizeof *want);
     for (size_t i = 0; i < sizeof want / sizeof *want; i++)
         problem(c, i, want[i].line, want[i].words);
