@@ -148,7 +148,8 @@ static int kept_bare(struct conf_parser *p, const struct conf_directive *d, stru
 static bool plugin_missing(struct span name)
 {
     static const char prefix[] = "Mail::SpamAssassin::Plugin::";
-    static const char *const names[] = {"ASN", "ExtractText", "PhishTag", "RelayCountry", "URILocalBL"};
+    static const char *const names[] = {"ASN", "ExtractText", "PhishTag", "RelayCountry",
+                                        "URILocalBL"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (span_starts(name, span_str(prefix)) &&
             span_eq(span_from(name, sizeof prefix - 1), span_str(names[i])))
