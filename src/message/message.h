@@ -29,8 +29,8 @@ struct message {
     /* By recipient (one, when there are none): the answer under its preferences, NULL: facts.rules.
      * NULL as a whole when nobody has preferences. */
     const struct opinion **opinions;
-    /* What scanners remember between messages (TxRep, stamps, scripts): somebody else's; NULL: nothing
-     * is remembered. */
+    /* What scanners remember between messages (TxRep, stamps, scripts): somebody else's; NULL:
+     * nothing is remembered. */
     struct kv *memory;
     struct facts facts;
 };
