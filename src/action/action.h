@@ -14,12 +14,12 @@ struct conf; /* rules/conf.h */
  * for a message without envelope (a file). No `for` clause. */
 struct span action_trace(const struct settings *set, const struct message *m, struct arena *a);
 
-/* The edits of one group: the trace header (Received; an MTA in front of us, peer.behind_mta, adds
- * its own), removal
- * of forged copies of our own headers (X-Spam-*, X-Virus-Status, X-Gatehouse-*, and
- * Authentication-Results with our host name), our own headers, the subject tag. Line ends as the
- * message has them; every other byte stays as it is. The list is sorted.
- * conf: of the rules that ran (ruleset_conf), for the headers they ask for; NULL when none did. */
+/* The edits of one group: Authentication-Results and Received-SPF, the trace header (Received; an
+ * MTA in front of us, peer.behind_mta, adds its own), removal of forged copies of our own headers
+ * (X-Spam-*, X-Virus-Status, X-Gatehouse-*, and Authentication-Results with our name), our own
+ * headers, the subject tag. Line ends as the message has them; every other byte stays as it is. The
+ * list is sorted. conf: of the rules that ran (ruleset_conf), for the headers they ask for; NULL
+ * when none did. */
 void action_edits(const struct settings *set, const struct conf *conf, const struct message *m,
                   const struct decision *d, struct arena *a, struct splices *out);
 

@@ -1,6 +1,8 @@
 #include "action/action_private.h"
 #include "action/header_plan.h"
 #include "action/tags.h"
+#include "auth/authres.h"
+#include "auth/spf.h"
 
 enum { SIGNATURE_MAX = 200, WHY_MAX = 200 };
 
@@ -42,11 +44,36 @@ static bool ours(struct span name)
            named(name, SPAN("X-Virus-Status"));
 }
 
+static const char *our_authserv_id(const struct settings *set)
+{
+    const char *own = set->authentication.authserv_id;
+    return own && own[0] ? own : set->hostname;
+}
+
 /* Header fields that only this gateway may put there. */
 static bool forged(const struct settings *set, const struct mime *h, const struct mime_field *f)
 {
-    return ours(f->name) || (named(f->name, SPAN("Authentication-Results")) &&
-                             span_ieq(authserv_id(header_value(h, f)), span_str(set->hostname)));
+    if (!named(f->name, SPAN("Authentication-Results")))
+        return ours(f->name);
+    struct span id = authserv_id(header_value(h, f));
+    return span_ieq(id, span_str(set->hostname)) || span_ieq(id, span_str(our_authserv_id(set)));
+}
+
+/* RFC 8601 and RFC 7208 section 9.1. */
+static void add_authentication(struct buf *b, const struct settings *set, const struct message *m,
+                               struct arena *a)
+{
+    const struct auth_facts *f = &m->facts.auth;
+    const struct spf_fact *spf = spf_main(f);
+    if (!f->ran)
+        return;
+    if (set->authentication.results_header)
+        authres_write(b, our_authserv_id(set), m);
+    if (set->authentication.received_spf && spf->result != SPF_NOT_RUN) {
+        struct span v = spf_received(a, spf, spf == &f->helo ? "helo" : "mailfrom", &m->peer.ip,
+                                     m->peer.helo, set->hostname);
+        buf_printf(b, "Received-SPF: %.*s\n", SPAN_ARG(v));
+    }
 }
 
 static void add_virus_status(struct buf *b, const struct settings *set, const struct message *m,
@@ -107,6 +134,7 @@ void action_edits(const struct settings *set, const struct conf *conf, const str
     struct buf head = {0};
     struct header_plan plan = header_plan_of(a, h, &head);
 
+    add_authentication(&head, set, m, a);
     if (!m->peer.behind_mta)
         buf_add(&head, action_trace(set, m, a));
     add_virus_status(&head, set, m, d);

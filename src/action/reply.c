@@ -1,7 +1,7 @@
 #include "action/action_private.h"
 #include "action/tags.h"
 
-enum { DETAIL_MAX = 100, ORDER_MAX = 370 };
+enum { DETAIL_MAX = 100, ORDER_MAX = 370, SENDER_DETAIL_MAX = 280 };
 
 /* What the policy's author wants to be said. */
 static void add_order(struct buf *b, const struct message *m, const struct decision *d,
@@ -9,6 +9,27 @@ static void add_order(struct buf *b, const struct message *m, const struct decis
 {
     const struct tags_on on = {NULL, m, d, d->policy, NULL};
     add_plain(b, tags_expand(&on, span_str(d->order->text), a), ORDER_MAX);
+}
+
+/* RFC 7372: enhanced status codes of sender authentication. The sender's own postmaster has to
+ * understand what is wrong, so the reason is told. */
+static const struct {
+    const char *reason, *text;
+} sender_texts[] = {
+    {"DMARC", "550 5.7.26 Refused by DMARC: "},
+    {"SPF", "550 5.7.23 Refused by SPF: "},
+    {"From field", "550 5.7.1 Refused, it can't be told who the author is: "},
+};
+
+static bool add_sender(struct buf *b, const struct decision *d)
+{
+    for (size_t i = 0; i < sizeof sender_texts / sizeof *sender_texts; i++)
+        if (strcmp(d->reason, sender_texts[i].reason) == 0) {
+            buf_str(b, sender_texts[i].text);
+            add_plain(b, d->detail, SENDER_DETAIL_MAX);
+            return true;
+        }
+    return false;
 }
 
 /* What strangers may know: the class of the reason and the id under which the postmaster finds the
@@ -23,7 +44,7 @@ struct span action_reply(const struct message *m, const struct decision *d, stru
         } else if (strcmp(d->reason, "virus") == 0) {
             buf_str(&b, "550 5.7.1 Refused, this message carries a virus: ");
             add_plain(&b, d->detail, DETAIL_MAX);
-        } else {
+        } else if (!add_sender(&b, d)) {
             buf_str(&b, "550 5.7.1 Refused, this message looks like spam");
         }
         buf_printf(&b, " (%s)", m->id);

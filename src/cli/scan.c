@@ -356,7 +356,7 @@ static int load(struct scan *s)
     if (!s->set)
         return EXIT_CONFIG;
     if (s->o->local)
-        s->set->virus.enabled = s->set->rules.network = false;
+        s->set->virus.enabled = s->set->rules.network = s->set->authentication.enabled = false;
     if (s->o->rules.n) {
         s->set->rules.dirs = s->o->rules;
         s->set->rules.site_dir = NULL;

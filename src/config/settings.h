@@ -152,6 +152,29 @@ struct process_settings {
     const char *group; /* NULL: the user's */
 };
 
+/* Who sent a message: what is checked, and what follows from it. */
+struct authentication_settings {
+    bool enabled;
+    const char *authserv_id; /* in Authentication-Results; NULL: hostname */
+    bool results_header;     /* write Authentication-Results */
+    bool received_spf;       /* write Received-SPF */
+};
+
+struct spf_settings {
+    bool enabled;
+    enum outcome on_fail;
+    bool pra; /* check the purported responsible address too (RFC 4407) */
+};
+
+enum dmarc_method { DMARC_TREE, DMARC_SUFFIX };
+struct dmarc_settings {
+    bool enabled;
+    enum dmarc_method method;
+    enum outcome on_reject,
+        on_quarantine;        /* the author's domain asks for it, and the message fails */
+    enum outcome on_bad_from; /* readers can differ about who the author is */
+};
+
 struct dns_settings {
     uint64_t message_questions; /* for the rules and the authentication of one message */
     usec message_time;          /* how long a message waits for their answers */
@@ -268,6 +291,9 @@ struct settings {
     struct rate_settings rates;
     struct reputation_settings reputation;
     struct state_settings state;
+    struct authentication_settings authentication;
+    struct spf_settings spf;
+    struct dmarc_settings dmarc;
 };
 
 /* Reads a YAML file; NULL means built-in defaults alone. Unknown keys, wrong types and bad values

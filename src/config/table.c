@@ -11,6 +11,7 @@ static const char *const deliver_tls_names[] = {"none", "may", "require", NULL};
 static const char *const wall_action_names[] = {"off", "fact", "defer", "reject", NULL};
 static const char *const wall_refuse_names[] = {"connect", "rcpt", NULL};
 static const char *const greylist_names[] = {"off", "all", "doubtful", NULL};
+static const char *const dmarc_methods[] = {"tree", "suffix", NULL};
 static const char *const tls_versions[] = {"1.2", "1.3", NULL};
 static const char *const levels[] = {"error", "warn", "info", "debug", NULL};
 
@@ -38,6 +39,9 @@ const struct setting_section setting_sections[] = {
     {"rates", "How much of what for whom."},
     {"reputation", "What was learned about clients and domains from their mail."},
     {"state", "What is remembered for a while, in paths.state."},
+    {"authentication", "Whether mail comes from whom it says: results for readers further on."},
+    {"spf", "Which hosts may send for a domain (RFC 7208)."},
+    {"dmarc", "What the domain in the From field asks for when nothing vouches for it (RFC 9989)."},
     {NULL, NULL},
 };
 
@@ -427,6 +431,37 @@ static const struct setting rows[] = {
 
     SIZE_(S, state.size, .min = 1 * MIB, .max = 64 * GIB, .def = "512MiB",
           .help = "Largest size of each file of state; a million entries take about 150 MB."),
+    BOOL_(S, authentication.enabled, .def = "true",
+          .help =
+              "Check SPF, DKIM, ARC and DMARC of mail that does not come from our own users and "
+              "networks."),
+    STR_(S, authentication.authserv_id, .def_note = "hostname",
+         .help = "Name under which results are told; fields of others with this name are removed."),
+    BOOL_(S, authentication.results_header, .def = "true",
+          .help = "Write an Authentication-Results field (RFC 8601)."),
+    BOOL_(S, authentication.received_spf, .def = "false", .help = "Write a Received-SPF field."),
+
+    BOOL_(S, spf.enabled, .def = "true", .help = "Check SPF of HELO and MAIL FROM."),
+    ENUM_(S, outcome, spf.on_fail, .choices = outcome_names, .def = "accept",
+          .help = "What happens when the sender's domain says that the client may not send for it; "
+                  "mail that is forwarded fails, too."),
+    BOOL_(S, spf.pra, .def = "false",
+          .help = "Check the purported responsible address (Sender ID, RFC 4407) as a fact."),
+
+    BOOL_(S, dmarc.enabled, .def = "true", .help = "Check DMARC of the From field."),
+    ENUM_(S, dmarc_method, dmarc.method, .choices = dmarc_methods, .def = "tree",
+          .help =
+              "How the organisational domain is found: tree walks up the DNS (RFC 9989), suffix "
+              "takes the public suffix list (RFC 7489)."),
+    ENUM_(S, outcome, dmarc.on_reject, .choices = outcome_names, .def = "reject",
+          .help =
+              "What happens to mail that fails and whose domain asks to reject it; accept leaves "
+              "it to the rules and their scores."),
+    ENUM_(S, outcome, dmarc.on_quarantine, .choices = outcome_names, .def = "tag",
+          .help = "What happens to mail that fails and whose domain asks to quarantine it."),
+    ENUM_(S, outcome, dmarc.on_bad_from, .choices = outcome_names, .def = "tag",
+          .help = "What happens to mail whose From field programs can read differently (several "
+                  "fields, hidden addresses), or that has none."),
 };
 
 #define L struct listener

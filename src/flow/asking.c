@@ -78,7 +78,7 @@ static void unlink_pending(struct pending *p)
 }
 
 /* Rules and authentication were left in the middle of their work: nothing more goes to them. */
-static void lose(struct asking *a)
+void asking_lose(struct asking *a)
 {
     a->exhausted = true;
     a->work = NULL;
@@ -106,7 +106,7 @@ static void plan_and_ask(struct asking *a)
     if (guarded(a->m, a->set->limits.scan_time, plan, a))
         ask_planned(a);
     else
-        lose(a);
+        asking_lose(a);
 }
 
 static void take(void *ctx)
@@ -129,7 +129,7 @@ static void give(struct pending *p, const struct dns_answer *answer)
     a->answered++;
     p->answer = answer;
     if (!guarded(a->m, 0, take, p))
-        lose(a);
+        asking_lose(a);
     else if (a->replan)
         plan_and_ask(a);
     free(p);

@@ -19,7 +19,7 @@ typedef void asking_done(void *ctx);
 struct asking *asking_new(uv_loop_t *loop, struct dns *dns, const struct settings *set,
                           struct message *m, asking_done *done, void *ctx);
 
-/* For auth_start: asks within the budget. Each asking_hold keeps the message waiting until
+/* For auth_message: asks within the budget. Each asking_hold keeps the message waiting until
  * asking_release, which comes from inside an answer or before asking_go; the rules then plan again:
  * they may ask about what was found out. */
 const struct resolver *asking_resolver(struct asking *a);
@@ -28,6 +28,9 @@ void asking_release(struct asking *a);
 
 /* Asks what the rules plan. */
 void asking_rules(struct asking *a, struct rules_work *w);
+
+/* A step outside of answers ran out of memory: all is given up. */
+void asking_lose(struct asking *a);
 
 /* Everything is started: from now on done may come. */
 void asking_go(struct asking *a);

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "action/action.h"
+#include "auth/auth.h"
 #include "base/xalloc.h"
 #include "flow/known.h"
 #include "flow/asking.h"
@@ -19,6 +20,7 @@ struct flow {
     struct rules_scratch *scratch;
     struct virus_pool *virus;
     struct dns *dns;               /* NULL: nothing asks the network */
+    struct auth *auth;             /* NULL: senders are not checked */
     struct rules_profile *profile; /* NULL: nobody asks */
     struct policy_set *policies;
     struct prefs *prefs;              /* NULL: nobody can have any */
@@ -34,6 +36,7 @@ struct job {
     usec started;
     int waiting;
     struct asking *asking;
+    struct auth_client client;
     struct rules_work *work; /* NULL: rules don't run, or ran out of memory */
     struct span traced;      /* the bytes that rules see */
     struct opinions_wanted wanted;
@@ -49,8 +52,10 @@ struct flow *flow_new(uv_loop_t *loop, const struct settings *set, const struct 
         f->scratch = rules_scratch_new(rs);
         f->prefs = prefs_new(set, rs);
     }
-    if (set->rules.network)
+    if (set->rules.network || set->authentication.enabled)
         f->dns = dns_new(loop, &set->dns);
+    if (set->authentication.enabled)
+        f->auth = auth_new(set);
     return f;
 }
 
@@ -61,6 +66,7 @@ void flow_free(struct flow *f)
     if (f->scratch)
         rules_scratch_free(f->scratch);
     policy_set_free(f->policies);
+    auth_free(f->auth);
     dns_free(f->dns);
     prefs_free(f->prefs);
     free(f);
@@ -166,8 +172,11 @@ static void rules_out_of_memory(struct job *j)
 {
     struct flow *f = j->flow;
     struct message *m = j->m;
-    f->scratch = rules_scratch_new(f->rs);
-    rules_scratch_profile(f->scratch, f->profile);
+    if (f->rs) {
+        f->scratch = rules_scratch_new(f->rs);
+        rules_scratch_profile(f->scratch, f->profile);
+    }
+    memset(&m->facts.auth, 0, sizeof m->facts.auth);
     memset(&m->facts.rules, 0, sizeof m->facts.rules);
     m->opinions = NULL;
     arena_limit(m->arena, 0);
@@ -213,6 +222,28 @@ static void open_rules(struct job *j)
     }
 }
 
+static void senders_known(void *ctx)
+{
+    struct job *j = ctx;
+    asking_release(j->asking);
+}
+
+static void check_senders(void *ctx)
+{
+    struct job *j = ctx;
+    auth_message(j->flow->auth, asking_resolver(j->asking), j->m, &j->client, senders_known, j);
+}
+
+/* false: out of memory. */
+static bool start_senders(struct job *j)
+{
+    struct flow *f = j->flow;
+    if (!f->auth || !auth_client_of(f->set, j->m, &j->client))
+        return true;
+    asking_hold(j->asking);
+    return guarded(j->m, f->set->limits.scan_time, check_senders, j);
+}
+
 /* Authentication and rules: both ask the DNS; the rules judge when the answers are there. */
 static void start_checks(struct job *j)
 {
@@ -223,7 +254,9 @@ static void start_checks(struct job *j)
         return;
     }
     j->asking = asking_new(f->loop, f->dns, f->set, j->m, judge_rules, j);
-    if (j->work)
+    if (!start_senders(j))
+        asking_lose(j->asking);
+    else if (j->work)
         asking_rules(j->asking, j->work);
     asking_go(j->asking);
 }

@@ -6,6 +6,7 @@
 
 #include "base/arena.h"
 #include "base/clock.h"
+#include "config/settings.h"
 
 /* A rule that hit. */
 struct rule_hit {
@@ -161,6 +162,13 @@ struct dmarc_fact {
     struct span why; /* in words, for a log and a reply */
 };
 
+/* What the settings say about all this: OUT_ACCEPT when nothing is to be done. */
+struct auth_order {
+    enum outcome outcome;
+    const char *reason; /* "DMARC", "SPF", "From field" */
+    struct span detail; /* for the reply and the receipt */
+};
+
 struct auth_facts {
     bool ran; /* false: not asked for, or mail of our own users */
     struct spf_fact helo, mailfrom, pra;
@@ -168,6 +176,7 @@ struct auth_facts {
     size_t ndkim, dkim_cap;
     struct arc_fact arc;
     struct dmarc_fact dmarc;
+    struct auth_order order;
 };
 
 /* The words of RFC 8601: "softfail", "pass", "none"... */

@@ -169,6 +169,13 @@ static bool checks_failed(struct decision *d, const struct virus_settings *virus
            fail(d, virus_policy(virus, f->virus.state), why, f->virus.detail);
 }
 
+/* What sender authentication asks for, when that stops the message. */
+static bool sender_decides(struct decision *d, const struct auth_order *o)
+{
+    enum outcome outcome = possible(o->outcome);
+    return stops(outcome) && conclude(d, outcome, o->reason, o->detail);
+}
+
 static struct span score_detail(struct arena *a, double score, double limit)
 {
     /* One decimal is what people read; more when one decimal would contradict the comparison. */
@@ -247,6 +254,8 @@ static void decide(struct decision *d, const struct virus_settings *virus, const
         conclude(d, on_virus, "virus", f->virus.name);
         return;
     }
+    if (sender_decides(d, &f->auth.order))
+        return;
     if (on_spam == OUT_REJECT || on_spam == OUT_DISCARD) {
         conclude(d, on_spam, "spam", detail);
         return;
@@ -261,6 +270,8 @@ static void decide(struct decision *d, const struct virus_settings *virus, const
         conclude(d, on_spam, "policy", arena_printf(a, "%s", p->name));
     else if (d->spam || high)
         conclude(d, on_spam, "spam", detail);
+    else if (possible(f->auth.order.outcome) == OUT_TAG)
+        conclude(d, OUT_TAG, f->auth.order.reason, f->auth.order.detail);
     else if (!d->unscanned)
         conclude(d, OUT_ACCEPT, "clean", detail);
     else

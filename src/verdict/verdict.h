@@ -6,12 +6,14 @@
  *      but spam does not stop it.
  *   1. policy->scan == false: accept.
  *   2. A virus was found: on_virus, when that stops the message (hold, reject, defer, discard).
- *   3. Spam, and the outcome for it is final (reject, discard): that. What could not run would not
+ *   3. Sender authentication asks for an outcome that stops the message (facts.auth.order).
+ *   4. Spam, and the outcome for it is final (reject, discard): that. What could not run would not
  *      make it better.
- *   4. A check could not run: defer, hold, or pass marked as unscanned, as declared. Checks: the
+ *   5. A check could not run: defer, hold, or pass marked as unscanned, as declared. Checks: the
  * virus engine (settings.virus, on_*) and the rules (a skipped check "rules": defer).
- *   5. Spam: hold or tag. A virus that on_virus lets pass: accept or tag.
- *   6. accept.
+ *   6. Spam: hold or tag. A virus that on_virus lets pass: accept or tag. Sender authentication:
+ * tag.
+ *   7. accept.
  * A check that the configuration turns off is not "skipped": it is never listed in facts.skipped.
  */
 #ifndef GATEHOUSE_VERDICT_VERDICT_H

@@ -193,6 +193,7 @@ class Gateway:
             "rules": {"dirs": [str(self.dir / "rules")], "site_dir": str(self.dir / "rules")},
             "virus": {"enabled": False},
             "dns": {"client_names": False},  # a test that asks has a server of its own
+            "authentication": {"enabled": False},  # likewise
             "routes": {"fallback": f"smtp:[127.0.0.1]:{next_hop}" if next_hop
                        else f"maildir:{self.dir}/mail"},
             "queue": {"minimum_free": 0, "retry": ["1s", "2s", "5s"], "tls": "none"},
