@@ -11,6 +11,8 @@ static const char *const deliver_tls_names[] = {"none", "may", "require", NULL};
 static const char *const wall_action_names[] = {"off", "fact", "defer", "reject", NULL};
 static const char *const wall_refuse_names[] = {"connect", "rcpt", NULL};
 static const char *const greylist_names[] = {"off", "all", "doubtful", NULL};
+static const char *const sender_outcomes[] = {"accept", "tag",   "clean",   "hold",
+                                              "reject", "defer", "discard", NULL};
 static const char *const dmarc_methods[] = {"tree", "suffix", NULL};
 static const char *const tls_versions[] = {"1.2", "1.3", NULL};
 static const char *const levels[] = {"error", "warn", "info", "debug", NULL};
@@ -442,7 +444,7 @@ static const struct setting rows[] = {
     BOOL_(S, authentication.received_spf, .def = "false", .help = "Write a Received-SPF field."),
 
     BOOL_(S, spf.enabled, .def = "true", .help = "Check SPF of HELO and MAIL FROM."),
-    ENUM_(S, outcome, spf.on_fail, .choices = outcome_names, .def = "accept",
+    ENUM_(S, outcome, spf.on_fail, .choices = sender_outcomes, .def = "accept",
           .help = "What happens when the sender's domain says that the client may not send for it; "
                   "mail that is forwarded fails, too."),
     BOOL_(S, spf.pra, .def = "false",
@@ -453,13 +455,13 @@ static const struct setting rows[] = {
           .help =
               "How the organisational domain is found: tree walks up the DNS (RFC 9989), suffix "
               "takes the public suffix list (RFC 7489)."),
-    ENUM_(S, outcome, dmarc.on_reject, .choices = outcome_names, .def = "reject",
+    ENUM_(S, outcome, dmarc.on_reject, .choices = sender_outcomes, .def = "reject",
           .help =
               "What happens to mail that fails and whose domain asks to reject it; accept leaves "
               "it to the rules and their scores."),
-    ENUM_(S, outcome, dmarc.on_quarantine, .choices = outcome_names, .def = "tag",
+    ENUM_(S, outcome, dmarc.on_quarantine, .choices = sender_outcomes, .def = "tag",
           .help = "What happens to mail that fails and whose domain asks to quarantine it."),
-    ENUM_(S, outcome, dmarc.on_bad_from, .choices = outcome_names, .def = "tag",
+    ENUM_(S, outcome, dmarc.on_bad_from, .choices = sender_outcomes, .def = "tag",
           .help = "What happens to mail whose From field programs can read differently (several "
                   "fields, hidden addresses), or that has none."),
 };
