@@ -285,6 +285,25 @@ static bool is_from(struct span name)
     return span_ieq(span_trim(name), SPAN("From"));
 }
 
+/* A message that begins with "From", a line end and " : x@y": no field to us (mime/mime.h takes the
+ * line for an mbox separator), a From field to programs that unfold first. */
+static struct span folded_from(struct span raw)
+{
+    size_t i = 4;
+    bool fold = false;
+    if (!span_istarts(raw, SPAN("From")))
+        return SPAN_NONE;
+    for (; i < raw.n && ascii_isspace(raw.p[i]); i++)
+        fold = fold || raw.p[i] == '\n';
+    if (!fold || i == raw.n || raw.p[i] != ':')
+        return SPAN_NONE;
+    size_t end = ++i;
+    while (end < raw.n &&
+           (raw.p[end] != '\n' || (end + 1 < raw.n && strchr(" \t", raw.p[end + 1]))))
+        end++;
+    return span_sub(raw, i, end);
+}
+
 static bool is_author(struct span name)
 {
     return is_from(name) || span_ieq(span_trim(name), SPAN("Sender"));
@@ -294,12 +313,15 @@ void authors_find(struct arena *a, struct span raw, struct authors *out)
 {
     struct mime *h = mime_header(a, raw, is_author);
     const struct mime_fields *fields = &h->root->fields;
-    size_t froms = 0;
+    struct span folded = folded_from(raw);
+    size_t froms = folded.p != NULL;
     *out = (struct authors){0};
     for (size_t i = 0; i < fields->n; i++)
         froms += is_from(fields->v[i].name);
     if (froms != 1)
         unsure(out, froms ? "several From fields" : "no From field");
+    if (folded.p)
+        read_field(a, span_trim(span_sub(folded, 0, VALUE_MAX)), out);
     /* Without From some programs show Sender. */
     for (size_t i = 0; i < fields->n; i++)
         if ((froms == 0 || is_from(fields->v[i].name)) && out->n < AUTHOR_DOMAINS_MAX)

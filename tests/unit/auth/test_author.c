@@ -64,6 +64,7 @@ static void ambiguous(void **state)
         {"From: b@two.example\nFrom : a@one.example\n\n", "two.example one.example", true},
         {"From: a@one.example\nfrom: a@one.example\n\n", "one.example", true},
         {"Sender: a@one.example\n\n", "one.example", true},
+        {"From\n : a@one.example\nFrom: b@two.example\n\n", "one.example two.example", true},
         {"From:\n\n", "", true},
         {"From: nobody\n\n", "", true},
         {"From: a@one.example <b@two.example>\n\n", "one.example two.example", true},
