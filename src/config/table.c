@@ -32,9 +32,9 @@ const struct setting_section setting_sections[] = {
     {"queue", "Mail that was promised and is on its way."},
     {"quarantine", "Mail that is held."},
     {"record", "One record per message: what happened to it, and why."},
+    {"dns", "Questions to the DNS: MX of next hops, names of clients."},
     {"dkim", "Signatures of sending domains (DKIM): what is accepted, and signatures of our own."},
     {"arc", "What forwarders say they saw (ARC)."},
-    {"dns", "Questions to the DNS: MX of next hops, names of clients."},
     {"wall", "Who is calling: lists, manners, names. Neither relay.networks nor loopback nor users "
              "with a password are asked."},
     {"greylist", "Unknown senders are asked to come again."},

@@ -259,6 +259,8 @@ void milter_rcpt_known(struct txn *t, enum rcpt_code code);
 /* The answer to the end of a message. R_STORED and R_DISCARDED: what milter_decide has found. */
 void milter_finish(struct txn *t, enum reply_id id, const char *detail);
 const char *milter_session_id(const struct milter_conn *c);
+/* The MTA's client when it is a stranger without a password, or NULL. */
+struct guest *milter_guest(const struct milter_conn *c);
 
 /* ---- milter_decide.c ---- */
 

@@ -13,6 +13,7 @@
 
 #include "base/log.h"
 #include "base/xalloc.h"
+#include "door/wall.h"
 #include "smtp/params.h"
 
 enum {
@@ -71,6 +72,38 @@ static void refuse(struct milter_conn *c, const char *event, struct span addr, e
 
 /* ---- connect, HELO ---- */
 
+static void rcpt_go_on(struct milter_conn *c);
+
+static void on_guest(void *ctx)
+{
+    struct milter_conn *c = ctx;
+    if (!c->guest_waits || guest_pending(c->guest))
+        return;
+    c->guest_waits = false;
+    rcpt_go_on(c);
+    stream_more(c->stream);
+}
+
+/* The MTA has its own ways before the greeting; what is asked about its client is the same. */
+static void meet_guest(struct milter_conn *c)
+{
+    struct door *d = c->door;
+    bool named = c->name && c->name[0] != '[' && strcmp(c->name, "unknown") != 0;
+    guest_free(c->guest);
+    c->guest = NULL;
+    c->guest_waits = false;
+    if (!c->has_ip || wall_exempt(d, &c->ip, named ? c->name : NULL))
+        return;
+    c->guest = guest_new(d, c->id, &c->ip, on_guest, c);
+    guest_call(c->guest, 0);
+    guest_named(c->guest, named ? DNS_OK : DNS_NONE);
+}
+
+struct guest *milter_guest(const struct milter_conn *c)
+{
+    return milter_macro(&c->session, "auth_authen").n ? NULL : c->guest;
+}
+
 static void host_connect(void *ctx, struct span name, const struct ip *ip, uint16_t port)
 {
     struct milter_conn *c = ctx;
@@ -91,12 +124,16 @@ static void host_connect(void *ctx, struct span name, const struct ip *ip, uint1
         return;
     }
     c->discard = rule.verb == ACCESS_DISCARD;
+    meet_guest(c);
     milter_answer(&c->session, MILTER_CONTINUE);
 }
 
 static void host_helo(void *ctx, struct span name)
 {
-    set_string(&((struct milter_conn *)ctx)->helo, name);
+    struct milter_conn *c = ctx;
+    set_string(&c->helo, name);
+    if (c->guest)
+        guest_helo(c->guest, name);
 }
 
 /* ---- MAIL ---- */
@@ -207,6 +244,8 @@ static void host_mail(void *ctx, struct span addr, struct span args)
         rule = access_client(d->access, &c->ip, span_str(c->name));
     if (rule.verb == ACCESS_QUARANTINE)
         c->txn->hold = arena_dup(c->txn->arena, rule.reply);
+    if (milter_guest(c))
+        guest_sender(c->guest, lookup_domain(&l));
     milter_answer(&c->session, MILTER_CONTINUE);
 }
 
@@ -292,11 +331,38 @@ static void host_rcpt(void *ctx, struct span addr, struct span args)
         log_event(LOG_NOTE, t->req.id, "recipient-discarded", F_SPAN("to", addr));
         *ARENA_PUSH(t->arena, t->dropped, t->ndropped, t->dropped_cap) = t->pending;
         milter_answer(&c->session, MILTER_CONTINUE);
-    } else if (domains_has(d->domains, lookup_domain(&l))) {
-        check_existence(c, &l);
     } else {
-        take_rcpt(c);
+        bool ours = domains_has(d->domains, lookup_domain(&l));
+        t->fate = ours ? FATE_LOOK : FATE_TAKE;
+        t->pending_key = arena_dup(t->arena, lookup_addr(&l));
+        rcpt_go_on(c);
     }
+}
+
+/* What the wall says, then whether the recipient exists. */
+static void rcpt_go_on(struct milter_conn *c)
+{
+    struct txn *t = c->txn;
+    struct guest *g = milter_guest(c);
+    struct lookup l;
+    if (!t)
+        return;
+    if (g && guest_pending(g)) {
+        c->guest_waits = true;
+        return;
+    }
+    const struct finding *f = g ? guest_refusal(g) : NULL;
+    if (f && !wall_wanted_by(c->door, t->pending.addr)) {
+        refuse_rcpt(c, R_RCPT_DENIED, span_str(f->reply));
+        return;
+    }
+    if (g)
+        guest_passed(g);
+    lookup_from_key(t->pending_key, &l);
+    if (t->fate == FATE_LOOK)
+        check_existence(c, &l);
+    else
+        take_rcpt(c);
 }
 
 /* ---- content ---- */
@@ -511,6 +577,7 @@ static void on_close(void *ctx, const char *why)
     if (c->next)
         c->next->prev = c->prev;
     d->nconns--;
+    guest_free(c->guest);
     free(c->name);
     free(c->helo);
     free(c);

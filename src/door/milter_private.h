@@ -22,6 +22,8 @@ struct milter_conn {
     bool leaving;
     usec opened;
     uint64_t messages, refused;
+    struct guest *guest; /* the MTA's client, when it is a stranger; else NULL */
+    bool guest_waits;    /* a recipient waits for what is being asked about the client */
     const char *ending;
 };
 

@@ -332,7 +332,7 @@ void wall_mail(struct conn *c, const struct smtp_path *from)
 
 /* ---- RCPT ---- */
 
-static bool wants_all(const struct door *d, struct span addr)
+bool wall_wanted_by(const struct door *d, struct span addr)
 {
     const struct strings *l = &d->set->wall.exempt_recipients;
     for (size_t i = 0; i < l->n; i++)
@@ -368,7 +368,7 @@ void wall_rcpt(struct conn *c)
         return;
     }
     const struct finding *f = guest ? guest_refusal(c->guest) : NULL;
-    if (f && !wants_all(d, addr)) {
+    if (f && !wall_wanted_by(d, addr)) {
         rcpt_refuse(c, addr, R_RCPT_DENIED, span_str(f->reply));
         return;
     }
@@ -421,28 +421,34 @@ static void add_fact(struct txn *t, const char *name, struct span value)
     f->value = arena_dup(t->arena, value);
 }
 
+/* The stranger that a message comes from, or NULL. */
+static struct guest *guest_of(const struct txn *t)
+{
+    if (t->milter)
+        return milter_guest(t->milter);
+    return t->conn && !t->conn->smtp.authenticated ? t->conn->guest : NULL;
+}
+
 void wall_facts(struct txn *t)
 {
-    struct conn *c = t->conn;
-    if (!c || !c->guest)
-        return;
-    for (size_t i = 0; i < FINDINGS; i++)
-        if (c->guest->found[i].value)
-            add_fact(t, finding_name((enum finding_id)i), span_str(c->guest->found[i].value));
-    if (c->smtp.faults)
+    const struct conn *c = t->conn;
+    const struct guest *g = guest_of(t);
+    for (size_t i = 0; g && i < FINDINGS; i++)
+        if (g->found[i].value)
+            add_fact(t, finding_name((enum finding_id)i), span_str(g->found[i].value));
+    if (g && c && c->smtp.faults)
         add_fact(t, "wall.manners", span_str(smtp_faults_text(c->smtp.faults)));
 }
 
 /* The rules have run, and what they say is about a stranger. */
 static bool judged(const struct txn *t)
 {
-    const struct conn *c = t->conn;
-    return c && c->guest && !c->smtp.authenticated && t->result.required > 0;
+    return guest_of(t) && t->result.required > 0;
 }
 
 bool wall_waits(struct txn *t)
 {
-    if (!judged(t))
+    if (!judged(t) || t->milter)
         return false;
     t->wait_reply = wall_grey_doubtful(t);
     return t->wait_reply.p;
@@ -455,7 +461,7 @@ void wall_learn(const struct txn *t)
     const struct scan_result *r = &t->result;
     if (!set->enabled || !judged(t))
         return;
-    const struct guest *g = t->conn->guest;
+    const struct guest *g = guest_of(t);
     bool bad = r->virus.n > 0 || r->score >= r->required;
     if (!bad && r->score > r->required / 2)
         return; /* neither good nor bad: nothing to be learned */

@@ -35,6 +35,8 @@ void wall_mail(struct conn *c, const struct smtp_path *from);
 /* c->txn->pending is a recipient that is ours or may be relayed: it is refused, put off, or goes on
  * with rcpt_admit, now or later. */
 void wall_rcpt(struct conn *c);
+/* wall.exempt_recipients: the recipient wants what the wall would refuse. */
+bool wall_wanted_by(const struct door *d, struct span addr);
 /* A recipient that does not exist. */
 void wall_bad_rcpt(struct conn *c);
 /* The content is complete: passage_begin follows, at once or when what is being asked about the

@@ -496,3 +496,51 @@ def test_clients_get_a_name(tmp_path, dns, sink):
         assert "too much unwanted mail" in send(g, "198.51.100.1")
         facts = facts_of(g, send(g, "198.51.100.2"))
         assert facts["wall.reputation.network"] == "0.67 (4 messages)", facts
+
+
+# ---- what rules remember ----
+
+def test_awl_pulls_towards_the_average(tmp_path, dns, sink):
+    rules = """
+loadplugin Mail::SpamAssassin::Plugin::AWL
+header   S_TEN Subject =~ /ten points/
+score    S_TEN 10
+header   AWL   eval:check_from_in_auto_welcomelist()
+tflags   AWL   userconf noautolearn
+priority AWL   1000
+"""
+    with wall(tmp_path, dns, sink) as g:
+        (g.dir / "rules" / "own.cf").write_text(rules)
+        start_proxied(g)
+
+        def hits(reply):
+            mid = re.search(r"\b[0-9A-HJKMNP-TV-Z]{16}\b", reply)[0]
+            return {h["name"]: h["score"] for h in wait_for("the record", lambda: story(g, mid).get("rules"))["hits"]}
+        assert hits(send(g, data=message(subject="ten points"))) == {"S_TEN": 10}
+        assert hits(send(g, data=message(subject="nothing"))) == {"AWL": 5}        # (10 - 0) / 2
+        g.kill()
+        g.start()
+        assert hits(send(g, data=message(subject="ten points too"))) == {"S_TEN": 10, "AWL": -2.5}
+
+
+# ---- by milter ----
+
+def test_the_wall_behind_an_mta(tmp_path, dns):
+    import milter
+    with wall(tmp_path, dns, None, wall={"dns_lists": [BLACK], "on_helo_ours": "reject"}) as g:
+        port = dns_server.free_port()
+        g.settings["listeners"].append({"name": "mta", "protocol": "milter", "address": f"127.0.0.1:{port}"})
+        g.stop()
+        g.start()
+
+        def rcpt(ip, helo="client.good.example", to="<bob@example.org>"):
+            with milter.Mta(("127.0.0.1", port)) as m:
+                m.negotiate().connect(ip=ip)
+                m.helo(helo)
+                assert m.mail("<a@plain.example>")[0] == b"c"
+                return m.rcpt(to)
+        assert rcpt("192.0.2.6") == (b"c", b"")
+        code, text = rcpt("192.0.2.9")
+        assert code == b"y" and text.startswith(b"550 5.7.1 client [192.0.2.9] is listed by black.test.example"), text
+        assert rcpt("192.0.2.9", to="<postmaster@example.org>")[0] == b"c"
+        assert b"you are not gate.test" in rcpt("192.0.2.6", helo="gate.test")[1]
