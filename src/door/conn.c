@@ -436,6 +436,7 @@ static void on_close(void *ctx, const char *why)
     struct conn *c = ctx;
     struct door *d = c->door;
     smtp_end(&c->smtp);
+    txn_end(c->txn); /* MAIL whose answer was held back */
     auth_forget(c);
     if (c->question)
         dns_cancel(c->question);
