@@ -40,7 +40,7 @@ struct request {
 
 static void print_json(struct buf *b)
 {
-    json_close(b, '}');
+    json_close(b, '{');
     printf("%s\n", buf_span(b).p);
     buf_free(b);
 }
@@ -130,7 +130,7 @@ static int show(struct request *q, const char *word)
     if (!ip_parse(span_str(word), &ip))
         return cli_usage("wall", "'%s' is no address", word);
     json_open(&b, NULL, '{');
-    json_text(&b, "address", span_str(word));
+    json_text(&b, "client", span_str(word));
     size_t empty = b.n;
     for (int k = REP_ADDRESS; k <= REP_NETWORK; k++) {
         struct ip key = reputation_address((enum reputation_kind)k, &ip);
@@ -141,7 +141,7 @@ static int show(struct request *q, const char *word)
         json_open(&b, reputation_kind_name((enum reputation_kind)k), '{');
         json_number(&b, "score", r.score);
         json_number(&b, "messages", r.messages);
-        json_close(&b, '}');
+        json_close(&b, '{');
     }
     show_passed(q, &ip, &b);
     int result = b.n > empty ? EXIT_OK : EXIT_BAD;

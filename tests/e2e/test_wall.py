@@ -3,7 +3,9 @@ our own."""
 import contextlib
 import json
 import re
+import smtplib
 import socket
+import subprocess
 import time
 
 import dns_server
@@ -469,6 +471,50 @@ def test_harvesters_run_dry(tmp_path, dns, sink):
             assert s.say("RCPT TO:<guess4@example.org>").startswith("450")
             assert s.say("RCPT TO:<bob@example.org>").startswith("450")
         assert send(g, "192.0.2.2").startswith("250")
+
+
+def test_a_stolen_account_is_stopped_and_released(tmp_path, dns, sink):
+    users = tmp_path / "users"
+    word = subprocess.run(["openssl", "passwd", "-6", "secret"], capture_output=True, text=True, check=True).stdout
+    users.write_text(f"anna:{word}")
+    port = dns_server.free_port()
+    with wall(tmp_path, dns, sink, rates={"limits": ["recipients user 3/1h stop as outbound"]},
+              auth={"users_file": str(users), "plaintext": True}) as g:
+        g.settings["listeners"].append({"name": "sub", "profile": "submission", "address": f"127.0.0.1:{port}"})
+        g.stop()
+        g.start()
+
+        def session():
+            s = smtplib.SMTP("127.0.0.1", port, timeout=60)
+            s.login("anna", "secret")
+            return s
+        with session() as s:
+            assert s.mail("anna@example.org")[0] == 250
+            assert [s.rcpt(f"r{n}@example.net")[0] for n in range(3)] == [250, 250, 250]
+            code, text = s.rcpt("r4@example.net")
+            assert code == 550 and text.startswith(b"5.7.1 sending is stopped for this account"), text
+        assert re.search(r"account-stopped user=anna limit=outbound", g.log_text())
+        g.kill()
+        g.start()
+        with session() as s:
+            assert s.mail("anna@example.org") == (550, b"5.7.1 sending is stopped for this account")
+        assert json.loads(g.run("wall", "--json", "stopped").stdout)["user"] == "anna"
+        assert g.run("wall", "release", "anna").returncode == 0
+        assert g.run("wall", "release", "anna").returncode == 1
+        with session() as s:
+            assert s.mail("anna@example.org")[0] == 250
+
+
+def test_operators_see_and_forget(tmp_path, dns, sink):
+    with wall(tmp_path, dns, sink) as g:
+        start_proxied(g)
+        assert send(g, "192.0.2.1").startswith("250")
+        known = json.loads(g.run("wall", "show", "192.0.2.1").stdout)
+        assert known["client"] == "192.0.2.1" and known["network"]["messages"] == 1
+        assert g.run("wall", "forget", "192.0.2.1").returncode == 0
+        assert "address" not in json.loads(g.run("wall", "show", "192.0.2.1").stdout)
+        assert json.loads(g.run("wall", "--json", "state").stdout)["entries"] > 0
+        assert g.run("wall", "show", "nonsense", check=False).returncode == 64
 
 
 def test_access_map_limits_clients(tmp_path, dns, sink):

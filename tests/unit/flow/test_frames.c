@@ -34,6 +34,12 @@ static struct store_request sample(struct arena *a)
                                         .rcpts = first,
                                         .nrcpts = 2,
                                         .reply = SPAN("250 2.0.0 Ok")};
+    static struct fact found[2];
+    found[0] = (struct fact){"wall.lists", SPAN("zen.example=127.0.0.4*3 score=3")};
+    found[1] = (struct fact){"wall.manners", SPAN("")};
+    r.req.facts = found;
+    r.req.nfacts = 2;
+    r.result.spf_domain = SPAN("example.net");
     splices_add(&r.result.groups[0].edits, a, 0, 0, SPAN("X-Spam-Flag: YES\r\n"));
     splices_add(&r.result.groups[0].edits, a, 100, 20, SPAN(""));
     r.result.groups[1] =
@@ -60,6 +66,10 @@ static void a_request_comes_back_as_it_was(void **state)
     assert_int_equal(out.result.groups[0].rcpts[1], 2);
     assert_int_equal(out.result.groups[1].outcome, OUT_HOLD);
     assert_true(out.result.score == 4.25);
+    assert_int_equal(out.req.nfacts, 2);
+    assert_string_equal(out.req.facts[0].name, "wall.lists");
+    assert_true(span_eq(out.req.facts[0].value, in.req.facts[0].value));
+    assert_true(span_eq(out.result.spf_domain, SPAN("example.net")));
     store_request_encode(&again, &out);
     assert_true(span_eq(buf_span(&b), buf_span(&again)));
     buf_free(&b);
