@@ -27,6 +27,7 @@ const struct setting_section setting_sections[] = {
     {"recipients", "Which recipients in our domains exist."},
     {"auth", "Who may submit mail with a password."},
     {"rules", "Spam rules: SpamAssassin's files, read as they are."},
+    {"preferences", "What users and domains may change for themselves."},
     {"virus", "Virus engines, and what happens when they can't answer."},
     {"routes", "Where accepted mail goes."},
     {"queue", "Mail that was promised and is on its way."},
