@@ -193,6 +193,27 @@ static struct span report_of(const struct judged *j)
                               "_SUMMARY_\n"));
 }
 
+/* The bytes that each rule saw: line ends and the like as \\xHH. */
+static void matched(struct buf *out, const struct rules_facts *r)
+{
+    bool any = false;
+    for (size_t i = 0; i < r->nhits; i++) {
+        struct span s = r->hits[i].evidence;
+        if (!s.n)
+            continue;
+        buf_printf(out, "%s%-22s ", any ? "" : "What matched:\n", r->hits[i].name);
+        any = true;
+        for (size_t k = 0; k < s.n; k++) {
+            unsigned char c = (unsigned char)s.p[k];
+            if (c < ' ' || c >= 0x7f)
+                buf_printf(out, "\\x%02x", c);
+            else
+                buf_char(out, (char)c);
+        }
+        buf_char(out, '\n');
+    }
+}
+
 static void text_report(struct buf *out, const struct judged *j)
 {
     const struct rules_facts *r = &j->m->facts.rules;
@@ -209,8 +230,10 @@ static void text_report(struct buf *out, const struct judged *j)
         printable(out, v->name);
         buf_str(out, "\n");
     }
-    if (r->ran && j->rules)
+    if (r->ran && j->rules) {
         printable(out, report_of(j));
+        matched(out, r);
+    }
     for (size_t i = 0; i < j->m->facts.nskipped; i++) {
         const struct skipped *s = &j->m->facts.skipped[i];
         buf_printf(out, "Not checked: %s: %.*s\n", s->check, SPAN_ARG(s->why));

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/xalloc.h"
+#include "record/record.h"
 #include "rules/ruleset.h"
 
 static const struct option options[] = {
@@ -47,7 +48,42 @@ static int parse(struct request *q, int argc, char **argv)
     return names == 0 ? 0 : cli_usage("rules", "unexpected '%s'", argv[optind + 1]);
 }
 
-static int answer(const struct ruleset *rs, bool json, char **words)
+struct history {
+    size_t messages;
+    usec last;
+};
+
+static bool count_row(void *ctx, const struct record_row *row)
+{
+    struct history *h = ctx;
+    h->messages++;
+    h->last = row->received > h->last ? row->received : h->last;
+    return true;
+}
+
+/* How often the gateway saw it hit, where there is a record and we may read it. */
+static void explain_history(const struct settings *s, const char *name)
+{
+    enum { WEEK = 7 * 86400 };
+    struct err e = {0};
+    struct history h = {0};
+    struct record_reader *r = record_read_open(s->paths.state, &e);
+    if (!r)
+        return;
+    const struct record_filter f = {.rule = span_str(name),
+                                    .from = clock_wall() - WEEK * USEC_PER_SEC};
+    char when[CLOCK_ISO_SIZE];
+    if (record_read_list(r, &f, count_row, &h, &e) == 0) {
+        printf("  hits        %zu message%s in the last seven days", h.messages,
+               h.messages == 1 ? "" : "s");
+        if (h.messages)
+            printf(", the last at %s", clock_iso(h.last, when));
+        putchar('\n');
+    }
+    record_read_close(r);
+}
+
+static int answer(const struct settings *s, const struct ruleset *rs, bool json, char **words)
 {
     int result = EXIT_OK;
     if (strcmp(words[0], "list") == 0)
@@ -58,6 +94,8 @@ static int answer(const struct ruleset *rs, bool json, char **words)
         if (ruleset_explain(rs, *name, stdout, json) != 0) {
             fprintf(stderr, "gatehouse rules: there is no rule '%s'\n", *name);
             result = EXIT_BAD;
+        } else if (!json) {
+            explain_history(s, *name);
         }
     }
     return fflush(stdout) == 0 ? result : EXIT_TEMPFAIL;
@@ -82,7 +120,7 @@ int cmd_rules(int argc, char **argv)
         result = EXIT_CONFIG;
     }
     if (result == 0)
-        result = answer(rs, q.json, argv + optind);
+        result = answer(s, rs, q.json, argv + optind);
     if (rs)
         ruleset_free(rs);
     settings_free(s);

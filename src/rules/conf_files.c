@@ -76,6 +76,22 @@ static void version_required(struct conf_parser *p, struct span value)
     p->skip = true;
 }
 
+static void tell_unknown(struct conf_parser *p, struct span key)
+{
+    const char *plugin = NULL, *near = conf_directive_near(key, &plugin);
+    if (plugin)
+        conf_problem(p->c, p->at,
+                     "setting '%.*s' is plugin %s's, which is not loaded; the line is "
+                     "ignored",
+                     SPAN_ARG(key), plugin);
+    else if (near)
+        conf_problem(p->c, p->at,
+                     "unknown setting '%.*s' (did you mean '%s'?); the line is ignored",
+                     SPAN_ARG(key), near);
+    else
+        conf_problem(p->c, p->at, "unknown setting '%.*s'; the line is ignored", SPAN_ARG(key));
+}
+
 /* Preferences: what they may not say is a problem, what they change is noted. */
 static bool user_may(struct conf_parser *p, const struct conf_directive *d)
 {
@@ -99,7 +115,7 @@ static void directive(struct conf_parser *p, struct span key, struct span value)
 {
     const struct conf_directive *d = conf_directive(p->c, key);
     if (!d) {
-        conf_problem(p->c, p->at, "unknown setting '%.*s'; the line is ignored", SPAN_ARG(key));
+        tell_unknown(p, key);
         return;
     }
     struct err e = {0};

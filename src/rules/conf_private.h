@@ -56,6 +56,9 @@ struct conf_directive {
     int arg;
 };
 const struct conf_directive *conf_directive(const struct conf *c, struct span key);
+/* For a name that conf_directive does not know: the plugin whose it is, or the nearest name, or
+ * NULL. */
+const char *conf_directive_near(struct span key, const char **plugin);
 int conf_keep_line(struct conf_parser *p, const struct conf_directive *d, struct span value,
                    struct err *e);
 
@@ -78,6 +81,7 @@ READER(conf_rule_meta);
 READER(conf_rule_mimeheader);
 READER(conf_rule_uri_detail);
 READER(conf_rule_empty);
+READER(conf_uri_block); /* uri_block_cc and its kin: a rule by themselves */
 READER(conf_score);
 READER(conf_describe);
 READER(conf_tflags);

@@ -512,6 +512,39 @@ READER(conf_rule_empty)
     return conf_keep_line(p, d, value, e);
 }
 
+/* What the words of uri_block_cc and uri_block_cont may be: two letters, with ! in front of all or
+ * of none. */
+static int country_codes(const struct conf_directive *d, struct span words, struct err *e)
+{
+    bool country = strcmp(d->name, "uri_block_cc") == 0, no = false, yes = false;
+    struct span word;
+    if (!country && strcmp(d->name, "uri_block_cont") != 0)
+        return 0;
+    while ((word = span_word(&words, " \t")).p) {
+        bool negated = word.p[0] == '!';
+        struct span code = span_from(word, negated);
+        no |= negated;
+        yes |= !negated;
+        if (code.n != 2 || !ascii_isalpha(code.p[0]) ||
+            !(ascii_isalpha(code.p[1]) || (country && ascii_isdigit(code.p[1]))))
+            return err_set(e, "'%.*s' is no code of two letters", SPAN_ARG(word));
+    }
+    return no && yes ? err_set(e, "codes with and without ! can't be mixed") : 0;
+}
+
+READER(conf_uri_block)
+{
+    struct span rest, name = definition(value, &rest, e);
+    if (!name.p || country_codes(d, rest, e) != 0)
+        return -1;
+    if (define_eval(p, name, RULE_BODY_EVAL, SPAN("check_uri_local_bl()"), e) != 0)
+        return -1;
+    struct rule_def *r = conf_rule_at(p->c, name);
+    r->priority = -100;
+    r->priority_set = true;
+    return conf_keep_line(p, d, value, e);
+}
+
 /* "1.5", "-2", "(0.5)" */
 static bool score_number(struct span s, double *out, bool *relative)
 {

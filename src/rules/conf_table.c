@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+#include "config/value.h"
+
 static int read_bool(struct conf_parser *p, const struct conf_directive *d, struct span value,
                      struct err *e)
 {
@@ -148,8 +150,7 @@ static int kept_bare(struct conf_parser *p, const struct conf_directive *d, stru
 static bool plugin_missing(struct span name)
 {
     static const char prefix[] = "Mail::SpamAssassin::Plugin::";
-    static const char *const names[] = {"ASN", "ExtractText", "PhishTag", "RelayCountry",
-                                        "URILocalBL"};
+    static const char *const names[] = {"ExtractText", "PhishTag"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (span_starts(name, span_str(prefix)) &&
             span_eq(span_from(name, sizeof prefix - 1), span_str(names[i])))
@@ -611,11 +612,11 @@ static const struct conf_directive table[] = {
     P_NUM("TextCat", "textcat_max_ngrams"),
     P_NUM("TextCat", "textcat_acceptable_score"),
     P_BOOL("TxRep", "use_txrep"),
-    P_KEEP("URILocalBL", "uri_block_cc"),
-    P_KEEP("URILocalBL", "uri_block_cont"),
-    P_KEEP("URILocalBL", "uri_block_isp"),
-    P_KEEP("URILocalBL", "uri_block_cidr"),
-    P_KEEP("URILocalBL", "uri_block_exclude"),
+    {"uri_block_cc", "URILocalBL", conf_uri_block, 0, 0},
+    {"uri_block_cont", "URILocalBL", conf_uri_block, 0, 0},
+    {"uri_block_isp", "URILocalBL", conf_uri_block, 0, 0},
+    {"uri_block_cidr", "URILocalBL", conf_uri_block, 0, 0},
+    {"uri_block_exclude", "URILocalBL", conf_uri_block, 0, 0},
     /* the program */
     {"loadplugin", NULL, load_plugin, 0, 0},
     {"tryplugin", NULL, load_plugin, 0, 1},
@@ -677,4 +678,16 @@ const struct conf_directive *conf_directive(const struct conf *c, struct span ke
     if (d)
         return plugin_here(c, d) ? d : NULL;
     return by_prefix(c, key);
+}
+
+const char *conf_directive_near(struct span key, const char **plugin)
+{
+    enum { N = sizeof table / sizeof *table };
+    const char *names[N];
+    for (size_t i = 0; i < N; i++) {
+        names[i] = table[i].name;
+        if (span_eq(key, span_str(names[i])))
+            *plugin = table[i].plugin;
+    }
+    return *plugin ? NULL : nearest(key, names, N);
 }

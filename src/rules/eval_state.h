@@ -19,6 +19,7 @@ struct fromname;
 struct pdf_facts;
 struct office_facts;
 struct languages;
+struct geo_facts;
 
 struct eval_state {
     struct map headers; /* request as text -> struct header_entry * */
@@ -40,6 +41,7 @@ struct eval_state {
     struct pdf_facts *pdf;             /* eval_pdf.c */
     struct office_facts *office;       /* eval_office.c */
     struct languages *languages;       /* eval_language.c */
+    struct geo_facts *geo;             /* eval_geo.c */
     double uppercase;                  /* eval_case.c: percent */
     bool has_uppercase;
     bool has_gated, gated; /* eval_forged.c */

@@ -22,6 +22,11 @@ static const struct {
     {"X-SenderDomain", KIND_METADATA, false},
     {"X-AuthorDomain", KIND_METADATA, false},
     {"X-Languages", KIND_METADATA, false},
+    {"X-Relay-Countries", KIND_METADATA, false},
+    {"X-Relay-Countries-External", KIND_METADATA, false},
+    {"X-Relay-Countries-Auth", KIND_METADATA, false},
+    {"X-Relay-Countries-All", KIND_METADATA, false},
+    {"X-ASN", KIND_METADATA, false},
     {"MESSAGEID", KIND_MESSAGEID, true},
 };
 

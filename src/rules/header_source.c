@@ -1,6 +1,7 @@
 /* Where the values of a header request come from: fields, pseudo-headers, what is known of the
  * relays (semantics 6.2). */
 #include "rules/header_private.h"
+#include "rules/geo.h"
 #include "rules/plugin.h"
 
 static const size_t ALL_MAX = 65536; /* bytes of ALL, as SpamAssassin */
@@ -196,6 +197,11 @@ static void add_metadata(struct rules_ctx *c, const struct header_req *r, struct
         struct span names = language_names(c);
         if (names.p)
             push(c, out, names);
+        return;
+    }
+    struct span geo = geo_header(c, r->name);
+    if (geo.p) {
+        push(c, out, geo);
         return;
     }
     bool sender = span_ieq(r->name, SPAN("X-SenderDomain"));

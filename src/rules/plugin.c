@@ -1,6 +1,7 @@
 #include "rules/plugin.h"
 
 #include "rules/conf_private.h"
+#include "rules/geo.h"
 #include "rules/ruleset_private.h"
 
 #include <fcntl.h>
@@ -79,4 +80,15 @@ void plugins_extract(struct rules_ctx *c)
         office_extract(c);
     if (conf_plugin(c->conf, "TextCat"))
         language_extract(c);
+    geo_extract(c);
+}
+
+void plugins_prepare(struct ruleset *rs)
+{
+    static const char *const names[] = {"RelayCountry", "ASN", "URILocalBL"};
+    struct err e = {0};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (conf_plugin(rs->conf, names[i]) && !geo_open(rs->arena, rs->conf, &e))
+            ruleset_problem(rs, (struct conf_at){0}, "plugin %s: %s; it tells nothing", names[i],
+                            e.text);
 }

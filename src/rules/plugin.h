@@ -28,6 +28,9 @@ void plugin_uri(struct rules_ctx *c, struct span uri);
 
 /* Before the first rule runs: what plugins find in attachments, for the URI rules to see. */
 void plugins_extract(struct rules_ctx *c);
+/* When the rules are loaded: what plugins without functions need. */
+struct ruleset;
+void plugins_prepare(struct ruleset *rs);
 void pdf_extract(struct rules_ctx *c);
 void office_extract(struct rules_ctx *c);
 void language_extract(struct rules_ctx *c);

@@ -1,4 +1,5 @@
 /* Loading and describing a set of rules. */
+#include "rules/plugin.h"
 #include "rules/ruleset_private.h"
 
 #include <stdio.h>
@@ -66,7 +67,10 @@ struct ruleset *ruleset_load(const struct ruleset_options *o, struct err *e)
         rs->message_size = o->settings->message_size;
     }
     copy_problems(rs);
+    plugins_prepare(rs);
     ruleset_compile(rs, o);
+    if (o->check)
+        ruleset_lint(rs, o);
     return rs;
 }
 

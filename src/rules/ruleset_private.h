@@ -169,6 +169,8 @@ bool ruleset_lone_subject(struct ruleset *rs, struct subject *s, struct rule *r)
 void ruleset_set_turns(struct ruleset *rs);
 /* compile_filter.c: candidate filters for all subjects, from the cache or compiled anew. */
 void ruleset_compile_filters(struct ruleset *rs, const struct ruleset_options *o);
+/* lint.c: problems that only `check` tells. */
+void ruleset_lint(struct ruleset *rs, const struct ruleset_options *o);
 /* compile_meta.c: order of evaluation, base values, blocked ones, priorities. */
 void ruleset_compile_metas(struct ruleset *rs);
 void ruleset_meta_turns(struct ruleset *rs);

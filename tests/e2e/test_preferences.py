@@ -154,3 +154,137 @@ def test_what_users_may_not_say_is_told(tmp_path):
     assert "p:1: loadplugin: only the administrator" in r.stderr
     assert "p:3: header: preferences may set it only with allow_user_rules" in r.stderr
     assert "p:4: include: preferences can't include files" in r.stderr
+
+
+# ---- in the gateway: each recipient its own ----
+
+GLOBAL = harness.RULES + """
+score T_SUBJ_TAGME 3
+header __FROM_ALICE From =~ /alice/
+meta   ALICE_TAGS   __FROM_ALICE && T_SUBJ_TAGME
+score  ALICE_TAGS   0.5
+header USER_IN_WELCOMELIST eval:check_from_in_welcomelist()
+tflags USER_IN_WELCOMELIST userconf nice noautolearn
+score  USER_IN_WELCOMELIST -100
+"""
+WLBL = "loadplugin Mail::SpamAssassin::Plugin::WLBLEval\n"
+
+
+def deliver(gateway, sink, recipients, subject):
+    import smtplib
+    before = len(sink.messages)
+    with smtplib.SMTP("127.0.0.1", gateway.port) as s:
+        s.sendmail("alice@example.net", recipients, harness.message(subject=subject))
+    harness.wait_for("all copies", lambda: sum(len(m[1]) for m in sink.messages[before:]) >= len(recipients))
+    copies = {}
+    for _, rcpts, data in sink.messages[before:]:
+        for rcpt in rcpts:
+            copies[rcpt.strip("<>")] = data.decode("latin-1")
+    return copies
+
+
+def status(copy):
+    return re.search(r"^X-Spam-Status: (\w+), score=(-?[\d.]+) required=(-?[\d.]+)", copy, re.M).groups()
+
+
+@pytest.fixture
+def house(tmp_path):
+    """A gateway, its next hop, and where preferences are."""
+    sink = harness.Sink()
+    users = tmp_path / "users"
+    gateway = harness.Gateway(tmp_path / "gateway", next_hop=sink.port, rules=GLOBAL, settings={
+        "preferences": {"files": [f"{users}/%d", f"{users}/%d/%l"], "sql_keep": "0s"}})
+    (gateway.dir / "rules" / "a.pre").write_text(WLBL)
+    yield gateway, sink, users
+    gateway.stop()
+    sink.close()
+
+
+def put(path, text):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name("new")
+    temporary.write_text(text)
+    temporary.rename(path)
+
+
+def test_recipients_of_one_message_get_their_own_score(house):
+    gateway, sink, users = house
+    put(users / "example.org" / "user_prefs", "required_score 3.2\nrewrite_header Subject *SPAM*\n")
+    put(users / "example.org" / "carol" / "user_prefs", "required_score 9\nscore T_SUBJ_TAGME 8\nadd_header all Mine _SCORE_\n")
+    put(users / "example.org" / "dave" / "user_prefs", "welcomelist_from alice@example.net\n")
+    put(users / "example.org" / "erin" / "user_prefs", "score T_SUBJ_TAGME 0\n")
+    gateway.settings["relay"]["domains"].append("example.com")
+    gateway.start()
+    to = ["bob@example.org", "Carol@Example.org", "dave@example.org", "erin@example.org", "zoe@example.com"]
+    copies = {k.lower(): v for k, v in deliver(gateway, sink, to, "please tag me").items()}
+    assert status(copies["bob@example.org"]) == ("Yes", "3.5", "3.2")
+    assert "Subject: *SPAM* please tag me" in copies["bob@example.org"]
+    assert status(copies["carol@example.org"]) == ("No", "8.5", "9.0")
+    assert "X-Spam-Mine: 8.5" in copies["carol@example.org"]
+    assert status(copies["dave@example.org"]) == ("No", "-96.5", "3.2")
+    assert status(copies["erin@example.org"]) == ("No", "0.0", "3.2")
+    assert status(copies["zoe@example.com"]) == ("No", "3.5", "5.0")
+    assert "Subject: please tag me" in copies["zoe@example.com"]
+    # What a file says now counts for the next message.
+    put(users / "example.org" / "erin" / "user_prefs", "score T_SUBJ_TAGME 7\n")
+    assert status(deliver(gateway, sink, ["erin@example.org"], "please tag me")["erin@example.org"]) == ("Yes", "7.5", "3.2")
+
+
+def test_preferences_of_a_database(house, tmp_path):
+    gateway, sink, _ = house
+    base = tmp_path / "prefs.db"
+    with sqlite3.connect(base) as db:
+        db.execute("CREATE TABLE userpref (username TEXT, preference TEXT, value TEXT)")
+        db.executemany("INSERT INTO userpref VALUES (?, ?, ?)", [
+            ("@GLOBAL", "required_score", "2"), ("@GLOBAL", "score T_SUBJ_TAGME", "1"),
+            ("%example.org", "score T_SUBJ_TAGME", "4"), ("carol@example.org", "score T_SUBJ_TAGME", "6"),
+            ("o'hara@example.org", "required_score", "1.25")])
+    put(gateway.dir / "rules" / "sql.cf",
+        f"user_scores_dsn DBI:SQLite:dbname={base}\nuser_scores_sql_custom_query SELECT preference, value FROM _TABLE_ "
+        "WHERE username = _USERNAME_ OR username = '@GLOBAL' OR username = '%' || _DOMAIN_ ORDER BY username DESC\n")
+    gateway.start()
+    to = ["bob@example.org", "carol@example.org"]
+    copies = deliver(gateway, sink, to, "please tag me")
+    # Descending: carol, @GLOBAL, %domain; what comes last counts.
+    assert status(copies["bob@example.org"]) == ("Yes", "4.5", "2.0")
+    assert status(copies["carol@example.org"]) == ("Yes", "4.5", "2.0")
+    with sqlite3.connect(base) as db:
+        db.execute("DELETE FROM userpref WHERE username = '%example.org'")
+        db.execute("DELETE FROM userpref WHERE username = '@GLOBAL'")
+    copies = deliver(gateway, sink, [*to, "o'hara@example.org"], "please tag me")
+    assert status(copies["bob@example.org"]) == ("No", "3.5", "5.0")
+    assert status(copies["carol@example.org"]) == ("Yes", "6.5", "5.0")
+    assert status(copies["o'hara@example.org"]) == ("Yes", "3.5", "1.2")
+
+
+def test_a_database_that_fails_leaves_the_rule_files(house, tmp_path):
+    gateway, sink, _ = house
+    put(gateway.dir / "rules" / "sql.cf", f"user_scores_dsn DBI:SQLite:dbname={tmp_path}/nowhere.db\n")
+    gateway.start()
+    copies = deliver(gateway, sink, ["bob@example.org"], "please tag me")
+    assert status(copies["bob@example.org"]) == ("No", "3.5", "5.0")
+    r = subprocess.run([gateway.binary, "scan", "-c", gateway.config, "--to", "bob@example.org", "--json", "-"],
+                       input=harness.message(subject="please tag me"), capture_output=True)
+    skipped = {s["check"]: s["why"] for s in json.loads(r.stdout)["skipped"]}
+    assert "nowhere.db" in skipped["preferences"] and "bob@example.org" in skipped["preferences"]
+
+
+def test_a_database_may_be_required(house, tmp_path):
+    gateway, _, _ = house
+    put(gateway.dir / "rules" / "sql.cf",
+        f"user_scores_dsn DBI:SQLite:dbname={tmp_path}/nowhere.db\nuser_scores_fallback_to_global 0\n")
+    gateway.start()
+    r = subprocess.run([gateway.binary, "scan", "-c", gateway.config, "--to", "bob@example.org", "--json", "-"],
+                       input=harness.message(), capture_output=True)
+    assert json.loads(r.stdout)["outcome"] == "defer"
+
+
+def test_names_do_not_leave_the_directory(house):
+    gateway, _, users = house
+    put(users.parent / "user_prefs", "required_score 1\n")
+    put(users / "user_prefs", "required_score 1\n")
+    gateway.start()
+    for name in ["..", ".@..", "../..", "a/../..@b", "..@..", ""]:
+        r = subprocess.run([gateway.binary, "scan", "-c", gateway.config, "--user", name, "--json", "-"],
+                           input=harness.message(), capture_output=True)
+        assert json.loads(r.stdout)["required"] == 5, name

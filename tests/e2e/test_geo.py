@@ -1,0 +1,83 @@
+"""RelayCountry, ASN and URILocalBL over databases written here."""
+import json
+import random
+import subprocess
+
+import harness
+import mmdb
+
+RULES = r"""
+loadplugin Mail::SpamAssassin::Plugin::RelayCountry
+loadplugin Mail::SpamAssassin::Plugin::ASN
+loadplugin Mail::SpamAssassin::Plugin::URILocalBL
+geodb_search_path %s
+trusted_networks 198.51.100.0/24
+add_header all Relay-Country _RELAYCOUNTRY_ _RELAYCOUNTRYALL_
+add_header all Network _ASN_
+header FROM_QA   X-Relay-Countries =~ /^QA$/
+header ALL_THREE X-Relay-Countries-All =~ /^ZZ QA$/
+header NOWHERE   X-Relay-Countries =~ /XX/
+header PRIVATE   X-Relay-Countries =~ /\*\*/
+header BY_ASN    eval:check_asn('/^AS64500 Example Net$/')
+header META_ASN  X-ASN =~ /^64500$/
+uri_block_cc     LINK_QA qa
+uri_block_cc     LINK_NOT_QA !qa
+uri_block_cont   LINK_AN an
+uri_block_isp    LINK_ISP "example  NET" other
+uri_block_cidr   LINK_NET 203.0.113.64/26
+uri_block_cc     LINK_EXCEPT qa
+uri_block_exclude LINK_EXCEPT 203.0.113.9
+"""
+PLACES = {"203.0.113.0/24": {"country": {"iso_code": "QA"}, "continent": {"code": "AN"}},
+          "198.51.100.0/24": {"country": {"iso_code": "ZZ"}, "continent": {"code": "EU"}}}
+NETWORKS = {"203.0.113.0/24": {"autonomous_system_number": 64500, "autonomous_system_organization": "Example Net",
+                               "isp": "Example Net"}}
+
+
+def mail(client, link):
+    return (f"Received: from b.example.net (b.example.net [{client}]) by a.example.org with ESMTP; Sat, 21 Nov 2026 10:00:00 +0000\n"
+            "Received: from x.example.net (x.example.net [198.51.100.7]) by b.example.net with ESMTP; Sat, 21 Nov 2026 09:00:00 +0000\n"
+            f"From: a@example.net\nSubject: x\nContent-Type: text/plain\n\nsee http://{link}/ now\n").encode()
+
+
+def judge(tmp_path, message, form="json"):
+    r = subprocess.run([harness.BINARY, "scan", "--local", "--rules", tmp_path / "rules", "--format", form, "-"],
+                       input=message, capture_output=True)
+    assert r.returncode in (0, 1), r.stderr
+    return r.stdout
+
+
+def hits(tmp_path, client, link):
+    return {x["name"] for x in json.loads(judge(tmp_path, mail(client, link)))["rules"]}
+
+
+def rules(tmp_path):
+    (tmp_path / "rules").mkdir()
+    (tmp_path / "rules" / "own.cf").write_text(RULES % tmp_path)
+    mmdb.write(tmp_path / "GeoLite2-Country.mmdb", PLACES)
+    mmdb.write(tmp_path / "GeoIP2-ISP.mmdb", NETWORKS)
+
+
+def test_countries_networks_and_links(tmp_path):
+    rules(tmp_path)
+    found = hits(tmp_path, "203.0.113.9", "203.0.113.9")
+    assert {"BY_ASN", "META_ASN", "LINK_QA", "LINK_AN", "LINK_ISP"} <= found
+    assert not found & {"LINK_NOT_QA", "LINK_NET", "LINK_EXCEPT", "NOWHERE", "PRIVATE"}
+    found = hits(tmp_path, "192.0.2.1", "203.0.113.70")
+    assert {"NOWHERE", "LINK_NET", "LINK_EXCEPT"} <= found and not found & {"BY_ASN", "FROM_QA"}
+    found = hits(tmp_path, "203.0.113.9", "192.0.2.2")
+    assert "LINK_NOT_QA" in found and not found & {"LINK_QA", "LINK_AN"}
+    out = judge(tmp_path, mail("203.0.113.9", "192.0.2.2"), "message")
+    assert b"X-Spam-Network: AS64500 Example Net" in out
+
+
+def test_a_damaged_database_costs_only_its_answers(tmp_path):
+    rules(tmp_path)
+    good = (tmp_path / "GeoLite2-Country.mmdb").read_bytes()
+    rng = random.Random(7)
+    for _ in range(25):
+        bad = bytearray(good)
+        for _ in range(rng.randint(1, 40)):
+            bad[rng.randrange(len(bad))] = rng.randrange(256)
+        (tmp_path / "GeoLite2-Country.mmdb").write_bytes(bytes(bad[:rng.choice([len(bad), rng.randrange(len(bad))])]))
+        hits(tmp_path, "203.0.113.9", "203.0.113.9")
