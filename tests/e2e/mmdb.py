@@ -3,6 +3,14 @@ an IPv6 tree, maps of texts, numbers and maps."""
 import ipaddress
 
 
+class Sized(int):
+    """A number of another size than 32 bits: kind 5 has 16, kind 9 has 64."""
+    def __new__(cls, value, kind):
+        number = super().__new__(cls, value)
+        number.kind = kind
+        return number
+
+
 def field(value):
     def head(kind, size):
         first = min(size, 29)
@@ -13,8 +21,8 @@ def field(value):
     if isinstance(value, list):
         return head(11, len(value)) + b"".join(field(v) for v in value)
     if isinstance(value, int):
-        raw = value.to_bytes(4, "big").lstrip(b"\0")
-        return head(6, len(raw)) + raw
+        raw = value.to_bytes(8, "big").lstrip(b"\0")
+        return head(getattr(value, "kind", 6), len(raw)) + raw
     raw = value.encode()
     return head(2, len(raw)) + raw
 
@@ -45,7 +53,8 @@ def write(path, networks, kind="Test"):
     def pointer(v):
         number = n if v is None else n + 16 + v[1] if isinstance(v, tuple) else v
         return number.to_bytes(3, "big")
-    meta = {"binary_format_major_version": 2, "binary_format_minor_version": 0, "build_epoch": 1, "database_type": kind,
-            "description": {"en": "test"}, "ip_version": 6, "languages": ["en"], "node_count": n, "record_size": 24}
+    meta = {"binary_format_major_version": Sized(2, 5), "binary_format_minor_version": Sized(0, 5),
+            "build_epoch": Sized(1, 9), "database_type": kind, "description": {"en": "test"}, "ip_version": Sized(6, 5),
+            "languages": ["en"], "node_count": n, "record_size": Sized(24, 5)}
     tree = b"".join(pointer(left) + pointer(right) for left, right in nodes)
     path.write_bytes(tree + b"\0" * 16 + data + b"\xab\xcd\xefMaxMind.com" + field(meta))

@@ -159,6 +159,7 @@ def test_what_users_may_not_say_is_told(tmp_path):
 # ---- in the gateway: each recipient its own ----
 
 GLOBAL = harness.RULES + """
+add_header all Status _YESNO_, score=_SCORE_ required=_REQD_
 score T_SUBJ_TAGME 3
 header __FROM_ALICE From =~ /alice/
 meta   ALICE_TAGS   __FROM_ALICE && T_SUBJ_TAGME
