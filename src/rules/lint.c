@@ -92,7 +92,8 @@ void ruleset_lint(struct ruleset *rs, const struct ruleset_options *o)
     for (size_t i = 0; i < rs->nrules; i++) {
         const struct rule *r = &rs->rules[i];
         const struct rule_def *d = r->def;
-        if (d->kind == RULE_NONE && d->scored && of_site(&d->score_at, o))
+        bool zero = d->score[0] == 0 && d->score[1] == 0 && d->score[2] == 0 && d->score[3] == 0;
+        if (d->kind == RULE_NONE && d->scored && !zero && of_site(&d->score_at, o))
             ruleset_problem(rs, d->score_at, "score of %s, which nothing defines; it has no effect",
                             d->name);
         if (!of_site(&d->at, o))
