@@ -189,13 +189,30 @@ struct dns_settings {
     bool client_names;         /* ask for the name of each client before it is greeted */
 };
 
+enum dkim_canonicalisation {
+    DKIM_RELAXED_RELAXED,
+    DKIM_RELAXED_SIMPLE,
+    DKIM_SIMPLE_RELAXED,
+    DKIM_SIMPLE_SIMPLE
+};
+
 struct dkim_settings {
     uint64_t minimum_bits; /* of an RSA key */
     bool accept_sha1;
+    struct strings sign; /* "example.org", ".example.org", "example.org SELECTOR FILE" */
+    const char *keys;    /* directory of keys, one directory a domain (auth/signer.h) */
+    struct strings headers, oversign;
+    enum dkim_canonicalisation canonicalisation;
+    usec expire; /* 0: signatures hold without end */
+    enum on_fail on_sign_error;
 };
+
+enum arc_seal { ARC_SEAL_NEVER, ARC_SEAL_MODIFIED, ARC_SEAL_ALWAYS };
 
 struct arc_settings {
     struct strings trusted_sealers; /* domains whose word about mail they forward is taken */
+    enum arc_seal seal;
+    const char *domain; /* whose keys seal; NULL: none */
 };
 
 struct wall_settings {

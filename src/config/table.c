@@ -15,6 +15,9 @@ static const char *const sender_outcomes[] = {"accept", "tag",   "clean",   "hol
                                               "reject", "defer", "discard", NULL};
 static const char *const dmarc_methods[] = {"tree", "suffix", NULL};
 static const char *const tls_versions[] = {"1.2", "1.3", NULL};
+static const char *const canonicalisations[] = {"relaxed/relaxed", "relaxed/simple",
+                                                "simple/relaxed", "simple/simple", NULL};
+static const char *const seal_names[] = {"never", "modified", "always", NULL};
 static const char *const levels[] = {"error", "warn", "info", "debug", NULL};
 
 const struct setting_section setting_sections[] = {
@@ -327,10 +330,37 @@ static const struct setting rows[] = {
          .help = "Signatures of shorter RSA keys don't count (RFC 8301)."),
     BOOL_(S, dkim.accept_sha1, .def = "false",
           .help = "Signatures with SHA-1 count; RFC 8301 forbids it."),
+    STRS_(S, dkim.sign, .def = "",
+          .help = "Domains for which mail of our users is signed; .example.org: and all below it. "
+                  "DOMAIN SELECTOR FILE names a key outside of dkim.keys."),
+    PATH_(S, dkim.keys, .def = "/etc/gatehouse/dkim",
+          .help = "Private keys, as 'gatehouse dkim keygen' lays them down."),
+    STRS_(S, dkim.headers,
+          .def = "From, Sender, Reply-To, Subject, Date, Message-ID, To, Cc, In-Reply-To, "
+                 "References, MIME-Version, Content-Type, Content-Transfer-Encoding, "
+                 "Content-Disposition, Resent-Date, Resent-From, Resent-Sender, Resent-To, "
+                 "Resent-Cc, Resent-Message-ID, List-Id, List-Help, List-Unsubscribe, "
+                 "List-Unsubscribe-Post, List-Subscribe, List-Post, List-Owner, List-Archive",
+          .help = "Header fields that are signed, where they are present; From always is."),
+    STRS_(S, dkim.oversign,
+          .def = "From, Sender, Reply-To, Subject, Date, To, Cc, MIME-Version, Content-Type, "
+                 "Content-Transfer-Encoding",
+          .help = "Of these, fields that nobody may add to a signed message."),
+    ENUM_(S, dkim_canonicalisation, dkim.canonicalisation, .choices = canonicalisations,
+          .def = "relaxed/relaxed",
+          .help = "What relays may change in header and body: white space (relaxed) or nothing."),
+    TIME_(S, dkim.expire, .max = 365 * DAY, .def = "0s",
+          .help = "How long signatures hold; 0: without end."),
+    ENUM_(S, on_fail, dkim.on_sign_error, .choices = fail_names, .def = "defer",
+          .help = "The key that a message should be signed with can't be used."),
 
     STRS_(S, arc.trusted_sealers, .def = "",
           .help = "Forwarders whose word is taken: what they saw before they forwarded a message "
                   "may stand for a failed DMARC check."),
+    ENUM_(S, arc_seal, arc.seal, .choices = seal_names, .def = "never",
+          .help = "Seal mail of others before it is passed on: never, when we changed what was "
+                  "there, or always."),
+    STR_(S, arc.domain, .def_note = "no seals", .help = "Domain whose key in dkim.keys seals."),
 
     BOOL_(S, wall.enabled, .def = "true", .help = "Look at who is calling."),
     CIDRS_(S, wall.exempt_clients, .def = "", .help = "Clients that nothing is asked about."),
