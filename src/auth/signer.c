@@ -280,13 +280,14 @@ static void add_number(struct draft *d, const char *name, uint64_t v)
     add_tag(d, name, span_str(text), ";");
 }
 
-/* Puts the base64 into b=, which is at `at`; folded, which the empty b= that was signed allows. */
-static void fill_b(struct buf *out, size_t at, struct span b64)
+/* Puts the base64 into b=, which is at `at`; folded, which the empty b= that was signed allows. Not
+ * that of ARC: it is sealed as it stands, and ValiMail's suite wants it in one piece. */
+static void fill_b(struct buf *out, size_t at, struct span b64, bool fold)
 {
     struct buf tail = {0};
     buf_add(&tail, span_from(buf_span(out), at));
     out->n = at;
-    size_t line = SIGN_LINE - strlen("b=");
+    size_t line = fold ? SIGN_LINE - strlen("b=") : b64.n;
     while (b64.n) {
         buf_add(out, span_sub(b64, 0, line));
         b64 = span_from(b64, line);
@@ -311,7 +312,7 @@ static int finish_field(const struct signer *s, const struct signing_key *k, str
                    : sign_ed25519(k->pkey, digest, sig, sizeof sig);
     if (n) {
         add_base64(&b64, span_of((const char *)sig, n));
-        fill_b(d->out, at, buf_span(&b64));
+        fill_b(d->out, at, buf_span(&b64), at == d->out->n);
         buf_char(d->out, '\n');
     }
     buf_free(&text);
