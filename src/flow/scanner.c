@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/xalloc.h"
 #include "flow/flow.h"
+#include "flow/signing.h"
 #include "ipc/link.h"
 #include "kv/kv.h"
 
@@ -17,6 +18,7 @@ struct scanner {
     uv_loop_t loop;
     const struct settings *set;
     struct flow *flow;
+    struct signing *signing; /* NULL: nothing is signed */
     struct virus_pool *virus;
     struct kv *memory;
     uv_timer_t tick;
@@ -39,6 +41,7 @@ struct work {
     uint64_t tag;
     int fd;
     struct message *m;
+    struct scan_result *result;
 };
 
 static void maybe_finish(struct scanner *sc);
@@ -76,24 +79,30 @@ static uint64_t serial_of(const struct scanner *sc, const struct link *l)
     return 0;
 }
 
-static void on_judged(void *ctx, struct message *m, const struct verdict *v, uint64_t micros)
+static void answer(void *ctx)
 {
     struct work *w = ctx;
     struct scanner *sc = w->sc;
     struct link *to = peer_by_serial(sc, w->from);
     if (to) {
-        struct scan_result result;
         struct buf b = {0};
-        flow_result(sc->flow, m, v, micros, &result);
-        scan_result_encode(&b, &result);
+        scan_result_encode(&b, w->result);
         link_send(to, FRAME_SCAN_RESULT, w->tag, buf_span(&b), -1);
         buf_free(&b);
     }
     close(w->fd);
-    give_message(sc, m);
+    give_message(sc, w->m);
     free(w);
     sc->working--;
     maybe_finish(sc);
+}
+
+static void on_judged(void *ctx, struct message *m, const struct verdict *v, uint64_t micros)
+{
+    struct work *w = ctx;
+    w->result = ARENA_NEW(m->arena, struct scan_result);
+    flow_result(w->sc->flow, m, v, micros, w->result);
+    signing_run(w->sc->signing, m, w->result, answer, w);
 }
 
 static bool load(struct message *m, struct span payload, int fd)
@@ -137,6 +146,18 @@ static void on_peer_frame(void *ctx, struct link *l, enum frame_type type, uint6
 {
     if (type == FRAME_SCAN_REQUEST)
         on_request(ctx, l, tag, payload, fd);
+    else if (type == FRAME_SIGN_RESULT)
+        signing_answer(((struct scanner *)ctx)->signing, tag, payload);
+}
+
+static bool send_to_spool(void *ctx, uint64_t tag, struct span payload)
+{
+    const struct scanner *sc = ctx;
+    for (size_t i = 0; i < PEERS_MAX; i++)
+        if (sc->peers[i].link && link_peer(sc->peers[i].link) == ROLE_SPOOL &&
+            link_send(sc->peers[i].link, FRAME_SIGN_REQUEST, tag, payload, -1) == 0)
+            return true;
+    return false;
 }
 
 static bool has_door(const struct scanner *sc)
@@ -162,6 +183,8 @@ static void on_peer_closed(void *ctx, struct link *l)
     for (size_t i = 0; i < PEERS_MAX; i++)
         if (sc->peers[i].link == l)
             memset(&sc->peers[i], 0, sizeof sc->peers[i]);
+    if (link_peer(l) == ROLE_SPOOL)
+        signing_spool_gone(sc->signing);
     if (link_peer(l) == ROLE_DOOR && !has_door(sc))
         drain(sc); /* it died, or found us too slow: the supervisor starts and connects another */
     maybe_finish(sc);
@@ -177,6 +200,8 @@ static void add_peer(struct scanner *sc, struct span payload, int fd)
         sc->peers[i].serial = ++sc->serial;
         sc->peers[i].link = link_open(&sc->loop, fd, ROLE_SCAN,
                                       (enum role)(unsigned char)payload.p[0], &peer_events, sc);
+        if (link_peer(sc->peers[i].link) == ROLE_SPOOL)
+            signing_spool_here(sc->signing);
         return;
     }
     close(fd);
@@ -267,6 +292,7 @@ int scan_main(const struct settings *set, int control_fd, const struct ruleset *
     if (set->virus.enabled)
         sc->virus = virus_pool_new(&sc->loop, &set->virus, embedded_virus_socket);
     sc->flow = flow_new(&sc->loop, set, rs, sc->virus);
+    sc->signing = signing_new(&sc->loop, set, send_to_spool, sc);
     sc->control = link_open(&sc->loop, control_fd, ROLE_SCAN, ROLE_SUPERVISOR, &control_events, sc);
     link_send(sc->control, FRAME_READY, 0, SPAN(""), -1);
     uv_run(&sc->loop, UV_RUN_DEFAULT);
@@ -275,6 +301,7 @@ int scan_main(const struct settings *set, int control_fd, const struct ruleset *
     uv_close((uv_handle_t *)&sc->tick, NULL);
     flow_free(sc->flow);
     kv_close(sc->memory);
+    signing_free(sc->signing);
     virus_pool_free(sc->virus);
     uv_run(&sc->loop, UV_RUN_NOWAIT);
     uv_loop_close(&sc->loop);

@@ -31,6 +31,9 @@ enum frame_type {
     /* door -> spool: recipient callout */
     FRAME_RCPT_REQUEST,
     FRAME_RCPT_RESULT,
+    /* scan -> spool: a signature of ours (auth/sign.h) */
+    FRAME_SIGN_REQUEST,
+    FRAME_SIGN_RESULT,
     FRAME_TYPES
 };
 

@@ -100,6 +100,8 @@ static void on_peer_frame(void *ctx, struct link *l, enum frame_type type, uint6
         store_request(sp, l, p->serial, tag, payload, fd);
     else if (type == FRAME_RCPT_REQUEST && p)
         rcpt_request(sp, p->serial, tag, payload);
+    else if (type == FRAME_SIGN_REQUEST && p)
+        sign_request(sp, p->serial, tag, payload);
     else if (type == FRAME_SCAN_RESULT)
         rescan_result(sp, tag, payload);
 }
@@ -396,9 +398,11 @@ static void begin(struct spool *sp, const struct settings *set, int control_sock
     uv_timer_start(&sp->tick, on_tick, TICK_MS, TICK_MS);
 }
 
-int spool_main(const struct settings *set, int control_fd, int control_socket)
+int spool_main(const struct settings *set, int control_fd, int control_socket,
+               const struct signer *signer)
 {
     struct spool *sp = xcalloc(1, sizeof *sp);
+    sp->signer = signer;
     begin(sp, set, control_socket);
     sp->control =
         link_open(&sp->loop, control_fd, ROLE_SPOOL, ROLE_SUPERVISOR, &control_events, sp);

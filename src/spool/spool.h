@@ -5,7 +5,11 @@
 
 #include "config/settings.h"
 
-/* control_socket: bound and listening Unix socket for operators' commands (see cli_control). */
-int spool_main(const struct settings *set, int control_fd, int control_socket);
+struct signer;
+
+/* control_socket: bound and listening Unix socket for operators' commands (see cli_control).
+ * signer: our private keys (auth/signer.h), read while we still could; NULL: none. */
+int spool_main(const struct settings *set, int control_fd, int control_socket,
+               const struct signer *signer);
 
 #endif

@@ -2,6 +2,7 @@
 #ifndef GATEHOUSE_SPOOL_PRIVATE_H
 #define GATEHOUSE_SPOOL_PRIVATE_H
 
+#include "auth/signer.h"
 #include "config/settings.h"
 #include "deliver/deliver.h"
 #include "dns/dns.h"
@@ -35,13 +36,14 @@ struct spool {
     struct quarantine *quarantine;
     struct record *record;
     struct dns *dns;
+    const struct signer *signer; /* NULL: no keys */
     struct link *control;
     struct peer_link peers[PEERS_MAX];
     uint64_t serial;
     struct arena *idle_arenas[32];
     size_t nidle_arenas;
     size_t storing; /* messages on their way to stable storage */
-    size_t asking;  /* callouts */
+    size_t asking;  /* callouts and signatures */
     /* after-queue mode: rescan.c */
     struct queue_msg **unscanned; /* waiting for a scanner, first in first out */
     size_t nunscanned, unscanned_at, unscanned_cap;
@@ -102,6 +104,9 @@ void rescan_peer_gone(struct spool *sp, uint64_t serial);
 void rescan_pump(struct spool *sp);
 void rescan_tick(struct spool *sp);
 void rescan_stop(struct spool *sp);
+
+/* sign.c */
+void sign_request(struct spool *sp, uint64_t serial, uint64_t tag, struct span payload);
 
 /* control.c */
 int control_start(struct spool *sp, int listening, struct err *e);

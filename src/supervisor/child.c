@@ -9,6 +9,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "auth/signer.h"
 #include "base/log.h"
 #include "door/door.h"
 #include "flow/scanner.h"
@@ -104,16 +105,23 @@ static void name_process(enum role role)
     prctl(PR_SET_NAME, name);
 }
 
-static int run_role(enum role role, int control, const struct generation *g, struct door_keys *keys)
+/* Read before privileges are dropped, each by the one process that needs it. */
+struct secrets {
+    struct door_keys *door;
+    struct signer *signer;
+};
+
+static int run_role(enum role role, int control, const struct generation *g,
+                    const struct secrets *keys)
 {
     const struct settings *set = g->set;
     switch (role) {
     case ROLE_DOOR:
-        return door_main(set, control, g->listeners, keys);
+        return door_main(set, control, g->listeners, keys->door);
     case ROLE_SCAN:
         return scan_main(set, control, g->rules, g->virus_address);
     case ROLE_SPOOL:
-        return spool_main(set, control, g->control_socket);
+        return spool_main(set, control, g->control_socket, keys->signer);
     case ROLE_VIRUS:
         return virus_engine_main(set, g->virus_socket, control);
     case ROLE_SUPERVISOR:
@@ -140,9 +148,13 @@ static void become(enum role role, int control, const struct generation *g)
     free(keep);
     name_process(role);
     raise_descriptor_limit();
-    struct door_keys *keys = role == ROLE_DOOR ? door_keys_read(g->set) : NULL;
+    struct secrets keys = {0};
+    if (role == ROLE_DOOR)
+        keys.door = door_keys_read(g->set);
+    if (role == ROLE_SPOOL)
+        keys.signer = signer_open(g->set, NULL, NULL);
     drop_privileges(&g->account);
-    exit(run_role(role, control, g, keys));
+    exit(run_role(role, control, g, &keys));
 }
 
 int child_start(struct child *c, enum role role, const struct generation *g)

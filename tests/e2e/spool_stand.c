@@ -203,7 +203,7 @@ static void start(struct stand *s)
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         close(fds[0]);
         log_role("spool");
-        exit(spool_main(s->set, fds[1], control));
+        exit(spool_main(s->set, fds[1], control, NULL));
     }
     close(fds[1]);
     close(control);
