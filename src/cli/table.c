@@ -68,6 +68,7 @@ const struct command commands[] = {
     {"rules", "list and explain rules", rules_help, cmd_rules},
     {"queue", "mail on its way: list, retry, hold, release, delete", cmd_queue_help, cmd_queue},
     {"quarantine", "held mail: list, show, release, delete", cmd_quarantine_help, cmd_quarantine},
+    {"dkim", "keys that sign our mail: make, rotate, check in the DNS", cmd_dkim_help, cmd_dkim},
     {"log", "what happened to which message", cmd_log_help, cmd_log},
     {"wall", "what the first wall remembers about clients and users", cmd_wall_help, cmd_wall},
     {0},
