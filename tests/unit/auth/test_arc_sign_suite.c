@@ -37,7 +37,7 @@ static void sealing_open(struct sealing *s, struct suite *u, yaml_node_t *root)
     mailcheck_open(&s->check);
     auth_digests_open(&s->digests);
     suite_keys(u, root, &s->check.zone);
-    strcpy(s->dir, "/tmp/gatehouse-sign-XXXXXX");
+    snprintf(s->dir, sizeof s->dir, "/tmp/gatehouse-sign-XXXXXX");
     assert_non_null(mkdtemp(s->dir));
     snprintf(path, sizeof path, "%s/key.pem", s->dir);
     FILE *f = fopen(path, "w");
