@@ -207,6 +207,10 @@ struct dkim_settings {
     enum on_fail on_sign_error;
 };
 
+struct hashcash_settings {
+    struct strings accept; /* resources of ours beside the recipients: address, @domain */
+};
+
 enum arc_seal { ARC_SEAL_NEVER, ARC_SEAL_MODIFIED, ARC_SEAL_ALWAYS };
 
 struct arc_settings {
@@ -303,6 +307,7 @@ struct settings {
     struct dns_settings dns;
     struct dkim_settings dkim;
     struct arc_settings arc;
+    struct hashcash_settings hashcash;
     struct wall_settings wall;
     struct greylist_settings greylist;
     struct rate_settings rates;

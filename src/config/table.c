@@ -39,6 +39,7 @@ const struct setting_section setting_sections[] = {
     {"dns", "Questions to the DNS: MX of next hops, names of clients."},
     {"dkim", "Signatures of sending domains (DKIM): what is accepted, and signatures of our own."},
     {"arc", "What forwarders say they saw (ARC)."},
+    {"hashcash", "Stamps on mail (X-Hashcash): each counts once."},
     {"wall", "Who is calling: lists, manners, names. Neither relay.networks nor loopback nor users "
              "with a password are asked."},
     {"greylist", "Unknown senders are asked to come again."},
@@ -361,6 +362,10 @@ static const struct setting rows[] = {
           .help = "Seal mail of others before it is passed on: never, when we changed what was "
                   "there, or always."),
     STR_(S, arc.domain, .def_note = "no seals", .help = "Domain whose key in dkim.keys seals."),
+
+    STRS_(S, hashcash.accept, .def = "",
+          .help = "Stamps are for a recipient of the message, or for one of these: address or "
+                  "@domain."),
 
     BOOL_(S, wall.enabled, .def = "true", .help = "Look at who is calling."),
     CIDRS_(S, wall.exempt_clients, .def = "", .help = "Clients that nothing is asked about."),

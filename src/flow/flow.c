@@ -4,6 +4,7 @@
 
 #include "action/action.h"
 #include "auth/auth.h"
+#include "auth/hashcash.h"
 #include "base/xalloc.h"
 #include "flow/known.h"
 #include "flow/asking.h"
@@ -248,6 +249,7 @@ static bool start_senders(struct job *j)
 static void start_checks(struct job *j)
 {
     struct flow *f = j->flow;
+    hashcash_publish(f->set, j->m);
     open_rules(j);
     if (!f->dns) {
         judge_rules(j);
