@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "auth/authres.h"
 #include "auth/sign.h"
 #include "base/log.h"
 #include "base/xalloc.h"
@@ -211,13 +212,30 @@ static bool is_delivered(const struct group *g)
                          g->outcome == OUT_CLEAN || g->outcome == OUT_HOLD);
 }
 
+/* The value of our own Authentication-Results. */
+static struct span results(const struct settings *set, const struct message *m)
+{
+    struct buf b = {0};
+    authres_write(&b, set->hostname, m);
+    struct span field = buf_span(&b);
+    struct span value = span_trim(span_from(field, span_find(field, ':') + 1));
+    value = b.n ? arena_dup(m->arena, value) : SPAN_NONE;
+    buf_free(&b);
+    return value;
+}
+
 static void sign_group(struct job *j, struct group *g)
 {
     struct signing *s = j->s;
     struct message *m = j->m;
     struct sign_request r;
     struct signable *sa = signable_new(&s->digests, m, &g->edits, m->arena);
-    if (sign_wants_dkim(s->set, m, sa, &r))
+    if (sign_wants_dkim(s->set, m, sa, &r)) {
+        ask(j, g, &r);
+        return;
+    }
+    struct span seen = m->facts.auth.ran ? results(s->set, m) : SPAN_NONE;
+    if (seen.n && sign_wants_seal(s->set, m, sa, seen, &r))
         ask(j, g, &r);
 }
 
