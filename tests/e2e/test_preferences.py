@@ -53,8 +53,6 @@ USER_RULES = {
                  "meta MY_META MY_HELLO && __MY_BODY\nscore MY_META 2\nuri MY_URI /example/\ntflags MY_URI multiple maxhits=3\n"
                  "rawbody MY_RAW /CLICK/\nfull MY_FULL /Alice/\nheader MY_NONE X-None !~ /x/\nheader MY_EXISTS exists:Date\n"
                  "header MY_UNSET X-Nowhere =~ /^UNSET$/ [if-unset: UNSET]\nmimeheader MY_MIME Content-Type =~ /html/\n",
-    "new definition": "body HTML_MESSAGE /million/\nheader MISSING_MID Subject =~ /hello/\nscore MISSING_MID 1\n"
-                      "meta NO_HEADERS_MESSAGE __HAS_SUBJECT\npriority MISSING_MID -5\n",
 }
 EXTRA = ("allow_user_rules 0\nifplugin Mail::SpamAssassin::Plugin::TextCat\nendif\n")
 
