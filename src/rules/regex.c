@@ -3,13 +3,14 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 #include <pthread.h>
 
 #define PCRE2_CODE_UNIT_WIDTH 0
 #include <pcre2.h>
 
 #include "base/xalloc.h"
-#include "rules/guard.h"
+#include "rules/automaton.h"
 #include "rules/pattern.h"
 
 enum state { FRESH, READY_8, READY_32, BROKEN };
@@ -21,8 +22,13 @@ enum {
     /* A giant pattern takes long to translate to machine code: only when it is used a lot. */
     JIT_AT_ONCE = 32 * 1024,
     JIT_AFTER_USES = 16,
-    /* From this size on a pattern is tried only where its first bytes allow it. */
-    GUARD_FROM = 400
+    /* A pattern that was tried in vain so often, and took so long for it, gets an automaton that
+     * says so faster. */
+    VAIN_USES = 32,
+    VAIN_NS_A_TRY = 150,
+    VAIN_NS_A_BYTE = 8,
+    /* One that says yes that much more often than no saves nothing. */
+    YES_TOO_OFTEN = 16
 };
 
 struct regex {
@@ -35,9 +41,12 @@ struct regex {
     pcre2_code_8 *code8;
     pcre2_code_32 *code32;
     bool factored;
-    struct arena *own; /* of the guard */
-    struct guard *guard;
-    char why[160]; /* of BROKEN */
+    _Atomic unsigned vain;     /* tries without a match so far */
+    _Atomic int64_t slow;      /* nanoseconds that they took, less those that are no reason */
+    _Atomic int yes;           /* answers of the automaton: yes less no */
+    _Atomic bool no_automaton; /* it can't be made, or does not help */
+    struct automaton *_Atomic automaton; /* NULL: none, or not yet */
+    char why[160];                       /* of BROKEN */
 };
 
 /* What a thread needs to match: allocated at first use, freed by the thread's end. */
@@ -122,7 +131,7 @@ static void release(void *p)
     struct regex *r = p;
     pcre2_code_free_8(r->code8);
     pcre2_code_free_32(r->code32);
-    arena_free(r->own);
+    automaton_free(r->automaton);
     pthread_mutex_destroy(&r->lock);
 }
 
@@ -181,13 +190,13 @@ static enum state compile32(struct regex *r)
     return BROKEN;
 }
 
-static pcre2_code_8 *compile8(struct span pattern, uint32_t options, int *code, size_t *at)
+static pcre2_code_8 *compile8(struct span pattern, int *code, size_t *at)
 {
     pcre2_compile_context_8 *cc = pcre2_compile_context_create_8(NULL);
     pcre2_set_newline_8(cc, PCRE2_NEWLINE_LF);
     pcre2_set_character_tables_8(cc, tables8);
     pcre2_code_8 *made = pcre2_compile_8((const uint8_t *)pattern.p, pattern.n,
-                                         PCRE2_NEVER_UTF | PCRE2_NEVER_UCP | options, code, at, cc);
+                                         PCRE2_NEVER_UTF | PCRE2_NEVER_UCP, code, at, cc);
     pcre2_compile_context_free_8(cc);
     return made;
 }
@@ -197,12 +206,7 @@ static enum state compile(struct regex *r)
 {
     int code;
     size_t at;
-    if (r->pattern.n >= GUARD_FROM) {
-        r->own = arena_new(0);
-        r->guard = guard_new(r->own, r->pattern);
-    }
-    uint32_t options = r->guard ? PCRE2_ANCHORED : 0;
-    r->code8 = compile8(r->pattern, options, &code, &at);
+    r->code8 = compile8(r->pattern, &code, &at);
     if (r->code8)
         return READY_8;
     if (code != PCRE2_ERROR_PATTERN_TOO_LARGE) {
@@ -212,12 +216,10 @@ static enum state compile(struct regex *r)
     struct arena *scratch = arena_new(0);
     struct span small = pattern_factor(scratch, r->pattern);
     if (small.p)
-        r->code8 = compile8(small, options, &code, &at);
+        r->code8 = compile8(small, &code, &at);
     arena_free(scratch);
-    if (!r->code8) {
-        r->guard = NULL;
+    if (!r->code8)
         return compile32(r);
-    }
     r->factored = true;
     return READY_8;
 }
@@ -284,17 +286,6 @@ static int exec8(struct regex *r, struct workspace *w, struct span s, size_t fro
     return outcome(w, rc);
 }
 
-/* The pattern is compiled as anchored: one try for each place that the guard lets through. */
-static int exec_guarded(struct regex *r, struct workspace *w, struct span s, size_t from,
-                        struct regex_match *m)
-{
-    int rc = 0;
-    for (size_t at = guard_next(r->guard, s, from); rc == 0 && at <= s.n;
-         at = guard_next(r->guard, s, at + 1))
-        rc = exec8(r, w, s, at, m);
-    return rc;
-}
-
 static int exec32(struct regex *r, struct workspace *w, struct span s, size_t from,
                   struct regex_match *m)
 {
@@ -322,22 +313,64 @@ static void maybe_jit(struct regex *r)
     pthread_mutex_unlock(&r->lock);
 }
 
+/* false: there is surely no match. */
+static bool possible(struct regex *r, struct span s, size_t from)
+{
+    struct automaton *m = atomic_load_explicit(&r->automaton, memory_order_acquire);
+    if (!m || r->no_automaton)
+        return true;
+    bool yes = automaton_possible(m, s, from);
+    if (atomic_fetch_add_explicit(&r->yes, yes ? 1 : -1, memory_order_relaxed) >= YES_TOO_OFTEN)
+        r->no_automaton = true;
+    return yes;
+}
+
+static int64_t now_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+/* Decides, once, whether the pattern gets an automaton. */
+static void in_vain(struct regex *r, size_t bytes, int64_t ns)
+{
+    int64_t fine = VAIN_NS_A_TRY + (int64_t)bytes * VAIN_NS_A_BYTE;
+    int64_t slow = atomic_fetch_add_explicit(&r->slow, ns - fine, memory_order_relaxed);
+    if (atomic_fetch_add_explicit(&r->vain, 1, memory_order_relaxed) + 1 < VAIN_USES)
+        return;
+    pthread_mutex_lock(&r->lock);
+    if (!r->automaton && !r->no_automaton) {
+        struct automaton *m = slow > 0 ? automaton_new(r->pattern) : NULL;
+        r->no_automaton = m == NULL;
+        atomic_store_explicit(&r->automaton, m, memory_order_release);
+    }
+    pthread_mutex_unlock(&r->lock);
+}
+
+static int try(struct regex *r, struct workspace *w, struct span subject, size_t from,
+               struct regex_match *m)
+{
+    if (r->state == READY_32)
+        return exec32(r, w, subject, from, m);
+    if (!r->jit && r->pattern.n > JIT_AT_ONCE && r->uses <= JIT_AFTER_USES)
+        maybe_jit(r);
+    return exec8(r, w, subject, from, m);
+}
+
 int regex_exec(const struct regex *cr, struct span subject, size_t from, struct regex_match *m)
 {
     struct regex *r = (struct regex *)(uintptr_t)cr;
     struct workspace *w = workspace();
-    if (from > subject.n)
+    if (ready(r) == BROKEN || from > subject.n || !possible(r, subject, from))
         return 0;
-    switch (ready(r)) {
-    case READY_8:
-        if (!r->jit && r->pattern.n > JIT_AT_ONCE && r->uses <= JIT_AFTER_USES)
-            maybe_jit(r);
-        return r->guard ? exec_guarded(r, w, subject, from, m) : exec8(r, w, subject, from, m);
-    case READY_32:
-        return exec32(r, w, subject, from, m);
-    default:
-        return 0;
-    }
+    if (r->automaton || r->no_automaton)
+        return try(r, w, subject, from, m);
+    int64_t start = now_ns();
+    int rc = try(r, w, subject, from, m);
+    if (rc == 0)
+        in_vain(r, subject.n - from, now_ns() - start);
+    return rc;
 }
 
 unsigned regex_named_group(const struct regex *r, size_t i, struct span *name)

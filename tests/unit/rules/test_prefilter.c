@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <cmocka.h>
 
-#include "rules/guard.h"
+#include "rules/automaton.h"
 #include "rules/need.h"
 #include "rules/pattern.h"
 #include "rules/prefilter.h"
@@ -318,21 +318,53 @@ static void counted_groups(void **state)
     arena_free(a);
 }
 
-/* A guard must let every start of a match through. */
-static void guards_miss_nothing(void **state)
+/* An automaton must say yes wherever there is a match, also from the middle of a string. The regex
+ * is made anew all the time, lest it asks an automaton itself. */
+static void automata_miss_nothing(void **state)
 {
-    struct stand *t = *state;
-    struct arena *a = arena_new(0);
+    (void)state;
+    size_t no = 0;
     for (size_t i = 0; i < PATTERNS; i++) {
-        struct guard *g = guard_new(a, pattern_pcre(a, span_str(patterns[i]), SPAN("")));
-        for (int k = 0; g && k < 200; k++) {
+        struct arena *a = arena_new(0);
+        struct automaton *m = automaton_new(pattern_pcre(a, span_str(patterns[i]), SPAN("")));
+        struct err e;
+        struct regex *re = NULL;
+        for (int k = 0; m && k < 200; k++) {
+            if (k % 10 == 0)
+                re = regex_new(a, span_str(patterns[i]), SPAN(""), &e);
             struct span s = random_string(a);
-            struct regex_match m;
-            if (regex_exec(t->re[i], s, 0, &m) == 1 && guard_next(g, s, m.start) != m.start)
-                fail_msg("/%s/ on '%.*s' at %zu", patterns[i], SPAN_ARG(s), m.start);
+            size_t from = s.n ? next((unsigned)s.n) : 0;
+            bool yes = automaton_possible(m, s, from);
+            if (regex_exec(re, s, from, NULL) == 1 && !yes)
+                fail_msg("/%s/ on '%.*s' from %zu", patterns[i], SPAN_ARG(s), from);
+            no += !yes;
         }
+        automaton_free(m);
+        arena_free(a);
+    }
+    assert_true(no > 1000);
+}
+
+/* With room for few states it drops them, and in the end says yes to everything. */
+static void automata_have_bounds(void **state)
+{
+    (void)state;
+    struct automaton *m = automaton_new(SPAN("(?:a|b)(?:a|b|c){11}x(?:a|b){11}y(?:a|c){11}z"));
+    assert_non_null(m);
+    struct arena *a = arena_new(0);
+    bool yes = false;
+    for (int k = 0; k < 400 && !yes; k++) {
+        char *p = arena_alloc(a, 20000);
+        for (size_t i = 0; i < 20000; i++)
+            p[i] = "abcx"[next(4)];
+        for (int again = 0; again < 2; again++)
+            yes = automaton_possible(m, span_of(p, 20000), 0);
+        arena_reset(a);
     }
     arena_free(a);
+    automaton_free(m);
+    assert_null(automaton_new(SPAN("(?:a|b)*")));
+    assert_null(automaton_new(SPAN("(?R)?a")));
 }
 
 /* Factored or not, a pattern matches the same. */
@@ -373,9 +405,10 @@ static void factoring_changes_nothing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(no_match_is_missed),  cmocka_unit_test(most_is_filtered),
-        cmocka_unit_test(saved_and_loaded),    cmocka_unit_test(counted_groups),
-        cmocka_unit_test(guards_miss_nothing), cmocka_unit_test(factoring_changes_nothing),
+        cmocka_unit_test(no_match_is_missed),        cmocka_unit_test(most_is_filtered),
+        cmocka_unit_test(saved_and_loaded),          cmocka_unit_test(counted_groups),
+        cmocka_unit_test(automata_miss_nothing),     cmocka_unit_test(automata_have_bounds),
+        cmocka_unit_test(factoring_changes_nothing),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
