@@ -230,7 +230,7 @@ static void tell_key(const struct query *q, const struct domain_keys *k, const c
         json_text(&b, "published", span_str(published_name(p)));
         if (why.n)
             json_text(&b, "why", why);
-        json_close(&b, '}');
+        json_close(&b, '{');
         buf_char(&b, '\n');
     } else {
         buf_printf(&b, "; %s, %s", key_state_name(state),

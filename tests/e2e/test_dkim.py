@@ -1,6 +1,7 @@
 """DKIM and ARC against peers: what we sign is verified by Debian's python3-dkim and opendkim, what
 they sign by us. Keys come from tables, no name is asked outside."""
 import base64
+import json
 import os
 import pathlib
 import re
@@ -10,7 +11,7 @@ import sys
 
 import pytest
 
-from harness import Sink, gateway, message
+from harness import Gateway, Sink, gateway, message
 
 sys.path.append("/usr/lib/python3/dist-packages")  # Debian's modules, whatever python runs this
 dkim = pytest.importorskip("dkim")
@@ -126,3 +127,116 @@ def test_opendkim_takes_our_signature(tmp_path, sink):
     out = subprocess.run([OPENDKIM, "-x", conf, "-t", mail, "-vv"], capture_output=True, text=True)
     assert out.returncode == 0, out
     assert re.search(r"verification .*succeeded", out.stdout + out.stderr), out
+
+
+# --- the other way: what peers sign, read by the gateway; keys are records of its own DNS ---
+
+def local_data(records):
+    """Records for dns.local_data, strings of at most 255 bytes."""
+    out = []
+    for name, text in records.items():
+        parts = " ".join(f'"{text[i:i + 255]}"' for i in range(0, len(text), 255))
+        out.append(f"{name}. TXT {parts}")
+    return out
+
+
+def gate_for_strangers(sink, records, **more):
+    """Mail of our own is not checked: the tests come from elsewhere, by XCLIENT."""
+    return {"relay": {"domains": ["example.org"]}, "spf": {"enabled": False}, "dmarc": {"enabled": False},
+            "authentication": {"enabled": True},
+            "routes": {"fallback": f"smtp:[127.0.0.1]:{sink.port}"},
+            "dns": {"local_data": local_data(records), "dnssec": False}, **more}
+
+
+def send_from_outside(g, data):
+    """As a client at 192.0.2.7."""
+    with g.smtp() as s:
+        s.ehlo()
+        s.docmd("XCLIENT", "ADDR=192.0.2.7 NAME=mail.example.net")
+        s.ehlo("mail.example.net")
+        s.mail("alice@example.net")
+        s.rcpt("bob@example.org")
+        return s.data(data)
+
+
+def run_stranger(tmp_path, sink, records, data, **more):
+    g = Gateway(tmp_path, settings=gate_for_strangers(sink, records, **more))
+    g.settings["listeners"][0]["xclient_from"] = ["127.0.0.0/8"]
+    g.start()
+    try:
+        before = len(sink.messages)
+        code, text = send_from_outside(g, data)
+        assert code == 250, text
+        got = sink.wait(before + 1)[-1][2]
+        g.stop()
+        return got
+    finally:
+        if g.process and g.process.poll() is None:
+            g.kill()
+
+
+def results_of(data):
+    head = data.split(b"\r\n\r\n")[0].decode("latin-1")
+    unfolded = re.sub(r"\r\n[ \t]+", " ", head)
+    return "\n".join(re.findall(r"^Authentication-Results:.*$", unfolded, re.M))
+
+
+@pytest.mark.parametrize("canon", [(b"relaxed", b"relaxed"), (b"simple", b"simple")])
+def test_we_take_what_python3_dkim_signs(tmp_path, sink, canon):
+    rsa, p = make_key(tmp_path, "one")
+    data = message(body="first  line \r\n\r\nlast\r\n\r\n")
+    data = dkim.sign(data, b"one", b"example.net", rsa.read_bytes(), canonicalize=canon) + data
+    records = {"one._domainkey.example.net": f"v=DKIM1; k=rsa; p={p}"}
+    assert "dkim=pass" in results_of(run_stranger(tmp_path, sink, records, data))
+
+
+def test_appended_part_is_not_covered(tmp_path, sink):
+    rsa, p = make_key(tmp_path, "one")
+    data = message(body="first\r\n")
+    data = dkim.sign(data, b"one", b"example.net", rsa.read_bytes(), length=True) + data
+    records = {"one._domainkey.example.net": f"v=DKIM1; k=rsa; p={p}"}
+    got = results_of(run_stranger(tmp_path, sink, records, data + b"appended\r\n"))
+    assert "dkim=pass" not in got and "dkim=policy" in got
+
+
+def test_seal_is_taken_by_python3_dkim(tmp_path, sink):
+    rsa, p = make_key(tmp_path, "seal")
+    keys = tmp_path / "keys" / "example.org"
+    keys.mkdir(parents=True, mode=0o700)
+    rsa.rename(keys / "seal.pem")
+    (keys / "active").write_text("seal\n")
+    records = {"seal._domainkey.example.org": f"v=DKIM1; k=rsa; p={p}"}
+    arc = {"dkim": {"keys": str(tmp_path / "keys")}, "arc": {"seal": "always", "domain": "example.org"}}
+    data = run_stranger(tmp_path, sink, records, message(), **arc)
+    assert data.count(b"ARC-Seal:") == 1
+    cv, chain, why = dkim.arc_verify(data, dnsfunc=dns_table(records))
+    assert cv == b"pass", (chain, why)
+
+
+# --- gatehouse dkim ---
+
+def test_keys_from_the_command(tmp_path, sink):
+    with gateway(tmp_path, settings=settings_for(sink, "example.net", keys=str(tmp_path / "keys"))) as g:
+        out = g.run("dkim", "keygen", "example.net").stdout
+        name, text = re.search(r"^(\S+)\. IN TXT \( (.*) \)$", out, re.M).groups()
+        record = "".join(re.findall(r'"([^"]*)"', text))
+        pem = next((tmp_path / "keys" / "example.net").glob("*.pem"))
+        assert pem.stat().st_mode & 0o777 == 0o600
+        assert pem.parent.stat().st_mode & 0o777 == 0o700
+        assert g.run("dkim", "keygen", "example.net").returncode == 1  # there is one
+        g.reload()
+        g.send(message())
+        assert dkim.verify(sink.wait()[0][2], dnsfunc=dns_table({name: record}))
+        # The next key signs when its record is there, or when told to.
+        g.settings["dns"] = {"client_names": False, "dnssec": False, "local_data": local_data({name: record})}
+        g.reload()
+        assert g.run("dkim", "dns", "example.net").returncode == 0
+        assert "rotate example.net" in g.run("dkim", "rotate", "example.net").stdout
+        assert g.run("dkim", "rotate", "--force", "example.net").returncode == 0
+        listed = [json.loads(line) for line in g.run("dkim", "--json", "dns", "example.net").stdout.splitlines()]
+        assert [k["state"] for k in listed] == ["active", "retired"]
+        assert listed[0]["published"] in ("no", "unknown") and listed[1]["published"] == "yes"
+        g.reload()
+        g.send(message(subject="second"))
+        fresh = {f"{listed[0]['selector']}._domainkey.example.net": listed[0]["record"]}
+        assert dkim.verify(sink.wait(2)[1][2], dnsfunc=dns_table(fresh))
