@@ -36,6 +36,7 @@ static void check_files(const struct settings *s, struct settings_problems *out)
     const struct file_row rows[] = {
         {"tls.certificate", s->tls.certificate, "PEM, the server's certificate first"},
         {"tls.key", s->tls.key, "PEM, readable by root alone"},
+        {"tls.authorities", s->tls.authorities, "PEM; null for the system's"},
         {"access_file", s->access_file, "an empty file will do"},
         {"relay.domains_file", s->relay.domains_file, "one domain a line; an empty file will do"},
         {"recipients.file", s->recipients.file, "one address a line; an empty file refuses all"},

@@ -41,6 +41,7 @@ struct tls_settings {
     const char *certificate, *key; /* PEM; NULL: no TLS offered */
     const char *min_version;       /* "1.2" */
     const char *ciphers;           /* OpenSSL list for TLS 1.2; NULL: OpenSSL's */
+    const char *authorities;       /* PEM; whose certificates are trusted; NULL: the system's */
 };
 
 struct limits {
@@ -129,6 +130,7 @@ struct queue_settings {
     uint64_t reuse; /* messages on one connection */
     enum deliver_tls tls;
     bool dane;               /* RFC 7672 */
+    bool mta_sts;            /* RFC 8461 */
     uint64_t segment_size;   /* bytes of one journal segment */
     uint64_t minimum_free;   /* spool bytes below which new mail gets 452 */
     usec commit_delay;       /* how long a commit waits for company */
@@ -150,6 +152,7 @@ struct process_settings {
     uint64_t scanners; /* 0: one a core */
     const char *user;  /* become this user when started as root; NULL: stay */
     const char *group; /* NULL: the user's */
+    bool confine;      /* Landlock and seccomp */
 };
 
 /* Who sent a message: what is checked, and what follows from it. */

@@ -89,6 +89,10 @@ static const struct setting rows[] = {
          .help = "User that all processes but the supervisor become when started as root."),
     STR_(S, processes.group, .def = "gatehouse", .def_note = "the user's group",
          .help = "Group that goes with processes.user."),
+    BOOL_(S, processes.confine, .def = "true",
+          .help =
+              "Processes may reach only the files, ports and system calls that their work needs "
+              "(Landlock, seccomp), as far as the kernel knows these."),
 
     STR_(S, log.target, .def = "stderr",
          .help = "stderr, syslog, journald, or the path of a file."),
@@ -103,6 +107,8 @@ static const struct setting rows[] = {
          .help = "Oldest version of TLS that is spoken."),
     STR_(S, tls.ciphers, .def_note = "OpenSSL's own choice",
          .help = "Ciphers for TLS 1.2, as OpenSSL lists them."),
+    PATH_(S, tls.authorities, .def_note = "the system's",
+          .help = "Certificates in PEM of those who are trusted to name next hops."),
 
     SIZE_(S, limits.message_size, .min = 1024, .max = 2 * GIB, .def = "50MiB",
           .help = "Largest message taken (SIZE)."),
@@ -281,6 +287,9 @@ static const struct setting rows[] = {
           .help =
               "Mail exchangers with DNSSEC-validated TLSA records must prove by them who they are "
               "(DANE, RFC 7672)."),
+    BOOL_(S, queue.mta_sts, .def = "true",
+          .help = "What domains demand of their exchangers' names and certificates holds "
+                  "(MTA-STS, RFC 8461)."),
     SIZE_(S, queue.segment_size, .min = 65536, .max = 2 * GIB, .def = "64MiB",
           .help = "Size of one file of the queue's journal."),
     SIZE_(S, queue.minimum_free, .def = "100MiB",

@@ -257,6 +257,8 @@ static void on_tick(uv_timer_t *t)
     struct deliver *d = t->data;
     watch_clock(d);
     routes_refresh(d->routes);
+    if (d->sts)
+        sts_tick(d->sts);
     dest_tick(d);
 }
 
@@ -395,6 +397,8 @@ struct deliver *deliver_new(uv_loop_t *loop, const struct settings *set, struct 
         free(d);
         return NULL;
     }
+    if (dns && set->queue.mta_sts && set->queue.tls != DTLS_NONE)
+        d->sts = sts_new(loop, set, dns);
     if (getrandom(&d->seed, sizeof d->seed, 0) < 0)
         d->seed = (uint64_t)clock_wall();
     d->timer.data = d->tick.data = d->grace.data = d;
@@ -430,6 +434,7 @@ void deliver_free(struct deliver *d)
     free(d->heap);
     routes_free(d->routes);
     close_tls(d);
+    sts_free(d->sts);
     d->handles = 3;
     uv_close((uv_handle_t *)&d->timer, closed);
     uv_close((uv_handle_t *)&d->tick, closed);

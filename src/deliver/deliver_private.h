@@ -5,6 +5,7 @@
 #include "deliver/deliver.h"
 #include "deliver/report.h"
 #include "deliver/route.h"
+#include "deliver/sts.h"
 #include "dns/dns.h"
 #include "tls/dane.h"
 
@@ -91,6 +92,9 @@ struct dest {
     size_t nmx, at_mx;
     bool temporary;                 /* some of it could not be asked */
     bool mx_secure;                 /* the list of exchangers was validated: DANE holds for them */
+    struct arena *sts_arena;        /* of sts, or NULL */
+    struct sts_policy sts;          /* what the domain demands; mode STS_NONE: nothing */
+    bool sts_refused;               /* it left out an exchanger */
     struct dane *dane[TARGETS_MAX]; /* by host, see targets */
     size_t ndane;
 };
@@ -103,6 +107,7 @@ struct deliver {
     struct record *rec;
     struct quarantine *qua;
     struct dns *dns;
+    struct sts *sts; /* NULL: not asked for */
     struct queue *q;
     struct routes *routes;
     struct ssl_ctx_st *tls, *tls_verified, *tls_dane; /* NULL with queue.tls: none */

@@ -238,7 +238,7 @@ static enum trust target_trust(const struct dest *t, const struct target *to)
         return TRUST_NOBODY;
     if (to->dane && to->dane->n)
         return TRUST_DANE;
-    if (tls == DTLS_REQUIRED)
+    if (tls == DTLS_REQUIRED || t->sts.mode == STS_ENFORCE)
         return TRUST_NAME;
     return to->dane ? TRUST_ENCRYPTED : TRUST_ANYBODY;
 }

@@ -105,6 +105,11 @@ void targets_clear(struct dest *t)
 {
     t->ntargets = 0;
     drop_dane(t);
+    if (t->sts_arena)
+        arena_free(t->sts_arena);
+    t->sts_arena = NULL;
+    t->sts = (struct sts_policy){0};
+    t->sts_refused = false;
 }
 
 /* The targets of this host are the last ones. */
@@ -127,10 +132,19 @@ static void on_addresses(void *ctx, enum dns_status st, const struct ip *v, size
 {
     struct dest *t = ctx;
     size_t before = t->ntargets;
+    const char *host = t->mx[t->at_mx].host;
+    if (t->sts.mode == STS_ENFORCE && !sts_policy_matches(&t->sts, span_str(host))) {
+        log_event(LOG_WARN, NULL, "mta-sts-mismatch", F_SPAN("domain", t->domain),
+                  F_STR("mx", host));
+        t->sts_refused = true;
+        t->at_mx++;
+        next_mx(t);
+        return;
+    }
     if (st == DNS_TEMPFAIL)
         t->temporary = true;
     for (size_t i = 0; st == DNS_OK && i < n; i++)
-        add_target(t, &v[i], t->mx[t->at_mx].host);
+        add_target(t, &v[i], host);
     if (t->ntargets > before && t->mx_secure) {
         dane_ask(t, on_dane);
         return;
@@ -145,8 +159,10 @@ static void next_mx(struct dest *t)
         dns_addresses(t->d->dns, span_str(t->mx[t->at_mx].host), on_addresses, t);
         return;
     }
-    if (t->ntargets)
+    if (t->ntargets || t->d->draining)
         resolved(t);
+    else if (t->sts_refused)
+        failed(t, "450 4.7.1 no mail exchanger is one of the domain's MTA-STS policy");
     else if (t->temporary)
         failed(t, "450 4.4.3 the addresses of the mail exchangers can't be found now");
     else
@@ -167,15 +183,44 @@ static size_t before_us(const struct deliver *d, const struct dns_mx *v, size_t 
     return n;
 }
 
-/* What must be known about the exchangers before one of them is trusted. */
-static void ask_policies(struct dest *t, struct span name)
+static void ask_dane(struct dest *t)
 {
-    const struct queue_settings *q = &t->d->set->queue;
-    t->mx_secure = false;
-    if (q->tls != DTLS_NONE && q->dane)
-        dane_begin(t, name, next_mx);
+    if (t->d->set->queue.dane && t->d->set->queue.tls != DTLS_NONE)
+        dane_begin(t, t->route.host.n ? t->route.host : t->domain, next_mx);
     else
         next_mx(t);
+}
+
+static void on_sts(void *ctx, const struct sts_policy *p)
+{
+    struct dest *t = ctx;
+    if (p && p->mode != STS_NONE) {
+        t->sts_arena = arena_new(0);
+        t->sts = (struct sts_policy){.mode = p->mode, .max_age = p->max_age, .n = p->n};
+        t->sts.mx = arena_array(t->sts_arena, p->n, sizeof *t->sts.mx);
+        for (size_t i = 0; i < p->n; i++)
+            t->sts.mx[i] = arena_dup(t->sts_arena, p->mx[i]);
+    }
+    ask_dane(t);
+}
+
+static bool host_like(struct span s)
+{
+    for (size_t i = 0; i < s.n; i++)
+        if (!ascii_isalnum(s.p[i]) && s.p[i] != '-' && s.p[i] != '.')
+            return false;
+    return s.n > 0;
+}
+
+/* What must be known about the exchangers before one of them is trusted. MTA-STS speaks of the
+ * recipients' own domain; where a route leads elsewhere the administrator has decided. */
+static void ask_policies(struct dest *t)
+{
+    t->mx_secure = false;
+    if (t->d->sts && !t->route.host.n && host_like(t->domain))
+        sts_ask(t->d->sts, t->domain, on_sts, t);
+    else
+        ask_dane(t);
 }
 
 static void on_mx(void *ctx, enum dns_status st, const struct dns_mx *v, size_t n)
@@ -194,7 +239,7 @@ static void on_mx(void *ctx, enum dns_status st, const struct dns_mx *v, size_t 
     if (st == DNS_NONE || n == 0) { /* RFC 5321 section 5.1: the domain is its own exchanger */
         snprintf(t->mx[0].host, sizeof t->mx[0].host, "%.*s", SPAN_ARG(name));
         t->nmx = 1;
-        ask_policies(t, name);
+        ask_policies(t);
         return;
     }
     size_t use = before_us(t->d, v, n);
@@ -204,7 +249,7 @@ static void on_mx(void *ctx, enum dns_status st, const struct dns_mx *v, size_t 
     }
     t->nmx = use < TARGETS_MAX ? use : TARGETS_MAX;
     memcpy(t->mx, v, t->nmx * sizeof *v);
-    ask_policies(t, name);
+    ask_policies(t);
 }
 
 void dest_resolve(struct dest *t)

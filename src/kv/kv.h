@@ -46,6 +46,7 @@ enum kv_space {
     KV_HASHCASH = 6,   /* scan: stamps that were spent */
     KV_SCRIPT = 7,     /* scan: what Lua scripts keep */
     KV_TXREP = 8,      /* scan: TxRep and AWL */
+    KV_MTA_STS = 9,    /* spool: policies of domains */
     KV_SPACE_MAX = 64
 };
 

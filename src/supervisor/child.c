@@ -16,6 +16,7 @@
 #include "ipc/link.h"
 #include "rules/ruleset.h"
 #include "spool/spool.h"
+#include "supervisor/confine.h"
 #include "virus/engine.h"
 
 static void default_signals(void)
@@ -88,6 +89,23 @@ static void drop_privileges(const struct account *a)
     prctl(PR_SET_DUMPABLE, 0);
 }
 
+/* After this the process can't win back what it gave up. A part that fails is worse than a kernel
+ * without it: the administrator is to know, and to decide. */
+static void enter_cage(enum role role, const struct settings *set)
+{
+    struct confinement has;
+    struct err e;
+    if (!set->processes.confine)
+        return;
+    if (confine(role, set, &has, &e) != 0) {
+        log_event(LOG_FAULT, NULL, "not-confined", F_STR("why", e.text),
+                  F_STR("remedy", "processes.confine: false does without"));
+        _exit(EXIT_CONFIG);
+    }
+    log_event(has.landlock && has.seccomp ? LOG_NOTE : LOG_WARN, NULL, "confined",
+              F_INT("landlock", has.landlock), F_STR("seccomp", has.seccomp ? "yes" : "no"));
+}
+
 static void raise_descriptor_limit(void)
 {
     struct rlimit r;
@@ -154,6 +172,7 @@ static void become(enum role role, int control, const struct generation *g)
     if (role == ROLE_SPOOL)
         keys.signer = signer_open(g->set, NULL, NULL);
     drop_privileges(&g->account);
+    enter_cage(role, g->set);
     exit(run_role(role, control, g, &keys));
 }
 

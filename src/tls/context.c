@@ -65,7 +65,9 @@ SSL_CTX *tls_client_context(const struct tls_settings *set, enum tls_demand dema
     int rc = common(ctx, set, e);
     if (rc == 0 && demand == TLS_VERIFIED) {
         SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);
-        if (SSL_CTX_set_default_verify_paths(ctx) != 1)
+        if (set->authorities && SSL_CTX_load_verify_file(ctx, set->authorities) != 1)
+            rc = err_ssl(e, "tls.authorities", set->authorities);
+        else if (!set->authorities && SSL_CTX_set_default_verify_paths(ctx) != 1)
             rc = err_ssl(e, "the system's trusted certificates", NULL);
     }
     if (rc != 0) {

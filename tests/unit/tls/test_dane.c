@@ -38,15 +38,16 @@ static void what_is_usable(void **state)
 static void the_number_of_records_is_bounded(void **state)
 {
     (void)state;
-    char bytes[64];
+    char good[64], bad[64];
     struct span v[64];
     for (size_t i = 0; i < 64; i++)
-        v[i] = record(bytes, i < 40 ? "\3\1\1" : "\1\1\1", 32);
+        v[i] = i < 40 ? record(good, "\3\1\1", 32) : record(bad, "\1\1\1", 32);
     struct dane *d = dane_new("mx.example", NULL, v, 64);
     assert_int_equal(d->n, DANE_RECORDS_MAX);
     assert_int_equal(d->seen, 64);
-    assert_ptr_equal(dane_ref(d), d);
-    dane_unref(d);
+    struct dane *again = dane_ref(d);
+    assert_ptr_equal(again, d);
+    dane_unref(again);
     assert_string_equal(d->host, "mx.example");
     dane_unref(d);
     dane_unref(NULL);
