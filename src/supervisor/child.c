@@ -91,13 +91,14 @@ static void drop_privileges(const struct account *a)
 
 /* After this the process can't win back what it gave up. A part that fails is worse than a kernel
  * without it: the administrator is to know, and to decide. */
-static void enter_cage(enum role role, const struct settings *set)
+static void enter_cage(enum role role, const struct generation *g)
 {
+    const struct settings *set = g->set;
     struct confinement has;
     struct err e;
     if (!set->processes.confine)
         return;
-    if (confine(role, set, &has, &e) != 0) {
+    if (confine(role, set, g->rules, &has, &e) != 0) {
         log_event(LOG_FAULT, NULL, "not-confined", F_STR("why", e.text),
                   F_STR("remedy", "processes.confine: false does without"));
         _exit(EXIT_CONFIG);
@@ -172,7 +173,7 @@ static void become(enum role role, int control, const struct generation *g)
     if (role == ROLE_SPOOL)
         keys.signer = signer_open(g->set, NULL, NULL);
     drop_privileges(&g->account);
-    enter_cage(role, g->set);
+    enter_cage(role, g);
     exit(run_role(role, control, g, &keys));
 }
 

@@ -18,6 +18,7 @@
 
 #include "config/settings.h"
 #include "ipc/frame.h"
+#include "rules/ruleset.h"
 
 /* How much of it this kernel has. */
 struct confinement {
@@ -26,11 +27,14 @@ struct confinement {
 };
 
 /* Confines the calling process, which has one thread, for good. 0; or -1 with e: part of it could
- * not be done (what is missing in this kernel is no error: see *out). */
-int confine(enum role role, const struct settings *set, struct confinement *out, struct err *e);
+ * not be done (what is missing in this kernel is no error: see *out). rules (or NULL) name the
+ * database of preferences that scanners ask. */
+int confine(enum role role, const struct settings *set, const struct ruleset *rules,
+            struct confinement *out, struct err *e);
 
 /* confine_files.c and confine_calls.c */
-int confine_files(enum role role, const struct settings *set, int *version, struct err *e);
+int confine_files(enum role role, const struct settings *set, const struct ruleset *rules,
+                  int *version, struct err *e);
 int confine_calls(enum role role, bool *done, struct err *e);
 
 #endif

@@ -46,6 +46,7 @@ struct cage {
     int fd;
     struct ruleset_attr handled;
     const struct settings *set;
+    const struct ruleset *rules;
     enum role role;
     bool failed;
 };
@@ -119,6 +120,7 @@ static void allow_system(struct cage *c)
                                         "/etc/services",
                                         "/etc/protocols",
                                         "/etc/resolv.conf",
+                                        "/etc/magic",
                                         "/etc/machine-id",
                                         "/run/systemd/resolve",
                                         "/run/resolvconf",
@@ -248,6 +250,31 @@ static void see_rows(struct cage *c)
     }
 }
 
+/* "DBI:SQLite:/path", "DBI:Pg:dbname=x;host=y;port=5433": a file with what SQLite puts beside it,
+ * or a port. */
+static void allow_database(struct cage *c, struct span dsn)
+{
+    enum { PG_PORT = 5432 };
+    size_t slash = span_find(dsn, '/'), port = span_search(dsn, SPAN("port="));
+    if (span_search(dsn, SPAN("SQLite")) != SIZE_MAX && slash != SIZE_MAX) {
+        struct span path = span_from(dsn, slash);
+        char *text = xasprintf("%.*s", SPAN_ARG(span_sub(path, 0, span_find(path, ';'))));
+        allow_around(c, text, READ | WRITE);
+        free(text);
+        return;
+    }
+    uint64_t number = PG_PORT;
+    if (port != SIZE_MAX) {
+        struct span digits = span_from(dsn, port + 5);
+        size_t n = 0;
+        while (n < digits.n && ascii_isdigit(digits.p[n]))
+            n++;
+        if (!span_u64(span_sub(digits, 0, n), &number) || number > 65535)
+            return;
+    }
+    allow_port(c, number);
+}
+
 /* --- mail directories --- */
 
 static bool access_missing(const char *path)
@@ -320,6 +347,11 @@ static void allow_role(struct cage *c)
                                            "/var/lib/GeoIP"};
         for (size_t i = 0; i < sizeof data / sizeof *data; i++)
             allow(c, data[i], READ);
+        struct span dsn = SPAN_NONE;
+        if (c->rules && c->set->preferences.sql)
+            dsn = ruleset_value(c->rules, "user_scores_dsn", SPAN_NONE);
+        if (dsn.n)
+            allow_database(c, dsn);
         return;
     }
     allow(c, p->spool, READ | WRITE);
@@ -329,9 +361,10 @@ static void allow_role(struct cage *c)
     }
 }
 
-int confine_files(enum role role, const struct settings *set, int *version, struct err *e)
+int confine_files(enum role role, const struct settings *set, const struct ruleset *rules,
+                  int *version, struct err *e)
 {
-    struct cage c = {.set = set, .role = role};
+    struct cage c = {.set = set, .rules = rules, .role = role};
     long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
     *version = abi > 0 ? (int)abi : 0;
     if (!*version)

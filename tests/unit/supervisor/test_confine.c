@@ -243,7 +243,7 @@ static void in_the_cage(const struct bed *b, enum role role, void (*attempts)(co
     if (pid == 0) {
         struct confinement has;
         struct err e;
-        if (confine(role, b->set, &has, &e) != 0) {
+        if (confine(role, b->set, NULL, &has, &e) != 0) {
             fprintf(stderr, "%s\n", e.text);
             _exit(99);
         }
@@ -293,7 +293,7 @@ static void starting_a_program_is_the_end(void **state)
         if (pid == 0) {
             struct confinement has;
             struct err e;
-            if (confine(roles[i], b->set, &has, &e) != 0 || !has.seccomp)
+            if (confine(roles[i], b->set, NULL, &has, &e) != 0 || !has.seccomp)
                 _exit(77);
             execl("/bin/true", "true", (char *)NULL);
             _exit(1);
