@@ -50,6 +50,20 @@ static void list_tag(struct rules_ctx *c, struct values *l, const struct span *v
         add(c, l, v[i]);
 }
 
+/* Of signatures that verify, each value once. */
+static void dkim_tag(struct rules_ctx *c, struct values *l, struct span tag)
+{
+    const struct auth_facts *f = &c->m->facts.auth;
+    for (size_t i = 0; i < f->ndkim; i++) {
+        const struct dkim_fact *d = &f->dkim[i];
+        if (d->result == DKIM_PASS || d->result == DKIM_POLICY)
+            add(c, l,
+                span_eq(tag, SPAN("DKIMDOMAIN"))     ? d->domain
+                : span_eq(tag, SPAN("DKIMIDENTITY")) ? d->identity
+                                                     : d->selector);
+    }
+}
+
 /* What a plugin has told (rules/plugin.h). */
 static void fact_tag(struct rules_ctx *c, struct values *l, struct span tag)
 {
@@ -75,6 +89,9 @@ const struct span *net_tag(struct rules_ctx *c, struct span tag, size_t *n)
         list_tag(c, &l, v, count);
     else if (span_eq(tag, SPAN("URIDOMAINS")) && (v = uridnsbl_domains(c, &count)))
         list_tag(c, &l, v, count);
+    else if (span_eq(tag, SPAN("DKIMDOMAIN")) || span_eq(tag, SPAN("DKIMIDENTITY")) ||
+             span_eq(tag, SPAN("DKIMSELECTOR")))
+        dkim_tag(c, &l, tag);
     else
         relay_tag(c, &l, tag);
     if (!l.n)
