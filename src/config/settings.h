@@ -150,6 +150,7 @@ struct record_settings {
 
 struct process_settings {
     uint64_t scanners; /* 0: one a core */
+    uint64_t window;   /* messages in the hands of one scanner; more wait */
     const char *user;  /* become this user when started as root; NULL: stay */
     const char *group; /* NULL: the user's */
     bool confine;      /* Landlock and seccomp */

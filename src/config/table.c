@@ -85,6 +85,10 @@ static const struct setting rows[] = {
 
     INT_(S, processes.scanners, .max = 1024, .def = "0",
          .help = "Scanner processes; 0 means one for each core."),
+    INT_(S, processes.window, .min = 1, .max = 10000, .def = "64",
+         .help =
+             "Messages in the hands of one scanner; they wait there for answers of the DNS and of "
+             "virus engines. More wait for a free place."),
     STR_(S, processes.user, .def = "gatehouse", .def_note = "stay who started it",
          .help = "User that all processes but the supervisor become when started as root."),
     STR_(S, processes.group, .def = "gatehouse", .def_note = "the user's group",

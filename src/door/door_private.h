@@ -35,7 +35,6 @@ struct guest;
 struct spf_try;
 
 enum {
-    SCAN_WINDOW = 8,           /* messages in the hands of one scanner; more wait in the door */
     ACCEPT_BURST = 64,         /* sessions taken in one turn of the loop */
     MEMORY_FILE_MAX = 1 << 20, /* bytes; larger messages move to a file in the spool */
     ADDRESS_BUCKETS = 4096

@@ -69,7 +69,7 @@ struct scanner *links_idle_scanner(struct door *d, bool exclusive, const struct 
     struct scanner *best = NULL;
     for (struct scanner *s = d->scanners; s; s = s->next) {
         if (s == except || s->closed || s->exclusive ||
-            s->pending >= (exclusive ? 1u : SCAN_WINDOW))
+            s->pending >= (exclusive ? 1u : d->set->processes.window))
             continue;
         if (!best || s->pending < best->pending)
             best = s;

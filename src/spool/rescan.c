@@ -47,7 +47,7 @@ static struct peer_link *free_scanner(struct spool *sp)
     struct peer_link *best = NULL;
     for (size_t i = 0; i < PEERS_MAX; i++) {
         struct peer_link *p = &sp->peers[i];
-        if (p->link && p->role == ROLE_SCAN && p->scans < SCANS_PER_SCANNER &&
+        if (p->link && p->role == ROLE_SCAN && p->scans < sp->set->processes.window &&
             (!best || p->scans < best->scans))
             best = p;
     }

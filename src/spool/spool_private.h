@@ -13,7 +13,7 @@
 #include "record/record.h"
 
 /* Links at the same time (doors and scanners of two generations), messages given to one scanner. */
-enum { PEERS_MAX = 512, SCANS_PER_SCANNER = 4 };
+enum { PEERS_MAX = 512 };
 
 struct peer_link {
     struct link *link; /* NULL: free */
