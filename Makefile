@@ -62,8 +62,12 @@ parity: build ## rule hits compared with SpamAssassin's own, on CORPUS=DIR (defa
 	@tools/install-deps test
 	@tests/parity/parity --binary $(BUILD)/gatehouse $(if $(EXPECTED),--expected $(EXPECTED)) $(CORPUS)
 
+parity-net: build ## hits of network rules compared with SpamAssassin's, both asking one name server on loopback
+	@tools/install-deps test
+	@tests/parity/net --binary $(BUILD)/gatehouse --minimum 0.995 --show 10 $(CORPUS)
+
 clean: ## remove what was built
 	@rm -rf build build-*
 
-.PHONY: help all build run asan test check format install bench fuzz crash parity clean
+.PHONY: help all build run asan test check format install bench fuzz crash parity parity-net clean
 .DEFAULT_GOAL := all
