@@ -466,10 +466,12 @@ static double check_dmarc_none(struct rules_ctx *c, const struct eval_call *call
     return failed_with(c, DMARC_POLICY_NONE);
 }
 
+/* Only where somebody looked: mail without a known client is not asked about. */
 static double check_dmarc_missing(struct rules_ctx *c, const struct eval_call *call)
 {
+    const struct dmarc_fact *d = &c->m->facts.auth.dmarc;
     (void)call;
-    return c->m->facts.auth.dmarc.result == DMARC_NONE && !c->m->facts.auth.dmarc.record_domain.n;
+    return d->result == DMARC_NONE && d->domain.n && !d->record_domain.n;
 }
 
 #define SPF(name)                                                                                  \
