@@ -11,7 +11,7 @@ struct conf; /* rules/conf.h */
 /* The trace header field (Received, RFC 5321 section 4.4) with its line end (CRLF or LF as the
  * message has), in the arena. The flow puts it in front of the bytes that rules see (they expect
  * the gateway's own Received on top, as behind any MTA); action_edits inserts the same text. Empty
- * for a message without envelope (a file). No `for` clause. */
+ * for a message without envelope (a file) and for one that is stamped already. No `for` clause. */
 struct span action_trace(const struct settings *set, const struct message *m, struct arena *a);
 
 /* The edits of one group: Authentication-Results and Received-SPF, the trace header (Received; an

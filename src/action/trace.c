@@ -32,7 +32,7 @@ static void add_from(struct buf *b, const struct peer *p)
  *   from HELO (NAME [IP]) CFWS (TLS) CFWS by HOST with PROTOCOL id ID; CFWS DATE */
 struct span action_trace(const struct settings *set, const struct message *m, struct arena *a)
 {
-    if (!m->has_envelope)
+    if (!m->has_envelope || m->peer.stamped)
         return SPAN("");
     const struct peer *p = &m->peer;
     const char *eol = header_crlf(m->raw) ? "\r\n" : "\n";

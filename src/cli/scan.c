@@ -23,7 +23,7 @@ struct options {
     const char *config;
     enum scan_format format;
     enum source_type type;
-    bool local, stats, profile;
+    bool local, filter, stats, profile;
     unsigned jobs;
     struct strings rules, to;
     const char *client_ip, *client_name, *helo, *from;
@@ -81,13 +81,15 @@ enum {
     O_TYPE,
     O_USER,
     O_PREFS,
-    O_JSON
+    O_JSON,
+    O_FILTER
 };
 
 static const struct option long_options[] = {
     {"config", required_argument, NULL, 'c'},
     {"format", required_argument, NULL, O_FORMAT},
     {"json", no_argument, NULL, O_JSON},
+    {"filter", no_argument, NULL, O_FILTER},
     {"local", no_argument, NULL, O_LOCAL},
     {"jobs", required_argument, NULL, 'j'},
     {"rules", required_argument, NULL, O_RULES},
@@ -153,6 +155,8 @@ static int parse(struct options *o, int argc, char **argv)
             o->config = optarg;
         else if (c == O_JSON)
             o->format = FORMAT_JSON;
+        else if (c == O_FILTER)
+            o->filter = true;
         else if (c == O_LOCAL)
             o->local = true;
         else if (c == O_RULES)
@@ -174,7 +178,11 @@ static int parse(struct options *o, int argc, char **argv)
         if (result)
             return result;
     }
-    if (optind >= argc)
+    if (o->filter)
+        o->format = FORMAT_MESSAGE, o->type = SOURCE_MESSAGE;
+    if (o->filter && optind < argc && (optind + 1 < argc || strcmp(argv[optind], "-") != 0))
+        return cli_usage("scan", "--filter reads one message from standard input, not files");
+    if (optind >= argc && !o->filter)
         return cli_usage("scan", "no file, directory or '-' to scan");
     return 0;
 }
@@ -273,6 +281,12 @@ static void work(void *ctx, size_t index, struct pool_result *r, struct buf *out
         uv_run(&s->loop, UV_RUN_ONCE);
     r->micros = s->took;
     r->bad = s->m->facts.virus.state == VIRUS_FOUND || (s->verdict->n && s->verdict->v[0].spam);
+    if (s->o->filter && s->verdict->n && s->verdict->v[0].outcome == OUT_DEFER) {
+        r->failed = r->temporary = true; /* whoever delivers tries again later */
+        buf_str(out, s->verdict->v[0].reason);
+        close(fd);
+        return;
+    }
     const struct judged j = {s->set, s->rs, it, s->m, s->verdict, s->took};
     format_judged(out, s->o->format, &j, s->items.n > 1);
     close(fd);
@@ -433,8 +447,12 @@ int cmd_scan(int argc, char **argv)
     s->o = &o;
     if (result == 0)
         result = load(s);
+    static char *standard_input[] = {"-", NULL};
     if (result == 0)
-        result = run(s, argv + optind);
+        result = run(s, o.filter ? standard_input : argv + optind);
+    /* A pipe of a mail delivery agent knows two answers: the message, or not now. */
+    if (o.filter && result != EXIT_USAGE)
+        result = result == EXIT_OK || result == EXIT_BAD ? EXIT_OK : EXIT_TEMPFAIL;
     source_free(&s->items);
     rules_prefs_free(s->prefs);
     if (s->rs)

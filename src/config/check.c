@@ -129,17 +129,39 @@ bool word_ok(const char *s)
     return n > 0 && n <= 64;
 }
 
-/* Those settings of SMTP would be taken for a protection that a milter listener does not have. */
-static void check_listener_milter(struct checker *c, size_t i)
+/* Settings that would be taken for a protection that a listener of this protocol does not have. */
+static void check_listener_meanings(struct checker *c, size_t i)
 {
-    static const char *const of_smtp[] = {"tls",        "require_tls",  "require_auth",
-                                          "proxy_from", "xclient_from", "profile"};
-    for (size_t k = 0; k < sizeof of_smtp / sizeof *of_smtp; k++)
-        if (setting_given(c->s, "listeners[%zu].%s", i, of_smtp[k]))
+    static const char *const protocols[] = {"smtp", "milter", "spamd", "rspamd"};
+    static const struct {
+        const char *name;
+        unsigned of; /* bits of the protocols that know it */
+    } rows[] = {
+        {"tls", 1 << LISTEN_SMTP | 1 << LISTEN_SPAMD},
+        {"require_tls", 1 << LISTEN_SMTP},
+        {"require_auth", 1 << LISTEN_SMTP},
+        {"proxy_from", 1 << LISTEN_SMTP},
+        {"xclient_from", 1 << LISTEN_SMTP},
+        {"profile", 1 << LISTEN_SMTP},
+    };
+    const struct listener *l = &c->s->listeners.v[i];
+    bool asked = l->protocol == LISTEN_SPAMD || l->protocol == LISTEN_RSPAMD;
+    if (l->allow_from.n && !asked)
+        AT(c, say(c, "listener '%s': allow_from is for spamd and rspamd", l->name),
+           "listeners[%zu].allow_from", i);
+    if (l->password && l->protocol != LISTEN_RSPAMD)
+        AT(c, say(c, "listener '%s': password is for rspamd", l->name), "listeners[%zu].password",
+           i);
+    for (size_t k = 0; k < sizeof rows / sizeof *rows; k++)
+        if (!(rows[k].of & 1u << l->protocol) &&
+            setting_given(c->s, "listeners[%zu].%s", i, rows[k].name))
             AT(c,
-               say(c, "listener '%s': %s means nothing with protocol: milter",
-                   c->s->listeners.v[i].name, of_smtp[k]),
-               "listeners[%zu].%s", i, of_smtp[k]);
+               say(c, "listener '%s': %s means nothing with protocol: %s", l->name, rows[k].name,
+                   protocols[l->protocol]),
+               "listeners[%zu].%s", i, rows[k].name);
+    if (l->protocol == LISTEN_SPAMD && l->tls == TLS_MODE_STARTTLS)
+        AT(c, say(c, "listener '%s': spamd knows no starttls; set tls: implicit", l->name),
+           "listeners[%zu].tls", i);
 }
 
 static void check_listeners(struct checker *c)
@@ -151,7 +173,7 @@ static void check_listeners(struct checker *c)
             !setting_given(s, "listeners[%zu].address", i))
             AT(c, "a listener needs an address, such as '192.0.2.1:25'", "listeners[%zu]", i);
         bool local =
-            l->protocol == LISTEN_MILTER && span_starts(span_str(l->address), SPAN("unix:/"));
+            l->protocol != LISTEN_SMTP && span_starts(span_str(l->address), SPAN("unix:/"));
         if (!local && !host_port_ok(span_str(l->address), true, false))
             AT(c,
                say(c,
@@ -168,12 +190,11 @@ static void check_listeners(struct checker *c)
             if (strcmp(s->listeners.v[j].address, l->address) == 0)
                 AT(c, say(c, "a second listener on %s", l->address), "listeners[%zu].address", i);
         }
-        if (l->protocol == LISTEN_MILTER) {
-            check_listener_milter(c, i);
-            continue;
-        }
-        check_listener_tls(c, i);
-        check_listener_auth(c, i);
+        check_listener_meanings(c, i);
+        if (l->protocol == LISTEN_SMTP || l->protocol == LISTEN_SPAMD)
+            check_listener_tls(c, i);
+        if (l->protocol == LISTEN_SMTP)
+            check_listener_auth(c, i);
     }
 }
 

@@ -2,7 +2,7 @@
 
 static const char *const line_ending_names[] = {"refuse", "normalise", NULL};
 static const char *const profile_names[] = {"mx", "submission", "relay", NULL};
-static const char *const protocol_names[] = {"smtp", "milter", NULL};
+static const char *const protocol_names[] = {"smtp", "milter", "spamd", "rspamd", NULL};
 static const char *const milter_hold_names[] = {"here", "mta", NULL};
 static const char *const tls_mode_names[] = {"none", "starttls", "implicit", NULL};
 static const char *const recipient_names[] = {"any", "list", "callout", NULL};
@@ -520,11 +520,12 @@ static const struct setting listener_rows[] = {
     STR_(L, name, .def_note = "the profile",
          .help = "Name in logs, records and policies; each once."),
     STR_(L, address, .def = "127.0.0.1:25",
-         .help = "Address and port: 192.0.2.1:25, [::]:25. For milter also unix:/PATH."),
+         .help = "Address and port: 192.0.2.1:25, [::]:25. For all but smtp also unix:/PATH."),
     ENUM_(L, listener_protocol, protocol, .choices = protocol_names, .def = "smtp",
           .help =
               "smtp: mail comes in here; milter: an MTA (Sendmail, Postfix) asks what to do with "
-              "the mail that it gets."),
+              "the mail that it gets; spamd: clients of SpamAssassin's daemon ask (spamc, Exim); "
+              "rspamd: those of rspamd ask by HTTP (rspamc, Exim, Haraka)."),
     ENUM_(L, milter_hold, milter_hold, .choices = milter_hold_names, .def = "here",
           .help = "Where mail is held that came by milter: in this gateway's quarantine, or in the "
                   "MTA's."),
@@ -539,6 +540,10 @@ static const struct setting listener_rows[] = {
     BOOL_(L, require_tls, .def = "false", .help = "No mail without TLS."),
     BOOL_(L, require_auth, .def_note = "true for submission",
           .help = "No mail without a password."),
+    CIDRS_(L, allow_from, .def = "", .def_note = "this host",
+           .help = "With spamd and rspamd: networks that may ask. Who reaches a Unix socket may."),
+    STR_(L, password, .def_note = "none",
+         .help = "With rspamd: what clients must know to see the counters and to teach."),
     CIDRS_(L, proxy_from, .def = "",
            .help = "Load balancers that send a PROXY header first (HAProxy's, v1 or v2)."),
     CIDRS_(L, xclient_from, .def = "", .help = "Peers that may speak for others by XCLIENT."),

@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "base/xalloc.h"
 #include "door/door_private.h"
+#include "door/judge.h"
 #include "door/wall.h"
 
 enum {
@@ -38,6 +39,24 @@ static void gate_stop(struct gate *g)
     g->polling = false;
 }
 
+static void session_open(struct gate *g, int fd)
+{
+    switch (g->set->protocol) {
+    case LISTEN_SMTP:
+        conn_open(g, fd);
+        break;
+    case LISTEN_MILTER:
+        milter_open(g, fd);
+        break;
+    case LISTEN_SPAMD:
+        spamd_open(g, fd);
+        break;
+    case LISTEN_RSPAMD:
+        rspamd_open(g, fd);
+        break;
+    }
+}
+
 /* Without descriptors accept() would fail again and again at once (Stalwart 0.16.12): the tick
  * starts the gates again. */
 static void on_incoming(uv_poll_t *poll, int status, int events)
@@ -47,10 +66,7 @@ static void on_incoming(uv_poll_t *poll, int status, int events)
     for (int i = 0; i < ACCEPT_BURST; i++) {
         int fd = accept4(g->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
         if (fd >= 0) {
-            if (g->set->protocol == LISTEN_MILTER)
-                milter_open(g, fd);
-            else
-                conn_open(g, fd);
+            session_open(g, fd);
             continue;
         }
         if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
@@ -69,7 +85,8 @@ struct door_keys *door_keys_read(const struct settings *set)
     for (size_t i = 0; i < set->listeners.n; i++) {
         const struct listener *l = &set->listeners.v[i];
         struct err e;
-        if (l->protocol == LISTEN_SMTP && l->tls != TLS_MODE_NONE &&
+        bool knows = l->protocol == LISTEN_SMTP || l->protocol == LISTEN_SPAMD;
+        if (knows && l->tls != TLS_MODE_NONE &&
             tls_server_open(&v[i], &set->tls, l->certificate, l->key, &e) != 0)
             log_event(LOG_FAULT, NULL, "no-tls", F_STR("listener", l->name), F_STR("why", e.text));
     }
@@ -90,6 +107,8 @@ static void open_gates(struct door *d, const int *listeners, struct door_keys *k
         g->tls = tls[i];
         uv_poll_init(&d->loop, &g->poll, g->fd);
         g->poll.data = g;
+        if (g->set->protocol == LISTEN_RSPAMD)
+            rspamd_start(g);
         gate_start(g);
     }
     free(tls);
@@ -173,9 +192,25 @@ static void stop(struct door *d)
     links_close(d);
 }
 
+/* Connections of HTTP clients idle for as long as they like. */
+static void http_leave(struct door *d)
+{
+    for (size_t i = 0; i < d->ngates; i++)
+        if (d->gates[i].http)
+            rspamd_leave(&d->gates[i]);
+}
+
+static bool http_open(const struct door *d)
+{
+    for (size_t i = 0; i < d->ngates; i++)
+        if (d->gates[i].http)
+            return true;
+    return false;
+}
+
 static void stop_when_empty(struct door *d)
 {
-    if ((d->draining || d->retired) && d->nconns == 0)
+    if ((d->draining || d->retired) && d->nconns == 0 && !http_open(d))
         stop(d);
 }
 
@@ -191,6 +226,7 @@ static void retire(struct door *d)
     d->retired = true;
     for (size_t i = 0; i < d->ngates; i++)
         gate_stop(&d->gates[i]);
+    http_leave(d);
     stop_when_empty(d);
 }
 
@@ -207,6 +243,8 @@ static void drain(struct door *d)
         conn_leave(c);
     }
     milters_leave(d);
+    spamds_leave(d);
+    http_leave(d);
     stop_when_empty(d);
 }
 
@@ -287,6 +325,7 @@ int door_main(const struct settings *set, int control_fd, const int *listeners,
     struct door *d = xcalloc(1, sizeof *d);
     signal(SIGPIPE, SIG_IGN);
     d->set = set;
+    d->judged.since = clock_mono();
     uv_loop_init(&d->loop);
     d->incoming = open_incoming(set);
     d->access = access_open(set->access_file);

@@ -33,6 +33,9 @@ struct milter_conn;
 struct milter_message;
 struct guest;
 struct spf_try;
+struct judge;
+struct http;
+struct spamd;
 
 enum {
     ACCEPT_BURST = 64,         /* sessions taken in one turn of the loop */
@@ -48,6 +51,14 @@ struct gate {
     int fd;
     bool polling;
     struct tls_server tls;
+    struct http *http; /* of an rspamd listener */
+};
+
+/* What clients of the scanner protocols were told since this door started. */
+struct judge_counts {
+    uint64_t scanned, spam, failed;
+    uint64_t actions[OUT_DISCARD + 1];
+    usec since;
 };
 
 struct scanner {
@@ -78,7 +89,9 @@ struct door {
     size_t ngates;
     struct conn *conns;
     struct milter_conn *milters;
-    uint64_t nconns; /* of both kinds */
+    struct spamd *spamds;
+    struct judge_counts judged;
+    uint64_t nconns; /* of all kinds */
     struct address_count *addresses[ADDRESS_BUCKETS];
     struct scanner *scanners;
     struct asks asks;
@@ -193,6 +206,7 @@ struct txn {
     struct conn *conn;            /* SMTP, or NULL */
     struct milter_conn *milter;   /* the other kind, or NULL */
     struct milter_message *shape; /* of a message by milter */
+    struct judge *judge;          /* a client of a scanner protocol, or NULL */
     struct door *door;
     struct arena *arena;
     struct scan_request req; /* id, peer, envelope */

@@ -6,20 +6,11 @@
  * likewise: so every index means the same to Sendmail and to Postfix. A body that changes is sent
  * as a whole. */
 #include "door/milter_private.h"
+#include "door/pieces.h"
 
 #include <errno.h>
 #include <sys/mman.h>
 #include <unistd.h>
-
-/* One field of edited bytes. */
-struct piece {
-    struct span name, value; /* value: behind the colon, without the last line end */
-};
-
-struct pieces {
-    struct piece *v;
-    size_t n, cap;
-};
 
 struct planned {
     struct pieces before; /* fields that stand in front of it now */
@@ -27,59 +18,6 @@ struct planned {
     struct span value;
     uint32_t nth;
 };
-
-/* The edited bytes of [from, to). Inserts at `to` belong to what follows, but for the last region.
- */
-static void region(const struct splices *s, struct span raw, uint64_t from, uint64_t to, bool last,
-                   struct buf *out)
-{
-    uint64_t done = from;
-    for (size_t i = 0; i < s->n; i++) {
-        const struct splice *x = &s->v[i];
-        uint64_t end = x->at + x->del;
-        if (x->at > to || (x->at == to && !last))
-            break;
-        if (x->at >= from) {
-            buf_add(out, span_sub(raw, done, x->at));
-            buf_add(out, x->ins);
-            done = x->at > done ? x->at : done;
-        }
-        if (end > done)
-            done = end < to ? end : to;
-    }
-    buf_add(out, span_sub(raw, done, to));
-}
-
-/* Cuts a field with its folds off *rest. */
-static bool next_piece(struct span *rest, struct piece *out)
-{
-    size_t end = 0;
-    do {
-        size_t n = span_find(span_from(*rest, end), '\n');
-        end = n == SIZE_MAX ? rest->n : end + n + 1;
-    } while (end < rest->n && (rest->p[end] == ' ' || rest->p[end] == '\t'));
-    struct span field = span_sub(*rest, 0, end);
-    *rest = span_from(*rest, end);
-    while (field.n && (field.p[field.n - 1] == '\n' || field.p[field.n - 1] == '\r'))
-        field.n--;
-    size_t colon = span_find(field, ':');
-    if (colon == SIZE_MAX || colon == 0)
-        return false;
-    *out = (struct piece){span_trim(span_sub(field, 0, colon)), span_from(field, colon + 1)};
-    return true;
-}
-
-static bool read_pieces(struct span bytes, struct arena *a, struct pieces *out)
-{
-    bytes = arena_dup(a, bytes);
-    while (bytes.n > 0) {
-        struct piece p;
-        if (!next_piece(&bytes, &p))
-            return false;
-        *ARENA_PUSH(a, out->v, out->n, out->cap) = p;
-    }
-    return true;
-}
 
 /* The value as this MTA wants it. An empty one would delete the field. */
 static struct span told(const struct txn *t, struct span value)
@@ -97,28 +35,20 @@ static uint32_t nth_of(const struct milter_message *m, size_t i)
     return n;
 }
 
-static bool touched(const struct splices *s, uint64_t from, uint64_t to)
-{
-    for (size_t i = 0; i < s->n && s->v[i].at < to; i++)
-        if (s->v[i].at >= from || s->v[i].at + s->v[i].del > from)
-            return true;
-    return false;
-}
-
 static bool plan_field(const struct txn *t, const struct splices *s, struct span raw, size_t i,
                        struct planned *p)
 {
     const struct milter_message *m = t->shape;
     const struct milter_field *f = &m->fields[i];
-    if (!touched(s, f->at, f->at + f->size))
+    if (!pieces_touched(s, f->at, f->at + f->size))
         return true;
     struct buf b = {0};
-    region(s, raw, f->at, f->at + f->size, false, &b);
-    bool fine = read_pieces(buf_span(&b), t->arena, &p->before);
+    pieces_region(s, raw, f->at, f->at + f->size, false, &b);
+    bool fine = pieces_read(buf_span(&b), t->arena, &p->before);
     buf_free(&b);
     struct span original = span_sub(raw, f->at, f->at + f->size);
     struct piece was = {0};
-    if (!fine || !next_piece(&original, &was))
+    if (!fine || !pieces_next(&original, &was))
         return false;
     p->nth = nth_of(m, i);
     struct piece *last = p->before.n ? &p->before.v[p->before.n - 1] : NULL;
@@ -165,8 +95,8 @@ static bool say_adds(struct buf *out, const struct txn *t, const struct splices 
 {
     struct buf b = {0};
     struct pieces p = {0};
-    region(s, raw, t->shape->blank, t->shape->blank, true, &b);
-    bool fine = read_pieces(buf_span(&b), t->arena, &p);
+    pieces_region(s, raw, t->shape->blank, t->shape->blank, true, &b);
+    bool fine = pieces_read(buf_span(&b), t->arena, &p);
     buf_free(&b);
     for (size_t i = 0; i < p.n; i++)
         milter_add_header(out, p.v[i].name, told(t, p.v[i].value));
@@ -200,16 +130,16 @@ static bool header_edits(struct buf *out, const struct txn *t, const struct spli
 static bool body_edits(struct buf *out, const struct txn *t, const struct splices *s)
 {
     uint64_t body = t->shape->blank + 2;
-    if (!touched(s, t->shape->blank + 1, UINT64_MAX))
+    if (!pieces_touched(s, t->shape->blank + 1, UINT64_MAX))
         return true;
-    if (touched(s, t->shape->blank + 1, body) ||
+    if (pieces_touched(s, t->shape->blank + 1, body) ||
         !milter_may(&t->milter->session, MILTER_CAN_CHANGE_BODY))
         return false;
     void *p = t->size ? mmap(NULL, t->size, PROT_READ, MAP_PRIVATE, t->fd, 0) : MAP_FAILED;
     if (p == MAP_FAILED)
         return false;
     struct buf b = {0};
-    region(s, span_of(p, t->size), body, t->size, true, &b);
+    pieces_region(s, span_of(p, t->size), body, t->size, true, &b);
     milter_replace_body(out, buf_span(&b));
     buf_free(&b);
     munmap(p, t->size);

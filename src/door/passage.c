@@ -15,6 +15,7 @@
 
 #include "base/log.h"
 #include "base/xalloc.h"
+#include "door/judge.h"
 #include "door/wall.h"
 
 enum {
@@ -36,12 +37,16 @@ static const char *outcome_word(const struct txn *t)
     return words[t->result.groups[0].outcome];
 }
 
+static const char *session_id(const struct txn *t)
+{
+    return t->judge ? t->judge->session : t->milter ? milter_session_id(t->milter) : t->conn->id;
+}
+
 void passage_log(const struct txn *t, unsigned code)
 {
     usec now = clock_mono(), data = t->data_done ? t->data_done : now;
     usec scan = t->scan_done ? t->scan_done : now;
-    log_event(LOG_NOTE, t->req.id, "message",
-              F_STR("session", t->milter ? milter_session_id(t->milter) : t->conn->id),
+    log_event(LOG_NOTE, t->req.id, "message", F_STR("session", session_id(t)),
               F_SPAN("from", t->req.env.from), F_INT("nrcpt", t->req.env.nrcpts),
               F_SPAN("to", t->req.env.nrcpts ? t->req.env.rcpts[0].addr : SPAN("")),
               F_INT("size", t->size), F_STR("outcome", outcome_word(t)), F_INT("reply", code),
@@ -54,6 +59,10 @@ static void finish(struct txn *t, enum reply_id id, const char *detail)
     struct conn *c = t->conn;
     if (t->milter) {
         milter_finish(t, id, detail);
+        return;
+    }
+    if (t->judge) {
+        judge_finish(t, id);
         return;
     }
     passage_log(t, reply_row(id)->code);
@@ -124,8 +133,8 @@ static void txns_remove(struct txns *l, struct txn *t)
 static int send_store(struct txn *t, uint64_t tag)
 {
     struct store_request r = {.req = t->req, .scanned = t->scanned, .result = t->result};
-    r.elsewhere = t->milter;
-    r.held_elsewhere = t->milter && t->milter_holds;
+    r.elsewhere = t->milter || t->judge;
+    r.held_elsewhere = t->judge || (t->milter && t->milter_holds);
     struct buf b = {0};
     store_request_encode(&b, &r);
     struct door *d = t->door;
@@ -288,7 +297,7 @@ static void decide(struct txn *t)
     wall_learn(t);
     if (t->milter && milter_decide(t)) {
         store(t);
-    } else if (t->milter) {
+    } else if (t->milter || t->judge) {
         record(t);
         finish(t, R_STORED, t->req.id);
     } else if (count(t, OUT_DEFER) > 0) {
@@ -470,9 +479,9 @@ void passage_begin(struct txn *t)
         finish(t, full ? R_SPOOL_FULL : R_LOCAL_ERROR, NULL);
     } else if (t->discard) {
         decide_here(t, OUT_DISCARD, t->discard, SPAN(""));
-    } else if (t->hold.p && set->queue.after_queue && !t->milter) {
+    } else if (t->hold.p && set->queue.after_queue && !t->milter && !t->judge) {
         decide_here(t, OUT_HOLD, "access-map", t->hold);
-    } else if (set->queue.after_queue && !t->milter) {
+    } else if (set->queue.after_queue && !t->milter && !t->judge) {
         t->scan_done = t->data_done;
         store(t);
     } else {

@@ -5,7 +5,7 @@
 #include "base/xalloc.h"
 
 /* The smallest encodings, so that a count can be checked against the bytes that are left. */
-enum { GROUP_MIN = 1 + 4 * 3 + 1 + 4 + 4 + 4, RCPT_INDEX = 4 };
+enum { GROUP_MIN = 1 + 4 * 3 + 1 + 4 + 4 + 4, RCPT_INDEX = 4, HIT_MIN = 4 * 3 + 8 + 4 };
 
 enum { STORE_SCANNED = 1, STORE_ELSEWHERE = 2, STORE_HELD_ELSEWHERE = 4 };
 
@@ -64,6 +64,7 @@ static void request_encode(struct buf *b, const struct scan_request *r)
     peer_encode(b, &r->peer);
     envelope_encode(b, &r->env);
     buf_u32(b, r->crashes);
+    buf_u8(b, r->want);
     buf_lstr(b, r->user);
     facts_encode(b, r);
 }
@@ -76,6 +77,7 @@ static void request_decode(struct cursor *c, struct arena *a, struct scan_reques
     peer_decode(c, a, &r->peer);
     envelope_decode(c, a, &r->env);
     r->crashes = cursor_u32(c);
+    r->want = cursor_u8(c);
     r->user = str_decode(c, a);
     facts_decode(c, a, r);
 }
@@ -128,6 +130,59 @@ static void group_decode(struct cursor *c, struct arena *a, struct group *g)
     splices_decode(c, a, &g->edits);
 }
 
+static void answer_encode(struct buf *b, const struct scan_answer *s)
+{
+    buf_u8(b, s->judged);
+    if (!s->judged)
+        return;
+    buf_u8(b, s->spam);
+    buf_f64(b, s->score);
+    buf_f64(b, s->required);
+    buf_lstr(b, s->shown);
+    buf_lstr(b, s->names);
+    buf_u32(b, s->group);
+    buf_u32(b, (uint32_t)s->nhits);
+    for (size_t i = 0; i < s->nhits; i++) {
+        buf_lstr(b, s->hits[i].name);
+        buf_lstr(b, s->hits[i].describe);
+        buf_lstr(b, s->hits[i].evidence);
+        buf_f64(b, s->hits[i].score);
+        buf_u32(b, s->hits[i].count);
+    }
+    buf_lstr(b, s->report);
+    buf_u8(b, s->rewritten);
+    splices_encode(b, &s->rewrite);
+}
+
+static void answer_decode(struct cursor *c, struct arena *a, struct scan_answer *s)
+{
+    s->judged = cursor_u8(c) != 0;
+    if (!s->judged)
+        return;
+    s->spam = cursor_u8(c) != 0;
+    s->score = cursor_f64(c);
+    s->required = cursor_f64(c);
+    s->shown = str_decode(c, a);
+    s->names = str_decode(c, a);
+    s->group = cursor_u32(c);
+    s->nhits = cursor_u32(c);
+    if (s->nhits > c->rest.n / HIT_MIN) {
+        c->failed = true;
+        s->nhits = 0;
+    }
+    s->hits = arena_array(a, s->nhits, sizeof *s->hits);
+    for (size_t i = 0; i < s->nhits; i++) {
+        s->hits[i].name = str_decode(c, a);
+        s->hits[i].describe = str_decode(c, a);
+        s->hits[i].evidence = str_decode(c, a);
+        s->hits[i].score = cursor_f64(c);
+        s->hits[i].count = cursor_u32(c);
+    }
+    s->report = str_decode(c, a);
+    s->rewritten = cursor_u8(c) != 0;
+    splices_decode(c, a, &s->rewrite);
+}
+
 static void result_encode(struct buf *b, const struct scan_result *r)
 {
     id_encode(b, r->id);
@@ -143,6 +198,7 @@ static void result_encode(struct buf *b, const struct scan_result *r)
     buf_u32(b, (uint32_t)r->ngroups);
     for (size_t i = 0; i < r->ngroups; i++)
         group_encode(b, &r->groups[i]);
+    answer_encode(b, &r->answer);
 }
 
 static void result_decode(struct cursor *c, struct arena *a, struct scan_result *r)
@@ -166,6 +222,9 @@ static void result_decode(struct cursor *c, struct arena *a, struct scan_result 
     r->groups = arena_array(a, r->ngroups, sizeof *r->groups);
     for (size_t i = 0; i < r->ngroups; i++)
         group_decode(c, a, &r->groups[i]);
+    answer_decode(c, a, &r->answer);
+    if (r->answer.judged && r->answer.group >= r->ngroups)
+        c->failed = true;
 }
 
 void scan_result_encode(struct buf *b, const struct scan_result *r)

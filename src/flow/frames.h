@@ -8,6 +8,16 @@
 #include "message/message.h"
 #include "mime/splice.h"
 
+/* What a client of a scanner protocol (spamd, rspamd) is told beside the decision. */
+enum scan_want {
+    WANT_HITS = 1,    /* the rules that hit */
+    WANT_REPORT = 2,  /* SpamAssassin's report */
+    WANT_REWRITE = 4, /* the message as SpamAssassin marks or wraps it */
+    WANT_ANY = 7,     /* any of these: the answer is filled */
+    SCAN_A_FILE = 8,  /* without envelope and client, as `gatehouse scan` sees a file */
+    SCAN_STAMPED = 16 /* the MTA's own trace field may stand on top already */
+};
+
 /* Scan request: the message comes as descriptor. */
 struct scan_request {
     char id[ID_SIZE];
@@ -15,6 +25,7 @@ struct scan_request {
     struct peer peer;
     struct envelope env;
     uint32_t crashes;   /* scanners that died on it so far */
+    uint8_t want;       /* bits of enum scan_want */
     struct span user;   /* as in struct message */
     struct fact *facts; /* what the door has found out about the client */
     size_t nfacts, facts_cap;
@@ -33,6 +44,29 @@ struct group {
     struct splices edits;
 };
 
+/* A rule that hit, as the scanner protocols tell it. */
+struct scan_hit {
+    struct span name, describe, evidence; /* evidence may be absent */
+    double score;
+    uint32_t count;
+};
+
+/* For clients of the scanner protocols, by the group whose decision counts for all (a message has
+ * one answer there): see flow_answer. */
+struct scan_answer {
+    bool judged; /* the rules ran; otherwise nothing else is true */
+    bool spam;
+    double score, required;
+    struct span shown; /* the score as SpamAssassin shows it: "5.0" */
+    struct span names; /* of the hits, as SYMBOLS tells them */
+    uint32_t group;    /* whose decision it is */
+    struct scan_hit *hits;
+    size_t nhits;
+    struct span report; /* LF line ends */
+    bool rewritten;     /* rewrite is there: WANT_REWRITE, and the header is not too large */
+    struct splices rewrite;
+};
+
 struct scan_result {
     char id[ID_SIZE];
     double score, required;
@@ -44,6 +78,7 @@ struct scan_result {
     uint64_t micros;
     struct group *groups;
     size_t ngroups;
+    struct scan_answer answer; /* when the request wanted one */
 };
 void scan_result_encode(struct buf *b, const struct scan_result *r);
 bool scan_result_decode(struct span payload, struct arena *a, struct scan_result *r);

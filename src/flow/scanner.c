@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "base/xalloc.h"
+#include "flow/answer.h"
 #include "flow/flow.h"
 #include "flow/signing.h"
 #include "ipc/link.h"
@@ -17,6 +18,7 @@ enum { PEERS_MAX = 16, IDLE_MESSAGES = 8 };
 struct scanner {
     uv_loop_t loop;
     const struct settings *set;
+    const struct ruleset *rs;
     struct flow *flow;
     struct signing *signing; /* NULL: nothing is signed */
     struct virus_pool *virus;
@@ -40,6 +42,7 @@ struct work {
     uint64_t from; /* serial of the link */
     uint64_t tag;
     int fd;
+    unsigned want;
     struct message *m;
     struct scan_result *result;
 };
@@ -102,10 +105,14 @@ static void on_judged(void *ctx, struct message *m, const struct verdict *v, uin
     struct work *w = ctx;
     w->result = ARENA_NEW(m->arena, struct scan_result);
     flow_result(w->sc->flow, m, v, micros, w->result);
-    signing_run(w->sc->signing, m, w->result, answer, w);
+    if (w->want & WANT_ANY)
+        answer_make(w->sc->set, w->sc->rs ? ruleset_conf(w->sc->rs) : NULL, m, v, w->want,
+                    &w->result->answer);
+    /* Who asked delivers it himself, as he likes. */
+    signing_run(w->want & WANT_ANY ? NULL : w->sc->signing, m, w->result, answer, w);
 }
 
-static bool load(struct message *m, struct span payload, int fd)
+static bool load(struct message *m, struct span payload, int fd, unsigned *want)
 {
     struct scan_request req;
     if (!scan_request_decode(payload, m->arena, &req))
@@ -117,16 +124,22 @@ static bool load(struct message *m, struct span payload, int fd)
     m->user = req.user;
     for (size_t i = 0; i < req.nfacts; i++)
         facts_add(&m->facts, m->arena, req.facts[i].name, req.facts[i].value);
-    m->has_envelope = true;
-    return message_map(m, fd) == 0;
+    m->has_envelope = !(req.want & SCAN_A_FILE);
+    *want = req.want;
+    if (message_map(m, fd) != 0)
+        return false;
+    if (req.want & SCAN_STAMPED)
+        m->peer.stamped = answer_stamped(m);
+    return true;
 }
 
 static void on_request(struct scanner *sc, struct link *from, uint64_t tag, struct span payload,
                        int fd)
 {
     struct message *m = take_message(sc);
+    unsigned want = 0;
     m->memory = sc->memory;
-    if (!load(m, payload, fd)) {
+    if (!load(m, payload, fd, &want)) {
         log_event(LOG_FAULT, NULL, "scan-request-unreadable",
                   F_STR("from", role_name(link_peer(from))));
         close(fd);
@@ -134,7 +147,8 @@ static void on_request(struct scanner *sc, struct link *from, uint64_t tag, stru
         return; /* without an answer the sender's deadline passes: a temporary failure */
     }
     struct work *w = xcalloc(1, sizeof *w);
-    *w = (struct work){.sc = sc, .from = serial_of(sc, from), .tag = tag, .fd = fd, .m = m};
+    *w = (struct work){
+        .sc = sc, .from = serial_of(sc, from), .tag = tag, .fd = fd, .want = want, .m = m};
     sc->working++;
     flow_run(sc->flow, m, fd, on_judged, w);
 }
@@ -287,6 +301,7 @@ int scan_main(const struct settings *set, int control_fd, const struct ruleset *
 {
     struct scanner *sc = xcalloc(1, sizeof *sc);
     sc->set = set;
+    sc->rs = rs;
     uv_loop_init(&sc->loop);
     open_memory(sc);
     if (set->virus.enabled)

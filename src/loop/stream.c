@@ -265,7 +265,12 @@ void stream_offer(struct stream *s, struct span bytes)
 void stream_settle(struct stream *s)
 {
     s->in_callback = false;
-    if (s->phase == ST_OPEN && s->eof && !s->paused) {
+    if (s->phase == ST_OPEN && s->eof && !s->paused && s->ev.on_eof && !s->deaf) {
+        bool told = s->eof_told;
+        s->eof_told = true;
+        if (!told)
+            s->ev.on_eof(s->ctx);
+    } else if (s->phase == ST_OPEN && s->eof && !s->paused) {
         if (!s->why[0])
             snprintf(s->why, sizeof s->why, s->deaf ? "reset" : "eof");
         stream_finish(s);

@@ -47,6 +47,9 @@ struct stream_events {
     void (*on_close)(void *ctx, const char *why);
     /* A handshake is about to begin: what the session demands of it (DANE). -1: not possible. */
     int (*on_handshake)(void *ctx, struct ssl_st *ssl);
+    /* The peer has said its last word. With this callback the stream stays open for ours and the
+     * session ends it; without it the stream ends by itself. */
+    void (*on_eof)(void *ctx);
 };
 
 /* Takes an accepted descriptor (TCP or Unix). Never NULL: a descriptor that can't be used is

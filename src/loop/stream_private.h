@@ -38,7 +38,7 @@ struct stream {
     void *ctx;
     enum stream_phase phase;
     uint8_t handles; /* still to be closed */
-    bool is_tcp, paused, reading, eof, was_full, in_callback, offering;
+    bool is_tcp, paused, reading, eof, eof_told, was_full, in_callback, offering;
     bool deaf;         /* the peer takes no more bytes */
     struct buf in;     /* offered, not consumed */
     struct buf out;    /* wire bytes not yet given to the kernel */

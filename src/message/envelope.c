@@ -2,7 +2,7 @@
 
 /* First byte of the wire form; the queue journal outlives a version of the program. */
 enum { ENVELOPE_WIRE = 1, PEER_WIRE = 1 };
-enum { PEER_HAS_IP = 1, PEER_BEHIND_MTA = 2 };
+enum { PEER_HAS_IP = 1, PEER_BEHIND_MTA = 2, PEER_STAMPED = 4 };
 enum { RCPT_MIN_WIRE = 4 + 4 + 1 };
 enum { FLAG_SMTPUTF8 = 1, FLAG_8BIT = 2, FLAG_REQUIRE_TLS = 4, FLAGS_KNOWN = 7 };
 
@@ -69,7 +69,8 @@ void envelope_decode(struct cursor *c, struct arena *a, struct envelope *env)
 void peer_encode(struct buf *b, const struct peer *p)
 {
     buf_u8(b, PEER_WIRE);
-    buf_u8(b, (uint8_t)((p->has_ip ? PEER_HAS_IP : 0) | (p->behind_mta ? PEER_BEHIND_MTA : 0)));
+    buf_u8(b, (uint8_t)((p->has_ip ? PEER_HAS_IP : 0) | (p->behind_mta ? PEER_BEHIND_MTA : 0) |
+                        (p->stamped ? PEER_STAMPED : 0)));
     buf_add(b, span_of((const char *)p->ip.b, sizeof p->ip.b));
     buf_u32(b, p->port);
     const struct span texts[] = {p->name,        p->helo,       p->listener, p->protocol,
@@ -98,6 +99,7 @@ void peer_decode(struct cursor *c, struct arena *a, struct peer *p)
     }
     p->has_ip = flags & PEER_HAS_IP;
     p->behind_mta = flags & PEER_BEHIND_MTA;
+    p->stamped = flags & PEER_STAMPED;
     memcpy(p->ip.b, ip.p, ip.n);
     p->port = (uint16_t)port;
 }

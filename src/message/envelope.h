@@ -34,6 +34,7 @@ struct peer {
     struct ip ip;
     bool has_ip;
     bool behind_mta; /* an MTA in front of us has it and stamps it (milter) */
+    bool stamped;    /* its trace field stands on top of the message already */
     uint16_t port;
     struct span name; /* reverse name, or absent (DNS comes with issue "Who is calling") */
     struct span helo;

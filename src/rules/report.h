@@ -7,6 +7,7 @@
 #define GATEHOUSE_RULES_REPORT_H
 
 #include "message/message.h"
+#include "mime/splice.h"
 #include "rules/ruleset.h"
 
 struct conf;
@@ -67,6 +68,10 @@ struct span report_expand(const struct report_on *r, struct span template);
  * and the original, in the line ends of the original. boundary_seed: random bits for the boundary.
  */
 struct span report_safe(const struct report_on *r, int report_safe, uint64_t boundary_seed);
+/* What SpamAssassin makes of the message, as edits: wrapped when it is spam and report_safe is on,
+ * else marked. false when its header is larger than header_max bytes: then there are none. */
+bool report_rewrite(const struct report_on *r, uint64_t boundary_seed, size_t header_max,
+                    struct splices *out);
 /* The message with new X-Spam-* headers in front and old ones gone (report_safe 0, or ham). */
 struct span report_marked(const struct report_on *r);
 

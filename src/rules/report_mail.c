@@ -92,27 +92,26 @@ static struct span rewrite_tag(const struct report_on *r, struct span field)
                                                  : arena_printf(r->arena, "(%.*s)", SPAN_ARG(tag));
 }
 
-struct span report_marked(const struct report_on *r)
+/* The header block with the marks in it. */
+static struct span marked_head(const struct report_on *r, const struct original *o)
 {
-    struct original o = split(r->m->raw);
     struct buf b = {0}, previous = {0};
-    struct span rest = o.head;
+    struct span rest = o->head;
     bool first = true, subject = false;
     struct span marks = report_header_text(r);
-    buf_add(&b, o.mbox);
     while (rest.n) {
         struct span field = next_field(&rest), tag = rewrite_tag(r, field);
         bool blank = span_trim(field).n == 0;
         /* Return-Path stays on top, then our headers */
         if (first && !span_istarts(field, SPAN("Return-Path:"))) {
-            add_lines(&b, marks, o.crlf);
+            add_lines(&b, marks, o->crlf);
             first = false;
         }
         subject = subject || span_istarts(field, SPAN("Subject:"));
         if (blank && !subject && r->spam && r->conf->report.rewrite_subject.p) {
             add_tagged(&b, SPAN("Subject: "), rewrite_tag(r, SPAN("Subject: ")));
-            add_lines(&b, SPAN("\n"), o.crlf);
-            add_lines(&previous, SPAN("X-Spam-Prev-Subject: (nonexistent)\n"), o.crlf);
+            add_lines(&b, SPAN("\n"), o->crlf);
+            add_lines(&previous, SPAN("X-Spam-Prev-Subject: (nonexistent)\n"), o->crlf);
         }
         if (blank)
             buf_add(&b, buf_span(&previous));
@@ -127,9 +126,18 @@ struct span report_marked(const struct report_on *r)
         }
     }
     if (first)
-        add_lines(&b, marks, o.crlf);
-    buf_add(&b, o.body);
+        add_lines(&b, marks, o->crlf);
     buf_free(&previous);
+    return report_take(r->arena, &b);
+}
+
+struct span report_marked(const struct report_on *r)
+{
+    struct original o = split(r->m->raw);
+    struct buf b = {0};
+    buf_add(&b, o.mbox);
+    buf_add(&b, marked_head(r, &o));
+    buf_add(&b, o.body);
     return report_take(r->arena, &b);
 }
 
@@ -196,14 +204,28 @@ static void add_top(struct buf *b, const struct report_on *r, struct span head)
         copy_header(b, r, head, arena_cstr(r->arena, r->conf->report.safe_copy_headers[i]));
 }
 
-struct span report_safe(const struct report_on *r, int report_safe, uint64_t boundary_seed)
+/* What stands in front of the wrapped original, and what behind it. */
+struct wrapping {
+    struct span before, after;
+};
+
+static struct span as_lines(const struct report_on *r, struct buf *b, bool crlf)
 {
-    struct original o = split(r->m->raw);
-    struct buf b = {0}, out = {0};
-    struct span limit = boundary(r, boundary_seed), type = last_value(o.head, "Content-Type");
+    struct buf out = {0};
+    add_lines(&out, buf_span(b), crlf);
+    buf_free(b);
+    return report_take(r->arena, &out);
+}
+
+static struct wrapping wrap(const struct report_on *r, const struct original *o, int report_safe,
+                            uint64_t seed)
+{
+    struct buf b = {0};
+    struct wrapping w;
+    struct span limit = boundary(r, seed), type = last_value(o->head, "Content-Type");
     bool plain =
         !type.p || span_trim(type).n == 0 || span_isearch(type, SPAN("text/plain")) != SIZE_MAX;
-    add_top(&b, r, o.head);
+    add_top(&b, r, o->head);
     buf_printf(&b,
                "MIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=\"%.*s\"\n\n"
                "This is a multi-part message in MIME format.\n\n--%.*s\n"
@@ -219,12 +241,37 @@ struct span report_safe(const struct report_on *r, int report_safe, uint64_t bou
                "Content-Disposition: %s\nContent-Transfer-Encoding: 8bit\n\n",
                SPAN_ARG(limit), report_safe > 1 ? "text/plain" : "message/rfc822",
                plain ? "inline" : "attachment");
-    buf_add(&out, o.mbox);
-    add_lines(&out, buf_span(&b), o.crlf);
-    buf_add(&out, o.whole);
-    buf_clear(&b);
+    w.before = as_lines(r, &b, o->crlf);
     buf_printf(&b, "\n--%.*s--\n\n", SPAN_ARG(limit));
-    add_lines(&out, buf_span(&b), o.crlf);
-    buf_free(&b);
+    w.after = as_lines(r, &b, o->crlf);
+    return w;
+}
+
+struct span report_safe(const struct report_on *r, int report_safe, uint64_t boundary_seed)
+{
+    struct original o = split(r->m->raw);
+    struct wrapping w = wrap(r, &o, report_safe, boundary_seed);
+    struct buf out = {0};
+    buf_add(&out, o.mbox);
+    buf_add(&out, w.before);
+    buf_add(&out, o.whole);
+    buf_add(&out, w.after);
     return report_take(r->arena, &out);
+}
+
+bool report_rewrite(const struct report_on *r, uint64_t boundary_seed, size_t header_max,
+                    struct splices *out)
+{
+    struct original o = split(r->m->raw);
+    int safe = r->conf->report.report_safe;
+    if (o.head.n > header_max)
+        return false;
+    if (r->spam && safe) {
+        struct wrapping w = wrap(r, &o, safe, boundary_seed);
+        splices_add(out, r->arena, o.mbox.n, 0, w.before);
+        splices_add(out, r->arena, r->m->raw.n, 0, w.after);
+    } else {
+        splices_add(out, r->arena, o.mbox.n, o.head.n, marked_head(r, &o));
+    }
+    return true;
 }

@@ -248,7 +248,8 @@ static bool sane(const struct storing *s)
         for (size_t k = 0; k < s->result.groups[i].nrcpts; k++)
             if (s->result.groups[i].rcpts[k] >= n)
                 return false;
-    return n > 0 && id_valid(span_str(s->req.id));
+    /* A file that a client of a scanner protocol asked about has no recipients. */
+    return (n > 0 || (s->elsewhere && s->held_elsewhere)) && id_valid(span_str(s->req.id));
 }
 
 void store_request(struct spool *sp, struct link *from, uint64_t serial, uint64_t tag,

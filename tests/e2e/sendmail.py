@@ -81,7 +81,7 @@ class Sendmail:
             ["unshare", "--uts", "sh", "-c", 'hostname sendmail.test && exec "$@"', "sh",
              str(self.binary), "-bD", "-q1s", f"-C{self.cf}"], stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log,
             start_new_session=True)
-        harness.wait_for("Sendmail", self.listens)
+        harness.wait_for("Sendmail", self.listens, 90)
         return self
 
     def listens(self):

@@ -44,6 +44,21 @@ static struct store_request sample(struct arena *a)
     splices_add(&r.result.groups[0].edits, a, 100, 20, SPAN(""));
     r.result.groups[1] =
         (struct group){.outcome = OUT_HOLD, .policy = SPAN("strict"), .rcpts = second, .nrcpts = 1};
+    r.req.want = WANT_HITS | SCAN_A_FILE;
+    r.req.user = SPAN("bob");
+    struct scan_hit *hits = arena_array(a, 2, sizeof *hits);
+    hits[0] = (struct scan_hit){SPAN("RULE_A"), SPAN("what it means"), SPAN("bytes"), 1.5, 2};
+    hits[1] = (struct scan_hit){SPAN("RULE_B"), SPAN(""), SPAN_NONE, -0.1, 1};
+    r.result.answer = (struct scan_answer){.judged = true,
+                                           .spam = true,
+                                           .shown = SPAN("4.2"),
+                                           .names = SPAN("RULE_A,RULE_B"),
+                                           .group = 1,
+                                           .hits = hits,
+                                           .nhits = 2,
+                                           .report = SPAN("a report\n"),
+                                           .rewritten = true};
+    splices_add(&r.result.answer.rewrite, a, 0, 3, SPAN("new"));
     return r;
 }
 
@@ -70,6 +85,11 @@ static void a_request_comes_back_as_it_was(void **state)
     assert_string_equal(out.req.facts[0].name, "wall.lists");
     assert_true(span_eq(out.req.facts[0].value, in.req.facts[0].value));
     assert_true(span_eq(out.result.spf_domain, SPAN("example.net")));
+    assert_true(span_eq(out.req.user, SPAN("bob")) && out.req.want == in.req.want);
+    assert_int_equal(out.result.answer.nhits, 2);
+    assert_true(span_eq(out.result.answer.hits[0].evidence, SPAN("bytes")));
+    assert_true(out.result.answer.hits[1].score == -0.1 && !out.result.answer.hits[1].evidence.p);
+    assert_int_equal(out.result.answer.rewrite.n, 1);
     store_request_encode(&again, &out);
     assert_true(span_eq(buf_span(&b), buf_span(&again)));
     buf_free(&b);

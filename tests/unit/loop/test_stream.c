@@ -273,6 +273,46 @@ static void closing_inside_a_callback_is_safe(void **state)
     pair_close(&loop, &a, &b);
 }
 
+static size_t take_all(void *ctx, struct span bytes)
+{
+    buf_add(&((struct end *)ctx)->got, bytes);
+    return bytes.n;
+}
+
+static void answer_and_finish(void *ctx)
+{
+    struct end *e = ctx;
+    e->drains++;
+    stream_write(e->s, SPAN("the answer"));
+    stream_finish(e->s);
+}
+
+/* A request that ends with the end of file gets its answer. */
+static void after_the_end_of_file_an_answer_is_possible(void **state)
+{
+    (void)state;
+    static const struct stream_events answering = {
+        .on_data = take_all, .on_close = end_close, .on_eof = answer_and_finish};
+    uv_loop_t loop;
+    int fds[2];
+    char got[32];
+    struct end b = {0};
+    uv_loop_init(&loop);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+    b.s = stream_from_fd(&loop, fds[1], &answering, &b);
+    assert_int_equal(write(fds[0], "question", 8), 8);
+    shutdown(fds[0], SHUT_WR);
+    run_until(&loop, b.closed);
+    assert_int_equal(b.drains, 1);
+    assert_true(span_eq(buf_span(&b.got), SPAN("question")));
+    assert_int_equal(read(fds[0], got, sizeof got), 10);
+    assert_memory_equal(got, "the answer", 10);
+    close(fds[0]);
+    buf_free(&b.got);
+    uv_run(&loop, UV_RUN_NOWAIT);
+    assert_int_equal(uv_loop_close(&loop), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -287,6 +327,7 @@ int main(void)
         cmocka_unit_test(a_refused_connection_is_told),
         cmocka_unit_test(the_last_reply_survives_unread_input),
         cmocka_unit_test(closing_inside_a_callback_is_safe),
+        cmocka_unit_test(after_the_end_of_file_an_answer_is_possible),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -198,6 +198,36 @@ static void wrapped_message_keeps_the_original(void **state)
     fixture_end(&t.f);
 }
 
+/* As edits it is the same message. */
+static void expect_rewrite(struct report_fixture *t, struct span whole, uint64_t seed)
+{
+    struct splices s = {0};
+    struct buf got = {0};
+    assert_true(report_rewrite(&t->r, seed, 4096, &s));
+    splices_apply(&s, t->r.m->raw, &got);
+    assert_true(span_eq(buf_span(&got), whole));
+    buf_free(&got);
+}
+
+static void rewriting_as_edits(void **state)
+{
+    (void)state;
+    struct report_fixture t;
+    struct splices s = {0};
+    begin(&t, raw, 7.04);
+    assert_true(t.r.spam);
+    int safe = t.r.conf->report.report_safe;
+    if (safe)
+        expect_rewrite(&t, report_safe(&t.r, safe, 7), 7);
+    else
+        expect_rewrite(&t, report_marked(&t.r), 7);
+    t.r.spam = false;
+    expect_rewrite(&t, report_marked(&t.r), 7);
+    assert_false(report_rewrite(&t.r, 7, 10, &s));
+    assert_int_equal(s.n, 0);
+    fixture_end(&t.f);
+}
+
 static void preview(void **state)
 {
     (void)state;
@@ -264,6 +294,7 @@ int main(void)
         cmocka_unit_test(template_is_filled_in),
         cmocka_unit_test(marked_message),
         cmocka_unit_test(wrapped_message_keeps_the_original),
+        cmocka_unit_test(rewriting_as_edits),
         cmocka_unit_test(preview),
         cmocka_unit_test(wrapping),
         cmocka_unit_test(autolearn),
