@@ -3,6 +3,7 @@
 #ifndef GATEHOUSE_ACTION_ACTION_H
 #define GATEHOUSE_ACTION_ACTION_H
 
+#include "message/delivery.h"
 #include "mime/splice.h"
 #include "verdict/verdict.h"
 
@@ -19,14 +20,28 @@ struct span action_trace(const struct settings *set, const struct message *m, st
  * (X-Spam-*, X-Virus-Status, X-Gatehouse-*, and Authentication-Results with our name), our own
  * headers, the subject tag. Line ends as the message has them; every other byte stays as it is. The
  * list is sorted. conf: of the rules that ran (ruleset_conf), for the headers they ask for; NULL
- * when none did. */
-void action_edits(const struct settings *set, const struct conf *conf, const struct message *m,
+ * when none did. Returns whether a part was taken out, so that the original is to be kept. */
+bool action_edits(const struct settings *set, const struct conf *conf, const struct message *m,
                   const struct decision *d, struct arena *a, struct splices *out);
+
+/* What the policies of a group change of its envelope. keep is set by `keep` alone; a part that was
+ * taken out (action_edits) is a reason too. */
+struct delivery action_delivery(const struct decision *d, struct arena *a);
+
+/* The messages beside it: copies for archives, notices. None when the message is deferred. */
+struct mails action_mails(const struct settings *set, const struct message *m,
+                          const struct verdict *v, struct arena *a);
 
 /* The SMTP reply for a group, one line without line end: "250 2.0.0 accepted as ID",
  * "550 5.7.1 ... (ID)", "451 4.7.1 ... (ID)". What is held or discarded is answered like what is
  * accepted. Printable ASCII, at most 400 bytes. */
 struct span action_reply(const struct message *m, const struct decision *d, struct arena *a);
+
+/* The reply of an action (reject, defer) before there is a message: one line, valid as
+ * action_reply's. rcpt may be absent. */
+struct span action_early_reply(const struct policy *p, const struct policy_action *x,
+                               const struct peer *peer, struct span from, struct span rcpt,
+                               struct arena *a);
 
 /* The verdict receipt: one JSON object with everything that led to the decision, in the arena.
  * Always valid UTF-8: other bytes of the message are shown as U+FFFD. docs/receipt.md tells its

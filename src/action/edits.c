@@ -1,5 +1,6 @@
 #include "action/action_private.h"
 #include "action/header_plan.h"
+#include "action/part_plan.h"
 #include "action/tags.h"
 #include "auth/authres.h"
 #include "auth/spf.h"
@@ -127,7 +128,7 @@ static void policy_headers(struct header_plan *p, const struct tags_on *on,
     }
 }
 
-void action_edits(const struct settings *set, const struct conf *conf, const struct message *m,
+bool action_edits(const struct settings *set, const struct conf *conf, const struct message *m,
                   const struct decision *d, struct arena *a, struct splices *out)
 {
     struct mime *h = mime_header(a, m->raw, NULL);
@@ -156,6 +157,14 @@ void action_edits(const struct settings *set, const struct conf *conf, const str
         const struct policy *p = d->applied[i].policy;
         policy_headers(&plan, &(struct tags_on){set, m, d, p, NULL}, &p->actions);
     }
+    bool removes = false;
+    if (d->parts) {
+        const struct tags_on on = {set, m, d, d->policy, NULL};
+        struct part_plan parts = part_plan_of(&on, a);
+        part_plan_emit(&parts, &plan, out);
+        disclaimers(&parts, &plan, out);
+        removes = parts.removes;
+    }
     /* Last of ours: a message that begins with a continuation line would continue this field. */
     if (m->has_envelope)
         buf_printf(&head, "X-Gatehouse-Id: %s\n", m->id);
@@ -164,4 +173,5 @@ void action_edits(const struct settings *set, const struct conf *conf, const str
     header_plan_emit(&plan, out);
     splices_sort(out, m->raw.n, NULL);
     buf_free(&head);
+    return removes;
 }

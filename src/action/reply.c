@@ -68,3 +68,22 @@ struct span action_reply(const struct message *m, const struct decision *d, stru
     buf_free(&b);
     return out;
 }
+
+struct span action_early_reply(const struct policy *p, const struct policy_action *x,
+                               const struct peer *peer, struct span from, struct span rcpt,
+                               struct arena *a)
+{
+    struct rcpt to = {.addr = rcpt};
+    uint32_t index = 0;
+    struct message m = {.arena = a, .peer = *peer, .raw = SPAN("")};
+    struct decision d = {.policy = p, .rcpts = &index, .nrcpts = rcpt.p ? 1 : 0};
+    struct buf b = {0};
+    m.env.from = from;
+    m.env.rcpts = &to;
+    m.env.nrcpts = d.nrcpts;
+    const struct tags_on on = {NULL, &m, &d, p, NULL};
+    add_plain(&b, tags_expand(&on, span_str(x->text), a), ORDER_MAX);
+    struct span out = arena_dup(a, buf_span(&b));
+    buf_free(&b);
+    return out;
+}

@@ -10,6 +10,7 @@
 #include "config/print.h"
 #include "policy/policy.h"
 #include "rules/ruleset.h"
+#include "script/script.h"
 
 /* What was found, in the form asked for. */
 struct report {
@@ -85,6 +86,16 @@ static void policy_problem(void *ctx, const char *setting, const char *text)
     free(said);
 }
 
+static void check_script(struct report *r, const struct settings *s)
+{
+    struct err e;
+    const struct script_settings *set = settings_script(s);
+    struct script *script = set->file ? script_new(set, NULL, &e) : NULL;
+    if (set->file && !script)
+        found(r, "script", e.text);
+    script_free(script);
+}
+
 static int conclude(struct report *r, const struct settings *s, size_t rules)
 {
     const char *file = s && s->file ? s->file : NULL;
@@ -143,6 +154,7 @@ int cmd_check(int argc, char **argv)
     struct settings *s = check_settings(&r, cli_settings_file(config));
     if (s) {
         check_maps(s, map_problem, &r);
+        check_script(&r, s);
         policy_lint(s, policy_problem, &(struct lint){&r, s});
         rules = settings_only ? 0 : check_rules(&r, s);
     }

@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "base/xalloc.h"
-#include "cli/format.h"
+#include "cli/explain.h"
 #include "cli/pool.h"
 #include "cli/progress.h"
 #include "cli/source.h"
@@ -20,7 +20,8 @@
 #include "rules/ruleset.h"
 
 struct options {
-    const char *config;
+    const char *config, *policy;
+    bool explain;
     enum scan_format format;
     enum source_type type;
     bool local, filter, stats, profile;
@@ -34,6 +35,9 @@ struct options {
 struct scan {
     const struct options *o;
     struct settings *set;
+    struct settings *policy_file;   /* of --policy, whose policies are in set */
+    struct policy_set *policies;    /* for --explain */
+    struct script_settings *script; /* of --policy; NULL: as the settings say */
     struct ruleset *rs;
     struct rules_prefs *prefs; /* of --prefs */
     struct items items;
@@ -81,6 +85,8 @@ enum {
     O_TYPE,
     O_USER,
     O_PREFS,
+    O_POLICY,
+    O_EXPLAIN,
     O_JSON,
     O_FILTER
 };
@@ -101,6 +107,8 @@ static const struct option long_options[] = {
     {"to", required_argument, NULL, O_TO},
     {"user", required_argument, NULL, O_USER},
     {"prefs", required_argument, NULL, O_PREFS},
+    {"policy", required_argument, NULL, O_POLICY},
+    {"explain", no_argument, NULL, O_EXPLAIN},
     {"stats", optional_argument, NULL, O_STATS},
     {0},
 };
@@ -157,6 +165,10 @@ static int parse(struct options *o, int argc, char **argv)
             o->format = FORMAT_JSON;
         else if (c == O_FILTER)
             o->filter = true;
+        else if (c == O_POLICY)
+            o->policy = optarg;
+        else if (c == O_EXPLAIN)
+            o->explain = true;
         else if (c == O_LOCAL)
             o->local = true;
         else if (c == O_RULES)
@@ -196,6 +208,8 @@ static void start(void *ctx)
     if (!s->o->local && s->set->virus.enabled)
         s->virus = virus_pool_new(&s->loop, &s->set->virus, cli_virus_socket(s->set));
     s->flow = flow_new(&s->loop, s->set, s->rs, s->virus);
+    if (s->script)
+        flow_script(s->flow, s->script);
     flow_profile(s->flow, s->profile);
     flow_prefs(s->flow, s->prefs);
     s->m = message_new(s->set->limits.message_memory);
@@ -288,7 +302,10 @@ static void work(void *ctx, size_t index, struct pool_result *r, struct buf *out
         return;
     }
     const struct judged j = {s->set, s->rs, it, s->m, s->verdict, s->took};
-    format_judged(out, s->o->format, &j, s->items.n > 1);
+    if (s->o->explain)
+        explain_judged(out, &j, s->policies, s->o->format == FORMAT_JSON);
+    else
+        format_judged(out, s->o->format, &j, s->items.n > 1);
     close(fd);
 }
 
@@ -369,6 +386,16 @@ static int load(struct scan *s)
     s->set = cli_settings(s->o->config);
     if (!s->set)
         return EXIT_CONFIG;
+    if (s->o->policy && span_ends(span_str(s->o->policy), SPAN(".lua"))) {
+        s->script = settings_script(s->set);
+        s->script->file = s->o->policy;
+    } else if (s->o->policy) {
+        if (!(s->policy_file = cli_settings(s->o->policy)))
+            return EXIT_CONFIG;
+        s->set->policies = s->policy_file->policies;
+    }
+    if (s->o->explain)
+        s->policies = policy_set_new(s->set);
     if (s->o->local)
         s->set->virus.enabled = s->set->rules.network = s->set->authentication.enabled = false;
     if (s->o->rules.n) {
@@ -457,7 +484,9 @@ int cmd_scan(int argc, char **argv)
     rules_prefs_free(s->prefs);
     if (s->rs)
         ruleset_free(s->rs);
+    policy_set_free(s->policies);
     settings_free(s->set);
+    settings_free(s->policy_file);
     free(s->micros);
     free(s);
     free(o.rules.v);

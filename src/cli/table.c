@@ -29,6 +29,8 @@ static const char scan_help[] =
     "  --filter            one message in, the same with its marks out; for procmail, maildrop "
     "and\n"
     "                      other pipes: exit code 0, or 75 and no output when it cannot be judged\n"
+    "  --policy FILE       the policies of this settings file, or this script (*.lua)\n"
+    "  --explain           instead: which policy holds at which stage, why, and what is done\n"
     "  --stats             afterwards, how many and how fast, on standard error\n"
     "  --stats=rules       and where the time went: by stage, and the dearest rules\n"
     "\n"
@@ -41,7 +43,9 @@ static const char scan_help[] =
     "exit status: 0 nothing bad, 1 spam or a virus, 64 usage, 66 something can't be read,\n"
     "75 a message ended its worker, 78 settings or rules can't be used\n"
     "\n"
-    "example: gatehouse scan --local --json ~/Maildir\n";
+    "example: gatehouse scan --local --json ~/Maildir\n"
+    "         gatehouse scan --local --policy new.yaml --explain --from a@b.example \\\n"
+    "             --to postmaster@example.org suspicious.eml\n";
 
 static const char check_help[] =
     "usage: gatehouse check [-c FILE] [--settings] [--json]\n"

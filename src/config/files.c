@@ -1,4 +1,5 @@
 #include "config/load_private.h"
+#include "config/script.h"
 
 #include <errno.h>
 #include <grp.h>
@@ -41,6 +42,7 @@ static void check_files(const struct settings *s, struct settings_problems *out)
         {"relay.domains_file", s->relay.domains_file, "one domain a line; an empty file will do"},
         {"recipients.file", s->recipients.file, "one address a line; an empty file refuses all"},
         {"auth.users_file", s->auth.users_file, "user:hash a line"},
+        {"script.file", settings_script(s)->file, "a script in Lua, see docs/lua.md"},
         {"routes.file", s->routes.file, "one 'domain route' a line; an empty file will do"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)

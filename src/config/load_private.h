@@ -15,8 +15,11 @@ struct mark {
 
 /* Where each setting of the file stands: "limits.message_size", "listeners[0].tls",
  * "relay.domains[2]". */
+struct script_settings;
+
 struct marks {
     struct map map; /* to struct mark */
+    struct script_settings *script;
 };
 
 /* Whether the file sets it (to something). */

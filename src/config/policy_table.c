@@ -1,9 +1,11 @@
 #include "config/rows_private.h"
+#include "config/script.h"
 
 static const char *const outcome_names[] = {"accept", "tag",   "clean",   "hold",
                                             "reject", "defer", "discard", NULL};
 static const char *const header_names[] = {"spamassassin", "mimedefang", "none", NULL};
 static const char *const direction_names[] = {"inbound", "outbound", "internal", NULL};
+static const char *const on_fail_names[] = {"defer", "hold", "pass", NULL};
 static const char *const whether_names[] = {"any", "false", "true", NULL};
 static const char *const spf_names[] = {"none",     "neutral",   "pass",      "fail",
                                         "softfail", "temperror", "permerror", NULL};
@@ -39,15 +41,15 @@ static const struct setting_table auth_table = {"setting", auth_rows, COUNT(auth
 
 #define C struct policy_action
 static const struct setting disclaimer_rows[] = {
-    STR_(C, text, .help = "Appended to the text."),
-    STR_(C, html, .def_note = "made from the text", .help = "Put at the end of the HTML."),
+    TEXT_(C, text, .help = "Appended to the text."),
+    TEXT_(C, html, .def_note = "made from the text", .help = "Put at the end of the HTML."),
 };
 static const struct setting_table disclaimer_table = {"setting", disclaimer_rows,
                                                       COUNT(disclaimer_rows)};
 static const struct setting notice_rows[] = {
     PATS_(C, to, .def = "", .help = "Addresses; 'sender' and 'recipients' mean those."),
     STR_(C, subject, .def_note = "one that tells the policy's name", .help = "Its subject."),
-    STR_(C, text, .def_note = "one that tells what was done", .help = "Its text."),
+    TEXT_(C, text, .def_note = "one that tells what was done", .help = "Its text."),
 };
 static const struct setting_table notice_table = {"setting", notice_rows, COUNT(notice_rows)};
 
@@ -181,3 +183,18 @@ static const struct setting policy_rows[] = {
 const size_t policy_conditions = 19;
 
 const struct setting_table policy_table = {"policy setting", policy_rows, COUNT(policy_rows)};
+
+#define SS struct script_settings
+static const struct setting script_rows[] = {
+    PATH_(SS, file, .def_note = "no script",
+          .help = "The script, such as /etc/gatehouse/policy.lua; read again on SIGHUP."),
+    INT_(SS, instructions, .min = 10000, .max = 1e12, .def = "50000000",
+         .help = "Instructions of the Lua machine that it may take for one message."),
+    SIZE_(SS, memory, .min = 0x1p20, .max = 0x1p34, .def = "64MiB",
+          .help = "Memory that the script may use."),
+    TIME_(SS, tick, .min = 1e6, .max = 86400e6, .def = "1m",
+          .help = "How often each scanner calls tick(), when the script has it."),
+    ENUM_(SS, on_fail, on_error, .choices = on_fail_names, .def = "defer",
+          .help = "The script has failed on a message."),
+};
+const struct setting_table script_table = {"setting", script_rows, COUNT(script_rows)};

@@ -53,6 +53,9 @@ void settings_print_defaults(FILE *out)
         for (; i < settings_table.n && strncmp(settings_table.rows[i].name, s->name, n) == 0; i++)
             print_row(out, &settings_table.rows[i], "  ", "  ");
     }
+    fputs("\n# Policy as a program: a script in Lua (docs/lua.md).\nscript:\n", out);
+    for (size_t k = 0; k < script_table.n; k++)
+        print_row(out, &script_table.rows[k], "  ", "  ");
     fputs("\n# What is done with which mail. The first policy whose conditions all hold is taken, "
           "for\n"
           "# each recipient. The one named 'default' comes last, has no condition, and lends the "
@@ -152,6 +155,8 @@ void settings_print_mdoc(FILE *out)
             ;
         mdoc_section(out, s->name, s->help, rows + from, i - from);
     }
+    mdoc_section(out, "script", "Policy as a program: a script in Lua.", script_table.rows,
+                 script_table.n);
     mdoc_section(
         out, "policies",
         "A list. The first policy whose conditions all hold is taken, for each recipient; "

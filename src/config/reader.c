@@ -1,4 +1,5 @@
 #include "config/reader_private.h"
+#include "config/script.h"
 #include "config/value.h"
 
 #include <errno.h>
@@ -71,6 +72,7 @@ static size_t known_names(struct reader *r, const struct level *l, const char **
             *ARENA_PUSH(r->a, v, n, cap) = s->name;
         *ARENA_PUSH(r->a, v, n, cap) = "listeners";
         *ARENA_PUSH(r->a, v, n, cap) = "policies";
+        *ARENA_PUSH(r->a, v, n, cap) = "script";
     }
     *out = v;
     return n;
@@ -173,6 +175,15 @@ static bool is_section(struct span name)
     return false;
 }
 
+static void read_script(struct reader *r, const yaml_node_t *n)
+{
+    const struct level l = {&script_table, r->marks->script, "", "script.", "script"};
+    if (n->type == YAML_MAPPING_NODE)
+        read_level(r, &l, n);
+    else if (!is_null(n))
+        PROBLEM(r, n, "'script': expected a section, not %s", kind(n));
+}
+
 static void read_pair(struct reader *r, const struct level *l, const yaml_node_t *key,
                       const yaml_node_t *value)
 {
@@ -184,6 +195,8 @@ static void read_pair(struct reader *r, const struct level *l, const yaml_node_t
     const struct setting *row = setting_find(l->table, full);
     if (row && span_find(name, '.') == SIZE_MAX) {
         read_value(r, row, value, l->base, l->table == &settings_table ? "" : l->mark);
+    } else if (top && span_eq(name, SPAN("script"))) {
+        read_script(r, value);
     } else if (top && is_section(name)) {
         const char *prefix = arena_printf(r->a, "%.*s.", SPAN_ARG(name)).p;
         const struct level sub = {&settings_table, r->s, prefix, prefix, arena_cstr(r->a, name)};
@@ -312,6 +325,9 @@ void settings_read(struct settings *s, struct settings_problems *out)
     r.dir = slash == s->file ? "/" : arena_cstr(r.a, span_of(s->file, (size_t)(slash - s->file)));
     r.marks = ARENA_NEW(r.a, struct marks);
     r.marks->map = map_in(r.a);
+    r.marks->script = ARENA_NEW(r.a, struct script_settings);
+    for (size_t i = 0; i < script_table.n; i++)
+        value_default(&script_table.rows[i], r.a, r.marks->script);
     s->marks = r.marks;
     if (slurp(s->file, &text) != 0) {
         problem_at(out, s->file, (struct mark){0}, "it can't be read: %s", strerror(errno));

@@ -19,6 +19,7 @@
 #define TIME_(b, f, ...)    ROW(b, SET_DURATION, usec, f, __VA_ARGS__)
 #define NUM_(b, f, ...)     ROW(b, SET_NUMBER, double, f, __VA_ARGS__)
 #define STR_(b, f, ...)     ROW(b, SET_STRING, const char *, f, __VA_ARGS__)
+#define TEXT_(b, f, ...)    ROW(b, SET_TEXT, const char *, f, __VA_ARGS__)
 #define PATH_(b, f, ...)    ROW(b, SET_PATH, const char *, f, __VA_ARGS__)
 #define ENUM_(b, t, f, ...) ROW(b, SET_ENUM, enum t, f, __VA_ARGS__)
 #define STRS_(b, f, ...)    ROW(b, SET_STRINGS, struct strings, f, __VA_ARGS__)

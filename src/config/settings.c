@@ -1,4 +1,5 @@
 #include "config/load_private.h"
+#include "config/script.h"
 #include "config/value.h"
 
 #include <errno.h>
@@ -82,6 +83,19 @@ static int by_place(const void *a, const void *b)
     if (x->line != y->line)
         return x->line < y->line ? -1 : 1;
     return (x->column > y->column) - (x->column < y->column);
+}
+
+static struct script_settings *script_defaults(struct arena *a)
+{
+    struct script_settings *x = ARENA_NEW(a, struct script_settings);
+    for (size_t i = 0; i < script_table.n; i++)
+        value_default(&script_table.rows[i], a, x);
+    return x;
+}
+
+struct script_settings *settings_script(const struct settings *s)
+{
+    return s->marks ? s->marks->script : script_defaults(s->arena);
 }
 
 static struct settings *with_defaults(void)

@@ -564,6 +564,7 @@ const char *setting_type_text(enum setting_type t)
         [SET_DURATION] = "a duration such as 5m or 1h30m",
         [SET_NUMBER] = "a number",
         [SET_STRING] = "a text",
+        [SET_TEXT] = "a text",
         [SET_PATH] = "a path",
         [SET_ENUM] = "a word",
         [SET_STRINGS] = "a list of texts",

@@ -12,6 +12,7 @@ enum setting_type {
     SET_DURATION,  /* usec */
     SET_NUMBER,    /* double */
     SET_STRING,    /* const char *, one of `choices` when these are given */
+    SET_TEXT,      /* const char *, of any number of lines */
     SET_PATH,      /* const char *, made absolute against the directory of the file */
     SET_ENUM,      /* an enum whose values number `choices` from 0 */
     SET_STRINGS,   /* struct strings */
@@ -46,6 +47,7 @@ struct setting_table {
 
 extern const struct setting_table settings_table; /* offsets in struct settings */
 extern const struct setting_table listener_table; /* offsets in struct listener */
+extern const struct setting_table script_table;   /* section script: struct script_settings */
 extern const struct setting_table policy_table;   /* offsets in struct policy */
 
 /* Rows of policy_table before this one are conditions and actions, the others consequences, which

@@ -310,7 +310,7 @@ static int expected(const struct setting *row, struct span text, struct err *e)
 static int set_string(const struct setting *row, struct span text, struct arena *a, void *at,
                       struct err *e)
 {
-    if (memchr(text.p, '\0', text.n) || memchr(text.p, '\n', text.n))
+    if (memchr(text.p, '\0', text.n) || (row->type != SET_TEXT && memchr(text.p, '\n', text.n)))
         return err_set(e, "expected a text of one line");
     if (row->choices) {
         size_t i = 0;
@@ -388,6 +388,7 @@ int value_set(const struct setting *row, struct span text, const char *dir, stru
     case SET_DURATION:
         return set_duration(row, text, at, e);
     case SET_STRING:
+    case SET_TEXT:
         return set_string(row, text, a, at, e);
     case SET_PATH:
         return set_path(text, dir, a, at, e);
@@ -458,6 +459,7 @@ int value_clear(const struct setting *row, void *base)
     void *at = place(row, base);
     switch (row->type) {
     case SET_STRING:
+    case SET_TEXT:
     case SET_PATH:
         *(const char **)at = NULL;
         return 0;

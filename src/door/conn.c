@@ -282,6 +282,27 @@ static void hold_input(struct conn *c)
         stream_resume(c->stream);
 }
 
+/* A policy that means this client, whatever it may send. */
+static bool policy_refuses(struct conn *c)
+{
+    struct stage_answer answer;
+    struct arena *a = arena_new(0);
+    struct peer peer = {.ip = c->ip,
+                        .has_ip = c->has_ip,
+                        .name = span_str(c->name),
+                        .listener = span_str(c->gate->set->name)};
+    bool decided = stage_decides(c->door, STAGE_CONNECT, &peer, SPAN_NONE, SPAN_NONE, a, &answer);
+    if (decided && answer.discard) {
+        c->discard = true;
+        decided = false;
+    } else if (decided) {
+        c->ending = "policy";
+        smtp_refuse_text(&c->smtp, answer.reply);
+    }
+    arena_free(a);
+    return decided;
+}
+
 static void greet(struct conn *c)
 {
     c->greeting = false;
@@ -298,7 +319,7 @@ static void greet(struct conn *c)
         return;
     }
     c->greeting = false;
-    if (set_client(c) && wall_greets(c))
+    if (set_client(c) && !policy_refuses(c) && wall_greets(c))
         smtp_greet(&c->smtp);
 }
 

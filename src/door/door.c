@@ -164,6 +164,7 @@ static void on_tick(uv_timer_t *t)
     d->ticks++;
     access_refresh(d->access);
     domains_refresh(d->domains);
+    policy_set_refresh(d->policies);
     recipients_refresh(d->recipients);
     links_tick(d, clock_mono());
     wall_tick(d);
@@ -311,6 +312,7 @@ static void free_all(struct door *d)
 {
     access_free(d->access);
     domains_free(d->domains);
+    policy_set_free(d->policies);
     recipients_free(d->recipients);
     asks_free(&d->asks);
     if (d->incoming >= 0)
@@ -330,6 +332,7 @@ int door_main(const struct settings *set, int control_fd, const int *listeners,
     d->incoming = open_incoming(set);
     d->access = access_open(set->access_file);
     d->domains = domains_open(&set->relay);
+    d->policies = policy_set_new(set);
     d->recipients = recipients_open(&set->recipients);
     d->auth = auth_open(d);
     d->dns = dns_new(&d->loop, &set->dns);

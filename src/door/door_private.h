@@ -14,6 +14,7 @@
 #include "door/access.h"
 #include "door/asks.h"
 #include "policy/domains.h"
+#include "policy/policy.h"
 #include "door/recipients.h"
 #include "flow/frames.h"
 #include "ipc/link.h"
@@ -100,6 +101,7 @@ struct door {
     struct txns homeless; /* for the next spool */
     struct access *access;
     struct domains *domains;
+    struct policy_set *policies;
     struct recipients *recipients;
     struct authenticator *auth;
     /* The wall: who is calling (wall.h). */
@@ -184,6 +186,18 @@ void callout_answered(struct door *d, struct ask *a, enum rcpt_code code);
 int callout_send(struct door *d, struct txn *t, struct span key, struct span addr);
 /* The transaction that waits for a callout ends. */
 void callout_cancel(struct txn *t);
+
+/* ---- stages.c: policies before the message ---- */
+
+struct stage_answer {
+    const char *policy;
+    bool discard;      /* say yes and drop it */
+    struct span reply; /* else: a whole reply, 4xx or 5xx */
+};
+/* Whether a policy refuses, defers or discards by what is known at this stage. from and rcpt may be
+ * absent. */
+bool stage_decides(struct door *d, enum policy_stage stage, const struct peer *peer,
+                   struct span from, struct span rcpt, struct arena *a, struct stage_answer *out);
 
 /* ---- auth.c ---- */
 

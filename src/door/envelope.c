@@ -78,6 +78,25 @@ static void hold_by_access(struct txn *t, const struct access_rule *rule)
         t->hold = arena_dup(t->arena, rule->reply);
 }
 
+/* Policies that mean this sender. What was known of the client before (HELO has no reply of its own
+ * to refuse with) is said here too. true: the session is answered. */
+static bool policy_at_mail(struct conn *c)
+{
+    struct txn *t = c->txn;
+    struct stage_answer answer;
+    if (!stage_decides(c->door, STAGE_MAIL, &t->req.peer, t->req.env.from, SPAN_NONE, t->arena,
+                       &answer))
+        return false;
+    if (answer.discard) {
+        t->discard = arena_printf(t->arena, "policy %s", answer.policy).p;
+        return false;
+    }
+    smtp_answer_text(&c->smtp, answer.reply);
+    c->txn = NULL;
+    txn_end(t);
+    return true;
+}
+
 void conn_mail(void *ctx, const struct smtp_path *from, const struct mail_params *params)
 {
     struct conn *c = ctx;
@@ -115,7 +134,8 @@ void conn_mail(void *ctx, const struct smtp_path *from, const struct mail_params
         rule = access_client(d->access, &c->ip, span_str(c->name));
         hold_by_access(c->txn, &rule);
     }
-    wall_mail(c, from);
+    if (!policy_at_mail(c))
+        wall_mail(c, from);
 }
 
 /* ---- RCPT ---- */
@@ -310,10 +330,17 @@ void conn_rcpt(void *ctx, const struct smtp_path *given, const struct rcpt_param
         smtp_answer(&c->smtp, R_RCPT_OK, NULL);
         return;
     }
+    struct stage_answer answer = {0};
+    bool decided = stage_decides(d, STAGE_RCPT, &c->txn->req.peer, c->txn->req.env.from, r.addr,
+                                 c->txn->arena, &answer);
+    if (decided && !answer.discard) {
+        rcpt_refuse(c, r.addr, R_RCPT_DENIED, answer.reply);
+        return;
+    }
     c->txn->pending = r;
-    c->txn->fate = rule.verb == ACCESS_DISCARD ? FATE_DROP
-                   : !ours || postmaster       ? FATE_TAKE
-                                               : FATE_LOOK;
+    c->txn->fate = decided || rule.verb == ACCESS_DISCARD ? FATE_DROP
+                   : !ours || postmaster                  ? FATE_TAKE
+                                                          : FATE_LOOK;
     wall_rcpt(c);
 }
 

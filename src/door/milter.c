@@ -215,6 +215,25 @@ static bool lookup_of(struct span addr, struct smtp_path *path, struct lookup *l
     return mailbox_parse(addr, true, path) == PATH_OK && lookup_make(path, l);
 }
 
+/* As conn_mail's. true: the MTA is answered; the message stays open until it says what it does. */
+static bool policy_at_mail(struct milter_conn *c)
+{
+    struct txn *t = c->txn;
+    struct stage_answer answer;
+    if (!stage_decides(c->door, STAGE_MAIL, &t->req.peer, t->req.env.from, SPAN_NONE, t->arena,
+                       &answer))
+        return false;
+    if (answer.discard) {
+        t->discard = arena_printf(t->arena, "policy %s", answer.policy).p;
+        return false;
+    }
+    struct span reply = answer.reply;
+    refuse(c, "sender-refused", t->req.env.from, R_SENDER_DENIED, reply);
+    c->txn = NULL;
+    txn_end(t);
+    return true;
+}
+
 static void host_mail(void *ctx, struct span addr, struct span args)
 {
     struct milter_conn *c = ctx;
@@ -246,7 +265,8 @@ static void host_mail(void *ctx, struct span addr, struct span args)
         c->txn->hold = arena_dup(c->txn->arena, rule.reply);
     if (milter_guest(c))
         guest_sender(c->guest, lookup_domain(&l));
-    milter_answer(&c->session, MILTER_CONTINUE);
+    if (!policy_at_mail(c))
+        milter_answer(&c->session, MILTER_CONTINUE);
 }
 
 /* ---- RCPT ---- */
@@ -325,9 +345,14 @@ static void host_rcpt(void *ctx, struct span addr, struct span args)
     struct access_rule rule = access_recipient(d->access, &l);
     if (rule.verb == ACCESS_QUARANTINE && !t->hold.p)
         t->hold = arena_dup(t->arena, rule.reply);
+    struct stage_answer answer = {0};
+    bool decided = stage_decides(d, STAGE_RCPT, &t->req.peer, t->req.env.from, t->pending.addr,
+                                 t->arena, &answer);
     if (rule.verb == ACCESS_REJECT || rule.verb == ACCESS_ERROR) {
         refuse_rcpt(c, R_RCPT_DENIED, rule.reply);
-    } else if (rule.verb == ACCESS_DISCARD) {
+    } else if (decided && !answer.discard) {
+        refuse_rcpt(c, R_RCPT_DENIED, answer.reply);
+    } else if (decided || rule.verb == ACCESS_DISCARD) {
         log_event(LOG_NOTE, t->req.id, "recipient-discarded", F_SPAN("to", addr));
         *ARENA_PUSH(t->arena, t->dropped, t->ndropped, t->dropped_cap) = t->pending;
         milter_answer(&c->session, MILTER_CONTINUE);

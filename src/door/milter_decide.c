@@ -6,7 +6,9 @@
  *     nobody gets it                  what is held or refused is held here, the MTA drops its copy
  *     some get it                     the others are taken off the envelope, with a copy held here
  *                                     for those that were held or refused; the edits are those of
- *                                     the strictest group that gets it (clean, tag, accept) */
+ *                                     the strictest group that gets it (clean, tag, accept);
+ *                                     recipients that policies add or put in the place of others
+ *                                     are added, and the last change of the sender holds */
 #include "door/milter_private.h"
 
 #include "base/log.h"
@@ -80,6 +82,15 @@ static void take_off(struct txn *t)
         milter_delete_rcpt(b, t->dropped[i].addr);
 }
 
+/* Whether there is something to keep or to send beside what the MTA does. */
+static bool more_for_spool(const struct txn *t)
+{
+    size_t n = t->result.mails.n;
+    for (size_t i = 0; i < t->result.ngroups; i++)
+        n += t->result.groups[i].delivery.keep;
+    return n > 0;
+}
+
 /* Held for all, or for nobody but those who get it. true: the spool has something to keep. */
 static bool drop(struct txn *t)
 {
@@ -91,7 +102,28 @@ static bool drop(struct txn *t)
     }
     t->milter_holds = false;
     say(t, MILTER_DISCARD, 250);
-    return held > 0;
+    return held > 0 || more_for_spool(t);
+}
+
+/* Recipients and sender as the policies of those who get it want them. The MTA has one copy for
+ * all: whoever is added gets it in the form of the strictest group. */
+static void change_envelope(struct txn *t)
+{
+    const struct milter_conn *c = t->milter;
+    struct buf *b = &t->shape->edits;
+    for (size_t i = 0; i < t->result.ngroups; i++) {
+        const struct group *g = &t->result.groups[i];
+        const struct delivery *d = &g->delivery;
+        if (!gets_it(g))
+            continue;
+        if (d->change_sender && milter_may(&c->session, MILTER_CAN_CHANGE_SENDER))
+            milter_change_sender(b, d->sender, SPAN_NONE);
+        bool add = milter_may(&c->session, MILTER_CAN_ADD_RCPT);
+        for (size_t k = 0; add && k < d->nadd; k++)
+            milter_add_rcpt(b, d->add[k], SPAN_NONE);
+        for (size_t k = 0; add && d->redirect && k < g->nrcpts; k++)
+            milter_delete_rcpt(b, t->req.env.rcpts[g->rcpts[k]].addr);
+    }
 }
 
 static bool deliver(struct txn *t)
@@ -118,9 +150,10 @@ static bool deliver(struct txn *t)
         }
     }
     take_off(t);
+    change_envelope(t);
     held = count(t, OUT_HOLD);
     say(t, MILTER_ACCEPT, 250);
-    return held > 0;
+    return held > 0 || more_for_spool(t);
 }
 
 bool milter_decide(struct txn *t)

@@ -10,6 +10,7 @@
 #include "flow/asking.h"
 #include "flow/guarded.h"
 #include "flow/opinions.h"
+#include "flow/scripting.h"
 #include "mime/mime.h"
 
 enum { RECORDED_HEADER_MAX = 500 }; /* bytes of Subject, From and Message-ID kept in the record */
@@ -26,6 +27,7 @@ struct flow {
     struct policy_set *policies;
     struct prefs *prefs;              /* NULL: nobody can have any */
     const struct rules_prefs *of_all; /* instead: the same for every message */
+    struct scripting *script;         /* NULL: none */
 };
 
 /* One message in work: done when both the engine and the rules have given their facts. */
@@ -49,6 +51,7 @@ struct flow *flow_new(uv_loop_t *loop, const struct settings *set, const struct 
     struct flow *f = xcalloc(1, sizeof *f);
     *f = (struct flow){
         .loop = loop, .set = set, .rs = rs, .virus = virus, .policies = policy_set_new(set)};
+    f->script = scripting_new(loop, set, settings_script(set));
     if (rs) {
         f->scratch = rules_scratch_new(rs);
         f->prefs = prefs_new(set, rs);
@@ -68,6 +71,7 @@ void flow_free(struct flow *f)
         rules_scratch_free(f->scratch);
     policy_set_free(f->policies);
     auth_free(f->auth);
+    scripting_free(f->script);
     dns_free(f->dns);
     prefs_free(f->prefs);
     free(f);
@@ -76,6 +80,12 @@ void flow_free(struct flow *f)
 void flow_prefs(struct flow *f, const struct rules_prefs *prefs)
 {
     f->of_all = prefs;
+}
+
+void flow_script(struct flow *f, const struct script_settings *script)
+{
+    scripting_free(f->script);
+    f->script = scripting_new(f->loop, f->set, script);
 }
 
 void flow_profile(struct flow *f, struct rules_profile *total)
@@ -89,11 +99,12 @@ void flow_profile(struct flow *f, struct rules_profile *total)
 static struct parts *parts_of(struct flow *f, struct message *m)
 {
     const struct limits *l = &f->set->limits;
-    if (!policy_set_wants_parts(f->policies))
+    if (!policy_set_wants_parts(f->policies) && !scripting_wants_parts(f->script))
         return NULL;
     const struct mime_limits limits = {l->mime_parts, l->mime_depth, l->mime_headers};
     struct mime *mime = mime_parse(m->arena, m->raw, &limits);
-    return parts_new(mime, policy_set_magic(f->policies), m->arena);
+    struct magic *magic = policy_set_magic(f->policies);
+    return parts_new(mime, magic ? magic : scripting_magic(f->script), m->arena);
 }
 
 /* Not inlined: gcc does not see that only the last of several steps gets here, and warns. */
@@ -101,7 +112,11 @@ static __attribute__((noinline)) void decide(struct job *j)
 {
     struct message *m = j->m;
     struct verdict *v = ARENA_NEW(m->arena, struct verdict);
-    verdict_decide(j->flow->policies, &j->flow->set->virus, m, parts_of(j->flow, m), m->arena, v);
+    arena_limit(m->arena, 2 * j->flow->set->limits.message_memory); /* as much again as the rules */
+    struct parts *parts = parts_of(j->flow, m);
+    struct wishes wishes = {0};
+    scripting_ask(j->flow->script, m, parts, &wishes);
+    verdict_decide(j->flow->policies, &j->flow->set->virus, m, parts, &wishes, m->arena, v);
     uint64_t micros = (uint64_t)(clock_mono() - j->started);
     known_learn(j->flow->set, m);
     flow_done *done = j->done;
@@ -301,12 +316,17 @@ static void group_of(const struct flow *f, struct message *m, const struct decis
         .nrcpts = d->nrcpts,
         .reply = action_reply(m, d, m->arena),
     };
-    action_edits(f->set, f->rs ? ruleset_conf(f->rs) : NULL, m, d, m->arena, &g->edits);
+    g->delivery = action_delivery(d, m->arena);
+    if (action_edits(f->set, f->rs ? ruleset_conf(f->rs) : NULL, m, d, m->arena, &g->edits)) {
+        g->delivery.keep = true;
+        g->outcome = g->outcome == OUT_ACCEPT || g->outcome == OUT_TAG ? OUT_CLEAN : g->outcome;
+    }
 }
 
 void flow_result(const struct flow *f, struct message *m, const struct verdict *v, uint64_t micros,
                  struct scan_result *out)
 {
+    arena_limit(m->arena, 0); /* what is made from here on is bounded by the message's size */
     struct span header = span_sub(m->raw, 0, f->set->limits.header_bytes);
     size_t end = span_search(header, SPAN("\r\n\r\n"));
     if (end != SIZE_MAX)
@@ -329,5 +349,6 @@ void flow_result(const struct flow *f, struct message *m, const struct verdict *
     memcpy(out->id, m->id, sizeof out->id);
     for (size_t i = 0; i < v->n; i++)
         group_of(f, m, &v->v[i], &out->groups[i]);
+    out->mails = action_mails(f->set, m, v, m->arena);
     out->receipt = action_receipt(f->set, m, v, micros, m->arena);
 }

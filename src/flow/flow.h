@@ -18,6 +18,8 @@ struct flow;
 struct flow *flow_new(uv_loop_t *loop, const struct settings *set, const struct ruleset *rs,
                       struct virus_pool *virus);
 void flow_free(struct flow *f);
+/* Another script than the settings name; script must outlive the flow. */
+void flow_script(struct flow *f, const struct script_settings *script);
 
 /* Adds up where the rules spend their time (rules/ruleset.h); NULL: no longer. */
 void flow_profile(struct flow *f, struct rules_profile *total);

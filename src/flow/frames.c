@@ -5,7 +5,7 @@
 #include "base/xalloc.h"
 
 /* The smallest encodings, so that a count can be checked against the bytes that are left. */
-enum { GROUP_MIN = 1 + 4 * 3 + 1 + 4 + 4 + 4, RCPT_INDEX = 4, HIT_MIN = 4 * 3 + 8 + 4 };
+enum { GROUP_MIN = 1 + 4 * 3 + 1 + 4 + 4 + 4 + 1 + 4 + 4, RCPT_INDEX = 4, HIT_MIN = 4 * 3 + 8 + 4 };
 
 enum { STORE_SCANNED = 1, STORE_ELSEWHERE = 2, STORE_HELD_ELSEWHERE = 4 };
 
@@ -106,6 +106,7 @@ static void group_encode(struct buf *b, const struct group *g)
         buf_u32(b, g->rcpts[i]);
     buf_lstr(b, g->reply);
     splices_encode(b, &g->edits);
+    delivery_encode(b, &g->delivery);
 }
 
 static void group_decode(struct cursor *c, struct arena *a, struct group *g)
@@ -128,6 +129,7 @@ static void group_decode(struct cursor *c, struct arena *a, struct group *g)
         g->rcpts[i] = cursor_u32(c);
     g->reply = str_decode(c, a);
     splices_decode(c, a, &g->edits);
+    delivery_decode(c, a, &g->delivery);
 }
 
 static void answer_encode(struct buf *b, const struct scan_answer *s)
@@ -199,6 +201,7 @@ static void result_encode(struct buf *b, const struct scan_result *r)
     for (size_t i = 0; i < r->ngroups; i++)
         group_encode(b, &r->groups[i]);
     answer_encode(b, &r->answer);
+    mails_encode(b, &r->mails);
 }
 
 static void result_decode(struct cursor *c, struct arena *a, struct scan_result *r)
@@ -225,6 +228,7 @@ static void result_decode(struct cursor *c, struct arena *a, struct scan_result 
     answer_decode(c, a, &r->answer);
     if (r->answer.judged && r->answer.group >= r->ngroups)
         c->failed = true;
+    mails_decode(c, a, &r->mails);
 }
 
 void scan_result_encode(struct buf *b, const struct scan_result *r)

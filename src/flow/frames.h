@@ -5,6 +5,7 @@
 #define GATEHOUSE_FLOW_FRAMES_H
 
 #include "config/settings.h"
+#include "message/delivery.h"
 #include "message/message.h"
 #include "mime/splice.h"
 
@@ -42,6 +43,7 @@ struct group {
     size_t nrcpts;
     struct span reply; /* SMTP reply text, complete ("550 5.7.1 ...") */
     struct splices edits;
+    struct delivery delivery;
 };
 
 /* A rule that hit, as the scanner protocols tell it. */
@@ -79,6 +81,7 @@ struct scan_result {
     struct group *groups;
     size_t ngroups;
     struct scan_answer answer; /* when the request wanted one */
+    struct mails mails; /* to be queued beside it */
 };
 void scan_result_encode(struct buf *b, const struct scan_result *r);
 bool scan_result_decode(struct span payload, struct arena *a, struct scan_result *r);

@@ -3,6 +3,8 @@
  * twice are others. A name that is blocked must be found in any of them. */
 #include "policy/parts_private.h"
 
+#include "base/buf.h"
+
 enum { VALUE_MAX = 65536 };
 
 /* One parameter as it is written: "name*1*" is {name, 1, true}. */
@@ -250,6 +252,32 @@ void part_read_names(struct parts *ps, struct part_facts *p)
         read_uuencoded(ps, p);
     if (p->ntypes == 0)
         add(ps->arena, &p->types, &p->ntypes, p->part->type.n ? p->part->type : SPAN("text/plain"));
+}
+
+static void add_unfolded(struct buf *b, struct span s)
+{
+    s = span_trim(s);
+    for (size_t i = 0; i < s.n; i++)
+        if (s.p[i] != '\r' && s.p[i] != '\n')
+            buf_char(b, s.p[i] == '\t' ? ' ' : s.p[i]);
+}
+
+struct span part_without_names(struct arena *a, struct span value)
+{
+    struct buf b = {0};
+    struct param param;
+    size_t at = span_find(value, ';'), from;
+    add_unfolded(&b, span_sub(value, 0, at));
+    for (at = from = at == SIZE_MAX ? value.n : at + 1; next_param(a, value, &at, &param);
+         from = at) {
+        if (names_a_file(param.name))
+            continue;
+        buf_str(&b, "; ");
+        add_unfolded(&b, span_sub(value, from, at - 1));
+    }
+    struct span out = arena_dup(a, buf_span(&b));
+    buf_free(&b);
+    return out;
 }
 
 struct span part_name_shown(const struct part_facts *p)

@@ -46,6 +46,9 @@ struct parts *parts_new(struct mime *m, struct magic *g, struct arena *a);
 
 /* The name to show, cleaned of path, controls and directional marks; "" when there is none. */
 struct span part_name_shown(const struct part_facts *p);
+/* A value of Content-Type or Content-Disposition, unfolded and without the parameters that name a
+ * file. */
+struct span part_without_names(struct arena *a, struct span value);
 /* "application/x-dosexec"; absent when libmagic is not there. */
 struct span part_content(struct parts *ps, struct part_facts *p);
 uint64_t part_size(struct parts *ps, struct part_facts *p);

@@ -18,7 +18,7 @@ enum policy_stage { STAGE_CONNECT, STAGE_HELO, STAGE_MAIL, STAGE_RCPT, STAGE_END
 
 struct policy_set;
 
-/* settings must outlive it. log: whether trouble with relay.domains_file is told to the log. */
+/* settings must outlive it. */
 struct policy_set *policy_set_new(const struct settings *set);
 /* Policies as they stand, without direction (nothing counts as ours): for tests. */
 struct policy_set *policy_set_of(const struct policies *p);
@@ -30,8 +30,8 @@ void policy_set_refresh(struct policy_set *ps);
 
 /* Whether any policy asks for parts, or changes them: then parts_new is called for each message. */
 bool policy_set_wants_parts(const struct policy_set *ps);
-/* Types by content; NULL when no policy asks. */
-struct magic *policy_set_magic(const struct policy_set *ps);
+/* Types by content, loaded when it is asked for; NULL when no policy asks. */
+struct magic *policy_set_magic(struct policy_set *ps);
 /* Whether any policy could decide before the end of a message: else the door need not ask. */
 bool policy_set_early(const struct policy_set *ps);
 

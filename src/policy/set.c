@@ -47,14 +47,12 @@ static void look_through(struct policy_set *ps, const struct policies *p)
 {
     for (size_t i = 0; i < p->n; i++) {
         const struct policy *x = &p->v[i];
-        bool content = x->parts.content.n > 0;
         for (size_t k = 0; k < x->actions.n; k++)
             ps->wants_parts |= x->actions.v[k].kind == ACTION_ADD_DISCLAIMER;
         ps->wants_parts |= x->parts.given || x->header.n > 0;
         ps->early |= early(x);
         ps->direction |= x->direction.n > 0;
-        if (content && !ps->magic)
-            ps->magic = magic_new();
+        ps->wants_magic |= x->parts.content.n > 0;
     }
 }
 
@@ -109,8 +107,11 @@ bool policy_set_wants_parts(const struct policy_set *ps)
     return ps->wants_parts;
 }
 
-struct magic *policy_set_magic(const struct policy_set *ps)
+struct magic *policy_set_magic(struct policy_set *ps)
 {
+    if (ps->wants_magic)
+        ps->magic = magic_new();
+    ps->wants_magic = false; /* once, whether it can be loaded or not */
     return ps->magic;
 }
 

@@ -16,6 +16,13 @@ static bool to_queue(const struct storing *s, const struct group *g)
     return g->outcome == OUT_ACCEPT || g->outcome == OUT_TAG || g->outcome == OUT_CLEAN;
 }
 
+/* The message as it came is kept beside what is delivered. */
+static bool to_keep(const struct storing *s, const struct group *g)
+{
+    return g->nrcpts && g->delivery.keep && g->outcome != OUT_DEFER &&
+           (s->promised || g->outcome != OUT_REJECT);
+}
+
 /* A refusal after the promise would be backscatter: the message is kept instead. */
 static bool to_quarantine(const struct storing *s, const struct group *g)
 {
@@ -142,10 +149,54 @@ static struct queue_new *add_new(struct storing *s)
     return v;
 }
 
+static void add_rcpts(struct storing *s, struct envelope *env, const struct span *v, size_t n)
+{
+    struct rcpt *all = arena_array(s->arena, env->nrcpts + n, sizeof *all);
+    if (env->nrcpts)
+        memcpy(all, env->rcpts, env->nrcpts * sizeof *all);
+    for (size_t i = 0; i < n; i++)
+        all[env->nrcpts + i] = (struct rcpt){.addr = v[i]};
+    env->rcpts = all;
+    env->nrcpts = env->cap = env->nrcpts + n;
+}
+
+/* Whom the group's policies have it delivered to, and from whom. */
+static struct envelope envelope_of(struct storing *s, const struct group *g)
+{
+    const struct delivery *d = &g->delivery;
+    struct envelope env = some(s->arena, &s->req.env, g->rcpts, d->redirect ? 0 : g->nrcpts);
+    add_rcpts(s, &env, d->add, d->nadd);
+    if (d->change_sender)
+        env.from = d->sender.p ? d->sender : SPAN("");
+    return env;
+}
+
+/* Copies and notices. Their failure is nobody's business but the operator's. */
+static void queue_mails(struct storing *s)
+{
+    for (size_t i = 0; i < s->result.mails.n; i++) {
+        const struct mail *m = &s->result.mails.v[i];
+        struct queue_new *v = add_new(s);
+        struct envelope env = {
+            .from = m->from, .smtputf8 = s->req.env.smtputf8, .body_8bit = s->req.env.body_8bit};
+        add_rcpts(s, &env, m->to, m->nto);
+        for (size_t k = 0; k < env.nrcpts; k++)
+            env.rcpts[k].notify = NOTIFY_NEVER;
+        v->env = env;
+        v->flags = QUEUE_NO_BOUNCE;
+        if (m->bytes.p) {
+            v->fd = -1;
+            v->fd_size = 0;
+            v->bytes = m->bytes;
+            v->flags |= QUEUE_NOTICE;
+        }
+    }
+}
+
 static void queue_groups(struct storing *s)
 {
     struct err e;
-    s->v = arena_array(s->arena, s->result.ngroups + 1, sizeof *s->v);
+    s->v = arena_array(s->arena, s->result.ngroups + s->result.mails.n + 1, sizeof *s->v);
     for (size_t i = 0; i < s->result.ngroups; i++) {
         struct group *g = &s->result.groups[i];
         if (!to_queue(s, g) || g->nrcpts == 0)
@@ -155,10 +206,11 @@ static void queue_groups(struct storing *s)
             return;
         }
         struct queue_new *v = add_new(s);
-        v->env = some(s->arena, &s->req.env, g->rcpts, g->nrcpts);
+        v->env = envelope_of(s, g);
         v->edits = g->edits;
         v->flags = g->outcome == OUT_TAG ? QUEUE_NO_BOUNCE : 0;
     }
+    queue_mails(s);
     if (s->n)
         queue_put(s->sp->queue, s->v, s->n, s->replaces, on_queued, s);
     else
@@ -184,13 +236,15 @@ static void on_held(void *ctx, int result, const struct err *e)
 static void next_hold(struct storing *s)
 {
     const struct scan_result *r = &s->result;
-    while (s->next_group < r->ngroups && !to_quarantine(s, &r->groups[s->next_group]))
+    while (s->next_group < r->ngroups && !to_quarantine(s, &r->groups[s->next_group]) &&
+           !to_keep(s, &r->groups[s->next_group]))
         s->next_group++;
     if (s->next_group == r->ngroups) {
         queue_groups(s);
         return;
     }
     const struct group *g = &r->groups[s->next_group];
+    bool held = to_quarantine(s, g);
     if (!s->sp->quarantine) {
         over(s, STORE_FAILED, "there is no quarantine");
         return;
@@ -202,8 +256,8 @@ static void next_hold(struct storing *s)
                                 .rcpts = g->rcpts,
                                 .nrcpts = g->nrcpts,
                                 .policy = g->policy,
-                                .reason = g->reason,
-                                .detail = g->detail,
+                                .reason = held ? g->reason : SPAN("original"),
+                                .detail = held ? g->detail : g->policy,
                                 .score = r->score,
                                 .virus = r->virus,
                                 .subject = r->subject,

@@ -192,6 +192,16 @@ static const struct policy_action *deciding(const struct policy *p)
     return NULL;
 }
 
+/* The last one that decides: what a script says comes before what the policy says. */
+static const struct policy_action *order_of(const struct decision *d)
+{
+    const struct policy_action *x = NULL;
+    for (size_t i = 0; !x && i < d->napplied; i++)
+        if (d->applied[i].script || d->applied[i].policy == d->policy)
+            x = deciding(d->applied[i].policy);
+    return x;
+}
+
 static bool has_action(const struct decision *d, enum action_kind kind)
 {
     for (size_t i = 0; i < d->napplied; i++)
@@ -208,7 +218,9 @@ static bool ordered(struct decision *d, struct arena *a)
                                             [ACTION_REJECT] = OUT_REJECT,
                                             [ACTION_DEFER] = OUT_DEFER,
                                             [ACTION_DISCARD] = OUT_DISCARD};
-    const struct policy_action *x = deciding(d->policy);
+    const struct policy_action *x = order_of(d);
+    if (!x && has_action(d, ACTION_DELETE_RECIPIENT))
+        return conclude(d, OUT_DISCARD, "policy", arena_printf(a, "%s", d->policy->name));
     if (!x || x->kind == ACTION_ACCEPT || x->kind == ACTION_TAG)
         return false;
     d->order = x;
@@ -285,13 +297,36 @@ static const struct opinion *opinion_of(const struct message *m, size_t rcpt)
     return m->opinions ? m->opinions[rcpt] : NULL;
 }
 
-static bool same(const struct decision *d, const struct policy_set *ps, const struct chosen *c,
-                 const struct opinion *o)
+/* What makes recipients belong together. */
+struct group_key {
+    const struct policy_set *ps;
+    struct chosen policies;
+    const struct policy *scripts[2];
+    size_t nscripts;
+    const struct opinion *opinion;
+};
+
+/* What a script wants comes in front of the policies: for the recipient, then for the message. */
+static size_t scripts_for(const struct wishes *w, const struct message *m, size_t rcpt,
+                          const struct policy *out[])
 {
-    if (d->napplied != c->n || d->opinion != o)
+    size_t n = 0;
+    if (w && w->each && rcpt < m->env.nrcpts && w->each[rcpt])
+        out[n++] = w->each[rcpt];
+    if (w && w->all)
+        out[n++] = w->all;
+    return n;
+}
+
+static bool same(const struct decision *d, const struct group_key *k)
+{
+    if (d->napplied != k->nscripts + k->policies.n || d->opinion != k->opinion)
         return false;
-    for (size_t i = 0; i < c->n; i++)
-        if (d->applied[i].policy != policy_set_get(ps, c->v[i]))
+    for (size_t i = 0; i < k->nscripts; i++)
+        if (d->applied[i].policy != k->scripts[i])
+            return false;
+    for (size_t i = 0; i < k->policies.n; i++)
+        if (d->applied[k->nscripts + i].policy != policy_set_get(k->ps, k->policies.v[i]))
             return false;
     return true;
 }
@@ -307,29 +342,42 @@ static void find_parts(const struct policy_set *ps, size_t i, struct parts *part
         x->why = arena_printf(a, "%.*s", SPAN_ARG(part_name_shown(x->parts[0]))).p;
 }
 
-static struct decision *group_of(struct verdict *out, const struct policy_set *ps,
-                                 const struct chosen *c, const struct opinion *o,
+static struct decision *group_of(struct verdict *out, const struct group_key *k,
                                  struct parts *parts, struct arena *a)
 {
     for (size_t i = 0; i < out->n; i++)
-        if (same(&out->v[i], ps, c, o))
+        if (same(&out->v[i], k))
             return &out->v[i];
     struct decision *d = &out->v[out->n++];
     d->parts = parts;
-    d->opinion = o;
-    d->applied = arena_array(a, c->n, sizeof *d->applied);
-    d->napplied = c->n;
-    for (size_t i = 0; i < c->n; i++) {
-        d->policy = d->applied[i].policy = policy_set_get(ps, c->v[i]);
-        if (parts && d->policy->parts.given)
-            find_parts(ps, c->v[i], parts, a, &d->applied[i]);
+    d->opinion = k->opinion;
+    d->applied = arena_array(a, k->nscripts + k->policies.n, sizeof *d->applied);
+    for (size_t i = 0; i < k->nscripts; i++)
+        d->applied[d->napplied++] = (struct applied){.policy = k->scripts[i], .script = true};
+    for (size_t i = 0; i < k->policies.n; i++) {
+        struct applied *x = &d->applied[d->napplied++];
+        d->policy = x->policy = policy_set_get(k->ps, k->policies.v[i]);
+        if (parts && x->policy->parts.given)
+            find_parts(k->ps, k->policies.v[i], parts, a, x);
     }
     return d;
 }
 
+/* The group of one recipient; rcpt absent: of a message without recipients. */
+static struct decision *place(struct verdict *out, const struct policy_set *ps,
+                              const struct message *m, const struct wishes *script,
+                              struct policy_view *v, size_t i, struct arena *a)
+{
+    struct group_key k = {.ps = ps, .opinion = opinion_of(m, i)};
+    policy_view_judge(ps, v, k.opinion ? &k.opinion->rules : &m->facts.rules);
+    k.nscripts = scripts_for(script, m, i, k.scripts);
+    k.policies = choose(ps, v, a);
+    return group_of(out, &k, v->parts, a);
+}
+
 void verdict_decide(const struct policy_set *ps, const struct virus_settings *virus,
-                    const struct message *m, struct parts *parts, struct arena *a,
-                    struct verdict *out)
+                    const struct message *m, struct parts *parts, const struct wishes *script,
+                    struct arena *a, struct verdict *out)
 {
     size_t nrcpts = m->has_envelope ? m->env.nrcpts : 0;
     struct policy_view v = policy_view_of(ps, m, parts, a);
@@ -337,20 +385,13 @@ void verdict_decide(const struct policy_set *ps, const struct virus_settings *vi
     out->v = arena_array(a, nrcpts ? nrcpts : 1, sizeof *out->v);
     out->n = 0;
     for (size_t i = 0; i < nrcpts; i++) {
-        const struct opinion *o = opinion_of(m, i);
         v.rcpt = m->env.rcpts[i].addr;
-        policy_view_judge(ps, &v, o ? &o->rules : &m->facts.rules);
-        struct chosen c = choose(ps, &v, a);
-        struct decision *d = group_of(out, ps, &c, o, parts, a);
+        struct decision *d = place(out, ps, m, script, &v, i, a);
         of[i] = (uint32_t)(d - out->v);
         d->nrcpts++;
     }
-    if (nrcpts == 0) {
-        const struct opinion *o = opinion_of(m, 0);
-        policy_view_judge(ps, &v, o ? &o->rules : &m->facts.rules);
-        struct chosen c = choose(ps, &v, a);
-        group_of(out, ps, &c, o, parts, a);
-    }
+    if (nrcpts == 0)
+        place(out, ps, m, script, &v, 0, a);
     for (size_t g = 0; g < out->n; g++) {
         struct decision *d = &out->v[g];
         d->rcpts = arena_array(a, d->nrcpts, sizeof *d->rcpts);

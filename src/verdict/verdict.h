@@ -19,12 +19,14 @@
 #ifndef GATEHOUSE_VERDICT_VERDICT_H
 #define GATEHOUSE_VERDICT_VERDICT_H
 
+#include "config/script.h"
 #include "policy/address.h"
 #include "policy/policy.h"
 
 /* A policy that holds for a group, and the parts that its `parts` mean. */
 struct applied {
     const struct policy *policy;
+    bool script;     /* made by a script for this message */
     const char *why; /* what made it hold, for the receipt: "parts: invoice.exe"; or NULL */
     struct part_facts **parts;
     size_t nparts;
@@ -57,8 +59,8 @@ struct verdict {
  * policy_set_wants_parts; or NULL.
  */
 void verdict_decide(const struct policy_set *ps, const struct virus_settings *virus,
-                    const struct message *m, struct parts *parts, struct arena *a,
-                    struct verdict *out);
+                    const struct message *m, struct parts *parts, const struct wishes *script,
+                    struct arena *a, struct verdict *out);
 
 /* Whether any recipient's policy wants, or may want, the message scanned. */
 bool verdict_wants_scan(const struct policy_set *ps, const struct message *m, struct arena *a);

@@ -398,7 +398,8 @@ static void aliases_that_loop_do_no_harm(void **state)
 {
     expect(*state, "relay:\n  domains: &a [*a]\n",
            "2:12: 'relay.domains': expected a single value in the list, not a list\n");
-    expect(*state, "limits: &a {limits: *a}\n", "1:13: unknown setting 'limits' in 'limits'\n");
+    expect(*state, "limits: &a {limits: *a}\n",
+           "1:13: unknown setting 'limits' in 'limits' (it belongs under 'rates')\n");
 }
 
 static void the_printed_defaults_read_back_as_the_defaults(void **state)

@@ -10,7 +10,7 @@ static void judge(const struct policies *p, const struct virus_settings *virus,
                   const struct message *m, struct arena *a, struct verdict *out)
 {
     struct policy_set *ps = policy_set_of(p);
-    verdict_decide(ps, virus, m, NULL, a, out);
+    verdict_decide(ps, virus, m, NULL, NULL, a, out);
     policy_set_free(ps);
 }
 
