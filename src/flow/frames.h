@@ -81,7 +81,7 @@ struct scan_result {
     struct group *groups;
     size_t ngroups;
     struct scan_answer answer; /* when the request wanted one */
-    struct mails mails; /* to be queued beside it */
+    struct mails mails;        /* to be queued beside it */
 };
 void scan_result_encode(struct buf *b, const struct scan_result *r);
 bool scan_result_decode(struct span payload, struct arena *a, struct scan_result *r);
