@@ -1,8 +1,8 @@
-#include <limits.h>
 /* Input built to be slow or deep. Each must be read in time that grows with its size alone: the
  * tests double the size and demand that the time does not grow much more. */
 #include "mime_test.h"
 
+#include <limits.h>
 #include <time.h>
 
 static void repeat(struct buf *b, const char *s, size_t n)
