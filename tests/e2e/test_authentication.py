@@ -118,7 +118,8 @@ def test_quarantine_is_tagged(gate):
     assert code == 250
     assert "dmarc=fail (p=quarantine dis=quarantine) header.from=mild.example" in field(
         delivered(gate, text), "Authentication-Results")
-    receipt = json.loads(gate.run("log", "--json", f"id={text.split()[-1]}").stdout.splitlines()[-1])
+    lines = wait_for("the record", lambda: gate.run("log", "--json", f"id={text.split()[-1]}").stdout.splitlines())
+    receipt = json.loads(lines[-1])
     assert "tag" in json.dumps(receipt)
 
 
