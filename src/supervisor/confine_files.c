@@ -11,6 +11,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "config/script.h"
 #include "base/xalloc.h"
 #include "config/table.h"
 #include "supervisor/confine.h"
@@ -352,6 +353,9 @@ static void allow_role(struct cage *c)
             dsn = ruleset_value(c->rules, "user_scores_dsn", SPAN_NONE);
         if (dsn.n)
             allow_database(c, dsn);
+        const struct script_settings *script = settings_script(c->set);
+        if (script && script->file)
+            allow_around(c, script->file, READ);
         return;
     }
     allow(c, p->spool, READ | WRITE);
