@@ -77,7 +77,7 @@ def test_poison_is_held(door):
     assert reply.startswith("250")
     stored = door.stored(reply)
     assert stored["crashes"] == 3 and stored["groups"] == [
-        {"outcome": "hold", "reason": "poison", "unscanned": True}]
+        {"outcome": "hold", "reason": "poison", "detail": "3 scanners died on it", "unscanned": True}]
 
 
 def test_bystanders_of_poison_are_delivered(door):
