@@ -121,7 +121,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     static struct script_settings script_set;
     static struct script *script;
     for (size_t i = 0; !script && i < SETS; i++) {
-        char *text = malloc(strlen(policies[i]) + 100);
         struct buf text = {0};
         buf_printf(&text, "hostname: g.example\nvirus: {enabled: no}\nrules: {enabled: no}\n%s\n",
                    policies[i]);
