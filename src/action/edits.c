@@ -128,6 +128,24 @@ static void policy_headers(struct header_plan *p, const struct tags_on *on,
     }
 }
 
+/* What lenient readers take for fields may stand where the parser saw a body: an edit of such a
+ * field goes when an edit of a part (one of the first n) takes the place away. */
+static void give_way(struct splices *all, size_t n)
+{
+    size_t kept = n;
+    for (size_t i = n; i < all->n; i++) {
+        const struct splice *x = &all->v[i];
+        bool taken = false;
+        for (size_t k = 0; !taken && k < n; k++) {
+            const struct splice *by = &all->v[k];
+            taken = by->del && x->at + x->del > by->at && x->at < by->at + by->del;
+        }
+        if (!taken)
+            all->v[kept++] = *x;
+    }
+    all->n = kept;
+}
+
 bool action_edits(const struct settings *set, const struct conf *conf, const struct message *m,
                   const struct decision *d, struct arena *a, struct splices *out)
 {
@@ -158,12 +176,14 @@ bool action_edits(const struct settings *set, const struct conf *conf, const str
         policy_headers(&plan, &(struct tags_on){set, m, d, p, NULL}, &p->actions);
     }
     bool removes = false;
+    size_t of_parts = 0;
     if (d->parts) {
         const struct tags_on on = {set, m, d, d->policy, NULL};
         struct part_plan parts = part_plan_of(&on, a);
         part_plan_emit(&parts, &plan, out);
         disclaimers(&parts, &plan, out);
         removes = parts.removes;
+        of_parts = out->n;
     }
     /* Last of ours: a message that begins with a continuation line would continue this field. */
     if (m->has_envelope)
@@ -171,6 +191,7 @@ bool action_edits(const struct settings *set, const struct conf *conf, const str
 
     header_insert(out, h, buf_span(&head));
     header_plan_emit(&plan, out);
+    give_way(out, of_parts);
     splices_sort(out, m->raw.n, NULL);
     buf_free(&head);
     return removes;

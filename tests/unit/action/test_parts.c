@@ -85,6 +85,17 @@ static void parts_are_replaced(void **state)
            true);
 }
 
+/* What one reader takes for the body is header to another: no edit stands on another. */
+static void a_body_that_may_be_header(void **state)
+{
+    (void)state;
+    expect("    parts: {size: '> 3'}\n    do: [{replace_part: gone}, {delete_header: X-Late}]",
+           "Subject: x\njunk here\nContent-Type: text/html\nX-Late: 1\n\nhello\n",
+           "Content-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: 7bit\n"
+           "MIME-Version: 1.0\nSubject: x\njunk here\n\ngone\n",
+           true);
+}
+
 static void a_part_without_a_place(void **state)
 {
     (void)state;
@@ -226,10 +237,15 @@ static void what_goes_beside(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(parts_are_dropped),        cmocka_unit_test(parts_are_replaced),
-        cmocka_unit_test(a_part_without_a_place),   cmocka_unit_test(signed_parts_stay),
-        cmocka_unit_test(parts_are_renamed),        cmocka_unit_test(disclaimers),
-        cmocka_unit_test(disclaimers_beyond_ascii), cmocka_unit_test(what_goes_beside),
+        cmocka_unit_test(parts_are_dropped),
+        cmocka_unit_test(parts_are_replaced),
+        cmocka_unit_test(a_body_that_may_be_header),
+        cmocka_unit_test(a_part_without_a_place),
+        cmocka_unit_test(signed_parts_stay),
+        cmocka_unit_test(parts_are_renamed),
+        cmocka_unit_test(disclaimers),
+        cmocka_unit_test(disclaimers_beyond_ascii),
+        cmocka_unit_test(what_goes_beside),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
