@@ -167,7 +167,7 @@ def test_killed_in_mid_scan_paused_restarted(place, database, samples, drive):
         start = time.monotonic()
         a = d.scan(samples["clean"])
         assert a["state"] == "ERROR" and "in time" in a["detail"]
-        assert 2 < time.monotonic() - start < 6
+        assert 2 < time.monotonic() - start < 60
         c.signal(signal.SIGCONT)
         wait_for("the engine to be used again", lambda: d.scan(samples["clean"])["state"] == "CLEAN")
     finally:
