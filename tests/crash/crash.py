@@ -25,13 +25,15 @@ import harness  # noqa: E402
 
 
 LOG_MAX = 8 << 20
+BACKLOG = 1000  # promised and not delivered: above it the senders pause, or restarts would only read queues
+PATIENCE = 600  # seconds for a start and for the last delivery: the machine may have other work
 
 
 class Load:
     """Senders that remember what was promised."""
 
-    def __init__(self, gate, senders, seed):
-        self.gate = gate
+    def __init__(self, gate, sink, senders, seed):
+        self.gate, self.sink = gate, sink
         self.acked = {}
         self.sent = 0
         self.lock = threading.Lock()
@@ -48,6 +50,8 @@ class Load:
                 with self.gate.smtp() as s:
                     s.ehlo()
                     for _ in range(rng.randint(1, 20)):
+                        while len(self.acked) - len(self.sink.seen) > BACKLOG and not self.halt.is_set():
+                            time.sleep(0.05)
                         if self.halt.is_set():
                             break
                         count += 1
@@ -123,26 +127,27 @@ def strike(gate, rng, everything):
 
 
 def crash(directory, kills, seed, senders=6):
+    harness.START_TIMEOUT = PATIENCE
     rng = random.Random(seed)
     sink = Counter(random.Random(seed))
     gate = harness.Gateway(directory, next_hop=sink.port, settings={
         "queue": {"retry": ["1s"], "segment_size": "4MiB"},
         "limits": {"errors": 1000, "transactions": 100000, "commands": 100000}})
     gate.start()
-    load = Load(gate, senders, seed)
+    load = Load(gate, sink, senders, seed)
     started = time.monotonic()
     try:
         for kill in range(kills):
             time.sleep(rng.uniform(0.0, 0.25))
             strike(gate, rng, everything=kill % 2 == 0)
-            if sys.stderr.isatty():
-                print(f"\r{kill + 1}/{kills} kills, {len(load.acked)} promised", end="",
-                      file=sys.stderr)
+            if sys.stderr.isatty() or (kill + 1) % 500 == 0:
+                print(f"\r{kill + 1}/{kills} kills, {len(load.acked)} promised, {len(sink.seen)} delivered",
+                      end="" if sys.stderr.isatty() else "\n", file=sys.stderr, flush=True)
     finally:
         load.end()
     acked = dict(load.acked)
     with contextlib.suppress(AssertionError):
-        harness.wait_for("the queue to empty", lambda: all(n in sink.seen for n in acked), 60, 0.1)
+        harness.wait_for("the queue to empty", lambda: all(n in sink.seen for n in acked), PATIENCE, 0.1)
     lost = [n for n in acked if n not in sink.seen]
     wrong = [n for n in acked if n in sink.seen and acked[n] not in sink.seen[n]]
     twice = sum(len(v) - 1 for v in sink.seen.values())
