@@ -17,8 +17,9 @@ struct node {
 /* Numbers of states in the table. */
 enum { UNKNOWN, MATCH, START, LINE_START, FIRST_FREE };
 
-/* Nodes that wait for a byte, in ascending order, without those of the start, which always wait
- * too; those that wait only at the start of a line do so in states that a LF leads to. */
+/* Nodes under way that wait for a byte, in ascending order; those of the start always wait too,
+ * those that wait only at the start of a line in states that a LF leads to. Where nothing is under
+ * way the state is START or LINE_START. */
 struct state {
     uint32_t at, n; /* in pool */
     bool line_start;
@@ -39,7 +40,6 @@ struct automaton {
     size_t nnodes, nodes_cap;
     uint16_t entry;
     struct nodes start[2];               /* what waits everywhere; at the start of a line */
-    bool *in_start;                      /* by node: it waits everywhere */
     uint8_t class_of[256], byte_of[256]; /* byte_of: one of each class */
     unsigned nclasses, shift;
 
@@ -269,7 +269,7 @@ static void drop_states(struct automaton *m)
 
 static size_t memory_of(const struct automaton *m)
 {
-    return ((m->nstates << m->shift) + m->pool_n) * sizeof *m->next +
+    return (m->nstates << m->shift) * sizeof *m->next + m->pool_n * sizeof *m->pool +
            m->nstates * sizeof *m->states;
 }
 
@@ -327,49 +327,70 @@ static uint16_t move(struct automaton *m, uint16_t from, unsigned class)
     unsigned char byte = m->byte_of[class];
     clear_list(m);
     uint16_t to = MATCH;
-    if (!step(m, start->v, start->n, byte) && !step(m, m->pool + s->at, s->n, byte)) {
-        size_t kept = 0;
-        for (size_t i = 0; i < m->listed; i++)
-            if (!m->in_start[m->list[i]])
-                m->list[kept++] = m->list[i];
-        m->listed = kept;
+    if (!step(m, m->pool + s->at, s->n, byte) && !step(m, start->v, start->n, byte)) {
         bool line_start = byte == '\n';
-        to = kept ? state_of(m, line_start) : line_start ? LINE_START : START;
+        to = m->listed ? state_of(m, line_start) : line_start ? LINE_START : START;
     }
     m->next[((size_t)from << m->shift) + class] = to;
     return to;
 }
 
 /* After the states have been dropped it begins anew at the place, having forgotten what was under
- * way: yes is the only safe answer then. */
-static bool no_room(struct automaton *m)
+ * way: all places behind the last start are the only safe answer then. */
+static void no_room(struct automaton *m, struct window *w, size_t end)
 {
     drop_states(m);
     m->gave_up = ++m->drops == AUTOMATON_DROPS;
-    return true;
+    w->last = end;
 }
 
-static bool run(struct automaton *m, struct span s, size_t from)
+/* Moves over the bytes from `at` as far as the states are known; the place where that ends, in
+ * *state the one before it. */
+static size_t glide(const struct automaton *m, struct span s, size_t at, uint16_t *state,
+                    size_t *first)
+{
+    const uint8_t *p = (const uint8_t *)s.p, *class_of = m->class_of;
+    const uint16_t *next = m->next;
+    const unsigned shift = m->shift;
+    size_t from = *state, start = *first, i = at;
+    for (; i < s.n; i++) {
+        size_t to = next[(from << shift) + class_of[p[i]]];
+        if (to <= MATCH)
+            break;
+        start = to <= LINE_START ? i + 1 : start;
+        from = to;
+    }
+    *state = (uint16_t)from;
+    *first = start;
+    return i;
+}
+
+static bool run(struct automaton *m, struct span s, size_t from, struct window *w)
 {
     const uint8_t *p = (const uint8_t *)s.p;
     uint16_t state = from == 0 || p[from - 1] == '\n' ? LINE_START : START;
-    for (size_t i = from; i < s.n; i++) {
+    w->first = from;
+    for (size_t i = from; (i = glide(m, s, i, &state, &w->first)) < s.n;) {
         unsigned class = m->class_of[p[i]];
         uint16_t to = m->next[((size_t)state << m->shift) + class];
         if (to == UNKNOWN)
             to = move(m, state, class);
-        if (to <= MATCH)
-            return to == MATCH || no_room(m);
-        state = to;
+        if (to <= MATCH) {
+            w->last = i;
+            if (to == UNKNOWN)
+                no_room(m, w, s.n);
+            return true;
+        }
     }
     return false;
 }
 
-bool automaton_possible(struct automaton *m, struct span s, size_t from)
+bool automaton_next(struct automaton *m, struct span s, size_t from, struct window *w)
 {
+    *w = (struct window){from, s.n};
     if (atomic_flag_test_and_set_explicit(&m->busy, memory_order_acquire))
         return true;
-    bool possible = m->gave_up || run(m, s, from);
+    bool possible = m->gave_up || run(m, s, from, w);
     atomic_flag_clear_explicit(&m->busy, memory_order_release);
     return possible;
 }
@@ -391,7 +412,6 @@ static void allocate(struct automaton *m)
     m->list = arena_array(m->arena, m->nnodes + 1, sizeof *m->list);
     m->stack = arena_array(m->arena, 2 * m->nnodes + 2, sizeof *m->stack);
     m->mark = arena_array(m->arena, m->nnodes + 1, sizeof *m->mark);
-    m->in_start = arena_array(m->arena, m->nnodes + 1, sizeof *m->in_start);
     m->states_cap = 8;
     m->states = xcalloc(m->states_cap, sizeof *m->states);
     m->next = xcalloc(m->states_cap << m->shift, sizeof *m->next);
@@ -414,8 +434,6 @@ struct automaton *automaton_new(struct span pattern)
         make_classes(m);
         allocate(m);
         list_start(m, false);
-        for (size_t i = 0; i < m->start[false].n; i++)
-            m->in_start[m->start[false].v[i]] = true;
         list_start(m, true);
         drop_states(m);
         m->states[LINE_START].line_start = true;

@@ -1,10 +1,10 @@
-/* Whether a string can hold a match of a pattern at all, in one pass whatever the pattern: an
- * automaton over the pattern's tree whose states are made when they are first met. It may say yes
- * where there is none (what looks around or refers back counts as always true, long repetitions as
- * endless), never no where there is one. For patterns that are slow to try. Room-private.
+/* Where in a string a match of a pattern can begin, in one pass whatever the pattern: an automaton
+ * over the pattern's tree whose states are made when they are first met. It may name places where
+ * none begins (what looks around or refers back counts as always true, long repetitions as
+ * endless), but leaves out none where one does. For patterns that are slow to try. Room-private.
  *
  * States are dropped when they take too much room; an automaton that keeps doing that gives up and
- * says yes to everything. One thread uses it at a time: another gets yes. */
+ * names all places. One thread uses it at a time: another gets all places. */
 #ifndef GATEHOUSE_RULES_AUTOMATON_H
 #define GATEHOUSE_RULES_AUTOMATON_H
 
@@ -12,7 +12,7 @@
 
 enum {
     AUTOMATON_NODES = 60000,       /* of the pattern, repeated parts written out */
-    AUTOMATON_MEMORY = 512 * 1024, /* bytes of its states */
+    AUTOMATON_MEMORY = 1024 * 1024, /* bytes of its states */
     AUTOMATON_DROPS = 16           /* times that they may be dropped */
 };
 
@@ -21,7 +21,13 @@ struct automaton;
 /* pattern: as pattern_pcre gives it. NULL: it is not understood, or can match the empty string. */
 struct automaton *automaton_new(struct span pattern);
 void automaton_free(struct automaton *m);
-/* false: no match begins at or behind `from`. */
-bool automaton_possible(struct automaton *m, struct span s, size_t from);
+/* Places, both included. */
+struct window {
+    size_t first, last;
+};
+
+/* Of the matches that begin at or behind `from`, the first begins in w or behind it; false: there
+ * is none. */
+bool automaton_next(struct automaton *m, struct span s, size_t from, struct window *w);
 
 #endif

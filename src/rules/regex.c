@@ -26,9 +26,11 @@ enum {
      * says so faster. */
     VAIN_USES = 32,
     VAIN_NS_A_TRY = 150,
-    VAIN_NS_A_BYTE = 8,
-    /* One that says yes that much more often than no saves nothing. */
-    YES_TOO_OFTEN = 16
+    VAIN_NS_A_BYTE = 5,
+    /* Bytes that a try costs at least; and how many more bytes may be tried than a third of all
+     * before the automaton is judged to save nothing. */
+    TRY_BYTES = 32,
+    WASTE = 64 * 1024
 };
 
 struct regex {
@@ -38,12 +40,12 @@ struct regex {
     _Atomic enum state state;
     _Atomic bool jit;
     _Atomic unsigned uses;
-    pcre2_code_8 *code8;
+    pcre2_code_8 *code8, *limited8; /* limited8: the one for windows, made with the automaton */
     pcre2_code_32 *code32;
     bool factored;
     _Atomic unsigned vain;     /* tries without a match so far */
     _Atomic int64_t slow;      /* nanoseconds that they took, less those that are no reason */
-    _Atomic int yes;           /* answers of the automaton: yes less no */
+    _Atomic int64_t waste;     /* bytes tried where the automaton told, less a third of all */
     _Atomic bool no_automaton; /* it can't be made, or does not help */
     struct automaton *_Atomic automaton; /* NULL: none, or not yet */
     char why[160];                       /* of BROKEN */
@@ -130,6 +132,7 @@ static void release(void *p)
 {
     struct regex *r = p;
     pcre2_code_free_8(r->code8);
+    pcre2_code_free_8(r->limited8);
     pcre2_code_free_32(r->code32);
     automaton_free(r->automaton);
     pthread_mutex_destroy(&r->lock);
@@ -190,38 +193,57 @@ static enum state compile32(struct regex *r)
     return BROKEN;
 }
 
-static pcre2_code_8 *compile8(struct span pattern, int *code, size_t *at)
+static pcre2_code_8 *compile8(struct span pattern, uint32_t options, int *code, size_t *at)
 {
     pcre2_compile_context_8 *cc = pcre2_compile_context_create_8(NULL);
     pcre2_set_newline_8(cc, PCRE2_NEWLINE_LF);
     pcre2_set_character_tables_8(cc, tables8);
     pcre2_code_8 *made = pcre2_compile_8((const uint8_t *)pattern.p, pattern.n,
-                                         PCRE2_NEVER_UTF | PCRE2_NEVER_UCP, code, at, cc);
+                                         PCRE2_NEVER_UTF | PCRE2_NEVER_UCP | options, code, at, cc);
     pcre2_compile_context_free_8(cc);
     return made;
 }
 
 /* As it is; or with subroutines, when it is too large; or by the 32-bit library. */
+static pcre2_code_8 *compile_factored(struct span pattern, uint32_t options)
+{
+    int code;
+    size_t at;
+    struct arena *scratch = arena_new(0);
+    struct span small = pattern_factor(scratch, pattern);
+    pcre2_code_8 *made = small.p ? compile8(small, options, &code, &at) : NULL;
+    arena_free(scratch);
+    return made;
+}
+
 static enum state compile(struct regex *r)
 {
     int code;
     size_t at;
-    r->code8 = compile8(r->pattern, &code, &at);
+    r->code8 = compile8(r->pattern, 0, &code, &at);
     if (r->code8)
         return READY_8;
     if (code != PCRE2_ERROR_PATTERN_TOO_LARGE) {
         explain(r, code, at);
         return BROKEN;
     }
-    struct arena *scratch = arena_new(0);
-    struct span small = pattern_factor(scratch, r->pattern);
-    if (small.p)
-        r->code8 = compile8(small, &code, &at);
-    arena_free(scratch);
+    r->code8 = compile_factored(r->pattern, 0);
     if (!r->code8)
         return compile32(r);
     r->factored = true;
     return READY_8;
+}
+
+/* The code that heeds the ends of windows is the slower one elsewhere. */
+static bool compile_limited(struct regex *r)
+{
+    int code;
+    size_t at;
+    if (r->state == READY_32)
+        return true;
+    r->limited8 = r->factored ? compile_factored(r->pattern, PCRE2_USE_OFFSET_LIMIT)
+                              : compile8(r->pattern, PCRE2_USE_OFFSET_LIMIT, &code, &at);
+    return r->limited8 && pcre2_jit_compile_8(r->limited8, PCRE2_JIT_COMPLETE) == 0;
 }
 
 static enum state ready(const struct regex *cr)
@@ -286,6 +308,23 @@ static int exec8(struct regex *r, struct workspace *w, struct span s, size_t fro
     return outcome(w, rc);
 }
 
+/* Matches that begin in `at`. */
+static int exec_limited(struct regex *r, struct workspace *w, struct span s, struct window at,
+                        struct regex_match *m)
+{
+    pcre2_set_match_limit_8(w->context8, r->match_limit);
+    pcre2_set_depth_limit_8(w->context8, r->depth_limit);
+    pcre2_set_offset_limit_8(w->context8, at.last);
+    const uint8_t *p = (const uint8_t *)(s.p ? s.p : "");
+    int rc = pcre2_jit_match_8(r->limited8, p, s.n, at.first, 0, w->data8, w->context8);
+    if (rc == PCRE2_ERROR_JIT_STACKLIMIT)
+        rc = pcre2_match_8(r->limited8, p, s.n, at.first, PCRE2_NO_JIT, w->data8, w->context8);
+    if (rc >= 0)
+        fill(m, pcre2_get_ovector_pointer_8(w->data8), rc ? rc : REGEX_GROUPS);
+    pcre2_set_offset_limit_8(w->context8, PCRE2_UNSET);
+    return outcome(w, rc);
+}
+
 static int exec32(struct regex *r, struct workspace *w, struct span s, size_t from,
                   struct regex_match *m)
 {
@@ -313,18 +352,6 @@ static void maybe_jit(struct regex *r)
     pthread_mutex_unlock(&r->lock);
 }
 
-/* false: there is surely no match. */
-static bool possible(struct regex *r, struct span s, size_t from)
-{
-    struct automaton *m = atomic_load_explicit(&r->automaton, memory_order_acquire);
-    if (!m || r->no_automaton)
-        return true;
-    bool yes = automaton_possible(m, s, from);
-    if (atomic_fetch_add_explicit(&r->yes, yes ? 1 : -1, memory_order_relaxed) >= YES_TOO_OFTEN)
-        r->no_automaton = true;
-    return yes;
-}
-
 static int64_t now_ns(void)
 {
     struct timespec t;
@@ -342,6 +369,10 @@ static void in_vain(struct regex *r, size_t bytes, int64_t ns)
     pthread_mutex_lock(&r->lock);
     if (!r->automaton && !r->no_automaton) {
         struct automaton *m = slow > 0 ? automaton_new(r->pattern) : NULL;
+        if (m && !compile_limited(r)) {
+            automaton_free(m);
+            m = NULL;
+        }
         r->no_automaton = m == NULL;
         atomic_store_explicit(&r->automaton, m, memory_order_release);
     }
@@ -358,13 +389,35 @@ static int try(struct regex *r, struct workspace *w, struct span subject, size_t
     return exec8(r, w, subject, from, m);
 }
 
+/* Tries only where the automaton says that a match may begin. */
+static int try_windows(struct regex *r, struct automaton *a, struct workspace *w,
+                       struct span subject, size_t from, struct regex_match *m)
+{
+    struct window at;
+    int rc = 0;
+    int64_t waste = -(int64_t)(subject.n - from) / 3;
+    while (rc == 0 && from <= subject.n && automaton_next(a, subject, from, &at)) {
+        if (r->state == READY_32)
+            at.last = subject.n;
+        rc = r->limited8 ? exec_limited(r, w, subject, at, m) : exec32(r, w, subject, at.first, m);
+        waste += (int64_t)(at.last - at.first) + TRY_BYTES;
+        from = at.last + 1;
+    }
+    if (atomic_fetch_add_explicit(&r->waste, waste, memory_order_relaxed) > WASTE)
+        r->no_automaton = true;
+    return rc;
+}
+
 int regex_exec(const struct regex *cr, struct span subject, size_t from, struct regex_match *m)
 {
     struct regex *r = (struct regex *)(uintptr_t)cr;
     struct workspace *w = workspace();
-    if (ready(r) == BROKEN || from > subject.n || !possible(r, subject, from))
+    if (ready(r) == BROKEN || from > subject.n)
         return 0;
-    if (r->automaton || r->no_automaton)
+    struct automaton *a = atomic_load_explicit(&r->automaton, memory_order_acquire);
+    if (a && !r->no_automaton)
+        return try_windows(r, a, w, subject, from, m);
+    if (r->no_automaton)
         return try(r, w, subject, from, m);
     int64_t start = now_ns();
     int rc = try(r, w, subject, from, m);
