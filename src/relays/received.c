@@ -76,7 +76,7 @@ static void prescan(struct parse *p, struct span line)
     struct template_match *m = p->m;
     if (received_search(m, line, " id {<|}$nT"))
         p->r->id = template_got(m, 'n');
-    if (received_search(m, line, "$_helo=$hV") || received_search(m, line, "$_{HELO|EHLO} $hV"))
+    if (received_search(m, line, "$_helo=$hV") || received_search(m, line, "$_{HE|EH}LO $hV"))
         p->r->helo = template_got(m, 'h');
     if (received_search(m, line, " by $bW{$R|$.}"))
         p->r->by = template_got(m, 'b');

@@ -138,7 +138,8 @@ static struct relays *new_relays(struct arena *a, size_t most)
     return o;
 }
 
-struct relays *relays_parse(struct mime *m, const struct relays_settings *s)
+struct relays *relays_parse(struct mime *m, const struct relays_settings *s,
+                            struct template_memory *memory)
 {
     const struct mime_fields *f = &m->root->fields;
     size_t lines = 0;
@@ -148,7 +149,7 @@ struct relays *relays_parse(struct mime *m, const struct relays_settings *s)
     struct walk w = {.out = new_relays(m->arena, lines + s->noriginating + 1),
                      .s = s,
                      .a = m->arena,
-                     .matcher = {.arena = m->arena},
+                     .matcher = {.arena = m->arena, .memory = memory},
                      .in_trusted = true,
                      .in_internal = true,
                      .fetch_ok = true};

@@ -49,6 +49,9 @@ struct relays_settings {
     size_t noriginating;
 };
 
-struct relays *relays_parse(struct mime *m, const struct relays_settings *s);
+/* memory: of the templates (relays/template.h), NULL: none. */
+struct template_memory;
+struct relays *relays_parse(struct mime *m, const struct relays_settings *s,
+                            struct template_memory *memory);
 
 #endif

@@ -1,5 +1,8 @@
 #include "relays/template.h"
 
+#include <stdlib.h>
+
+#include "base/xalloc.h"
 #include "relays/ip_pattern.h"
 
 enum { STEPS_BEFORE_MEMORY = 4000 };
@@ -235,7 +238,9 @@ static size_t match_class(struct template_match *m, char letter, const char *t, 
 static size_t match_choice(struct template_match *m, const char *t, size_t at)
 {
     for (const char *alt = t;; alt++) {
-        size_t end = match_at(m, alt, at);
+        char next = next_literal(m, alt);
+        bool can = !next || (at < m->line.n && m->line.p[at] == next);
+        size_t end = can ? match_at(m, alt, at) : NO_MATCH;
         if (end != NO_MATCH)
             return end;
         alt = alternative_end(alt);
@@ -370,10 +375,68 @@ static struct span required_literal(const char *t)
     return longest;
 }
 
-/* Most templates fail on most lines: cheaply, by the lack of a literal. */
-static bool possible(const struct template_match *m, const char *template)
+/* --- what a line must hold --- */
+
+enum { MEMORY_SLOTS = 1024 };
+
+struct template_memory {
+    struct {
+        const char *template;
+        struct span literal;
+    } v[MEMORY_SLOTS];
+};
+
+struct template_memory *template_memory_new(void)
 {
-    return m->icase || span_search(m->line, required_literal(template)) != SIZE_MAX;
+    return xcalloc(1, sizeof(struct template_memory));
+}
+
+void template_memory_free(struct template_memory *t)
+{
+    free(t);
+}
+
+static struct span literal_of(struct template_memory *t, const char *template)
+{
+    if (!t)
+        return required_literal(template);
+    size_t at = (size_t)((uintptr_t) template * 0x9e3779b97f4a7c15u >> 54) % MEMORY_SLOTS;
+    if (t->v[at].template != template) {
+        t->v[at].template = template;
+        t->v[at].literal = required_literal(template);
+    }
+    return t->v[at].literal;
+}
+
+static unsigned pair_of(const char *p)
+{
+    return ((unsigned char)ascii_lower(p[0]) * 37u ^ (unsigned char)ascii_lower(p[1])) %
+           TEMPLATE_PAIRS;
+}
+
+static void note_pairs(struct template_match *m)
+{
+    memset(m->pairs, 0, sizeof m->pairs);
+    for (size_t i = 0; i + 1 < m->line.n; i++) {
+        unsigned pair = pair_of(m->line.p + i);
+        m->pairs[pair / 64] |= (uint64_t)1 << pair % 64;
+    }
+    m->paired = m->line;
+}
+
+/* Most templates fail on most lines: cheaply, by the lack of a literal, most of those by the lack
+ * of two bytes side by side. */
+static bool possible(struct template_match *m, const char *template)
+{
+    struct span must = literal_of(m->memory, template);
+    if (m->paired.p != m->line.p || m->paired.n != m->line.n)
+        note_pairs(m);
+    for (size_t i = 0; i + 1 < must.n; i++) {
+        unsigned pair = pair_of(must.p + i);
+        if (!(m->pairs[pair / 64] >> pair % 64 & 1))
+            return false;
+    }
+    return m->icase || span_search(m->line, must) != SIZE_MAX;
 }
 
 bool template_start(struct template_match *m, const char *template)
@@ -389,7 +452,12 @@ bool template_search(struct template_match *m, const char *template, size_t *at,
         return false;
     char first = next_literal(m, template);
     char folded = m->icase && !strchr("${|}", *template) ? ascii_lower(*template) : '\0';
+    bool stores = *template == '$' && template[1] >= 'a' && template[1] <= 'z';
+    const struct class *class = *template == '$' ? class_of(template[stores ? 2 : 1]) : NULL;
+    bool by_class = class && class->in && class->min;
     for (size_t i = 0; i <= m->line.n; i++) {
+        if (by_class && (i == m->line.n || !class->in(m->line.p[i])))
+            continue;
         if (folded && (i == m->line.n || ascii_lower(m->line.p[i]) != folded))
             continue;
         if (first) {

@@ -16,12 +16,22 @@
 
 #include "base/arena.h"
 
+/* What was found out about templates, for many messages; those used with one are constants. */
+struct template_memory;
+struct template_memory *template_memory_new(void);
+void template_memory_free(struct template_memory *t);
+
+enum { TEMPLATE_PAIRS = 4096 };
+
 struct template_match {
-    struct span line;
-    struct arena *arena; /* for the memory of failed places; used for long lines only */
-    bool icase;          /* literals match in any case */
-    struct span got[26]; /* by letter; p == NULL: not stored */
+    struct span line;               /* its bytes stay as they are as long as this lives */
+    struct arena *arena;            /* for the memory of failed places; used for long lines only */
+    struct template_memory *memory; /* may be NULL */
+    bool icase;                     /* literals match in any case */
+    struct span got[26];            /* by letter; p == NULL: not stored */
     /* private */
+    struct span paired;                  /* the line of .pairs */
+    uint64_t pairs[TEMPLATE_PAIRS / 64]; /* bytes that stand side by side in it, hashed */
     size_t mark[26];
     size_t steps;
     unsigned char *failed;

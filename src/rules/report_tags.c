@@ -24,7 +24,7 @@ static struct rules_ctx *context(struct expansion *e)
     struct mime_limits limits = MIME_LIMITS_DEFAULT;
     *c = (struct rules_ctx){.conf = e->r->conf, .m = &e->m, .a = e->a};
     c->mime = mime_parse(e->a, e->m.raw, &limits);
-    c->relays = relays_parse(c->mime, &e->r->conf->relays);
+    c->relays = relays_parse(c->mime, &e->r->conf->relays, NULL);
     return c;
 }
 

@@ -140,6 +140,7 @@ struct rules_scratch {
     struct hit *hits;      /* first hits, in order of occurrence */
     size_t nhits, hits_cap;
     struct prefilter_scratch *prefilter;
+    struct template_memory *templates;
     double shortcircuit_score; /* of SHORTCIRCUIT, when it hit */
     struct {
         const char *rule; /* whose score was found while it ran (AWL, TXREP), or NULL */

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/xalloc.h"
+#include "relays/template.h"
 #include "rules/eval_state.h"
 #include "rules/plugin.h"
 #include "rules/report_private.h"
@@ -22,6 +23,7 @@ struct rules_scratch *rules_scratch_new(const struct ruleset *rs)
     s->present = xcalloc(rs->nsubjects + 1, sizeof *s->present);
     s->absent = xcalloc(rs->nsubjects + 1, sizeof *s->absent);
     s->prefilter = prefilter_scratch_new();
+    s->templates = template_memory_new();
     for (size_t i = 0; i < rs->nsubjects; i++)
         if (rs->subjects[i].prefilter)
             prefilter_scratch_fit(s->prefilter, rs->subjects[i].prefilter);
@@ -33,6 +35,7 @@ void rules_scratch_free(struct rules_scratch *s)
     if (!s)
         return;
     prefilter_scratch_free(s->prefilter);
+    template_memory_free(s->templates);
     profile_free(s->profile);
     free(s->value);
     free(s->count);
@@ -373,7 +376,7 @@ void run_texts(struct rules_ctx *c, struct laps *laps)
     limits.laps = laps;
     c->eval_state = NULL;
     c->fetched_all = false;
-    c->relays = relays_parse(c->mime, &rs->conf->relays);
+    c->relays = relays_parse(c->mime, &rs->conf->relays, c->scratch->templates);
     lap(laps, STAGE_RELAYS);
     c->text = text_make(c->mime, &rs->conf->uri, &limits);
     plugins_extract(c);

@@ -119,7 +119,7 @@ static void check(struct arena *a, size_t name, size_t rdns, size_t ip, size_t w
 
     struct span text = arena_printf(a, "%.*sA: b\r\n\r\n", SPAN_ARG(line));
     struct relays_settings none = {0};
-    struct relays *r = relays_parse(mime_parse(a, text, NULL), &none);
+    struct relays *r = relays_parse(mime_parse(a, text, NULL), &none, NULL);
     assert_int_equal(r->unparseable, 0);
     assert_int_equal(r->n, 1);
     assert_text(r->v[0].ip, addresses[ip], line);
@@ -182,7 +182,7 @@ static void without_address(void **state)
     m.peer.helo = SPAN("local");
     struct span text = arena_printf(a, "%.*s\n", SPAN_ARG(action_trace(&set, &m, a)));
     struct relays_settings none = {0};
-    struct relays *r = relays_parse(mime_parse(a, text, NULL), &none);
+    struct relays *r = relays_parse(mime_parse(a, text, NULL), &none, NULL);
     assert_int_equal(r->n, 0);
     assert_int_equal(r->unparseable, 0);
     arena_free(a);

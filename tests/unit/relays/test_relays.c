@@ -69,7 +69,7 @@ static void zones(void **state)
         networks(a, &s.msa, table[i].msa);
         struct mime_limits limits = MIME_LIMITS_DEFAULT;
         struct span text = arena_printf(a, "%s\nbody\n", table[i].message);
-        const struct relays *r = relays_parse(mime_parse(a, text, &limits), &s);
+        const struct relays *r = relays_parse(mime_parse(a, text, &limits), &s, NULL);
         if (r->ntrusted != table[i].ntrusted || r->nuntrusted != table[i].nuntrusted ||
             r->ninternal != table[i].ninternal || r->nexternal != table[i].nexternal ||
             r->unparseable != table[i].unparseable || r->last_trusted != table[i].last_trusted ||
@@ -130,7 +130,7 @@ static void loops_of_lines_end(void **state)
     text[LINES * n] = '\n';
     struct relays_settings s = {0};
     struct mime_limits limits = MIME_LIMITS_DEFAULT;
-    struct relays *r = relays_parse(mime_parse(a, span_of(text, LINES * n + 1), &limits), &s);
+    struct relays *r = relays_parse(mime_parse(a, span_of(text, LINES * n + 1), &limits), &s, NULL);
     assert_int_equal(r->nuntrusted, 1000);
     arena_free(a);
 }

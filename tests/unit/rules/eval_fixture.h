@@ -44,7 +44,7 @@ static inline void fixture_headers(struct fixture *f, struct span message)
     struct mime_limits limits = MIME_LIMITS_DEFAULT;
     f->c = (struct rules_ctx){.conf = f->conf, .m = &f->m, .a = f->arena};
     f->c.mime = mime_parse(f->arena, message, &limits);
-    f->c.relays = relays_parse(f->c.mime, &f->conf->relays);
+    f->c.relays = relays_parse(f->c.mime, &f->conf->relays, NULL);
 }
 
 /* The same with body and URIs. */
