@@ -445,15 +445,24 @@ bool template_start(struct template_match *m, const char *template)
     return possible(m, template) && match_at(m, template, 0) != NO_MATCH;
 }
 
+/* What takes the first byte: past word boundaries and beginnings of stretches. */
+static const char *behind_places(const char *t)
+{
+    while (t[0] == '$' && (t[1] == '_' || t[1] == '('))
+        t += t[1] == '_' ? 2 : 3;
+    return t;
+}
+
 bool template_search(struct template_match *m, const char *template, size_t *at, size_t *end)
 {
     begin(m, template);
     if (!possible(m, template))
         return false;
-    char first = next_literal(m, template);
-    char folded = m->icase && !strchr("${|}", *template) ? ascii_lower(*template) : '\0';
-    bool stores = *template == '$' && template[1] >= 'a' && template[1] <= 'z';
-    const struct class *class = *template == '$' ? class_of(template[stores ? 2 : 1]) : NULL;
+    const char *lead = behind_places(template);
+    char first = next_literal(m, lead);
+    char folded = m->icase && !strchr("${|}", *lead) ? ascii_lower(*lead) : '\0';
+    bool stores = *lead == '$' && lead[1] >= 'a' && lead[1] <= 'z';
+    const struct class *class = *lead == '$' ? class_of(lead[stores ? 2 : 1]) : NULL;
     bool by_class = class && class->in && class->min;
     for (size_t i = 0; i <= m->line.n; i++) {
         if (by_class && (i == m->line.n || !class->in(m->line.p[i])))

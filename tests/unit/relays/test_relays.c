@@ -89,7 +89,7 @@ static void strings_tell_zone_and_submission(void **state)
     networks(a, &s.msa, "203.0.113.9");
     struct mime_limits limits = MIME_LIMITS_DEFAULT;
     struct relays *r = relays_parse(
-        mime_parse(a, SPAN(RECEIVED("203.0.113.9") RECEIVED("192.0.2.1") "\n"), &limits), &s);
+        mime_parse(a, SPAN(RECEIVED("203.0.113.9") RECEIVED("192.0.2.1") "\n"), &limits), &s, NULL);
     assert_true(
         span_eq(r->trusted_text,
                 SPAN("[ ip=203.0.113.9 rdns=r.example helo=h.example by=m.example ident= "
@@ -112,7 +112,7 @@ static void scanner_sender_goes_to_the_next_relay(void **state)
             SPAN("Received: from 198.51.100.7 by m.example (envelope-from <joe@e.example>, uid "
                  "502) with qmail-scanner-1.24 (clean)\n" RECEIVED("203.0.113.9") "\n"),
             &limits),
-        &s);
+        &s, NULL);
     assert_int_equal(r->nuntrusted, 1);
     assert_true(span_eq(r->untrusted[0]->envfrom, SPAN("joe@e.example")));
     arena_free(a);
