@@ -6,7 +6,7 @@ enum {
     LITERAL_MIN = 3, /* shorter ones are left to the automaton */
     VARIANTS = 4,    /* spellings of one run that are still worth literals */
     WINDOW = 6,      /* items of a run in the automaton */
-    FORMAT = 2
+    FORMAT = 3
 };
 /* Expected times in a kilobyte above which a group tells nothing. */
 static const double USELESS = 30;
@@ -185,19 +185,71 @@ static void add_literals(struct builder *b, const struct run *r, const struct ch
     }
 }
 
-static void add_window(struct builder *b, const struct run *r, const struct choice *c,
-                       struct user u)
+/* --- windows --- */
+
+/* What a window may match more often in a kilobyte for taking in another: a try of the pattern
+ * costs about as much as the automaton takes for a hundred windows in that time. */
+static const double MERGE_SLACK = 0.03;
+
+/* Windows of one group: any of them will do, so one that matches all that two match may stand for
+ * both. */
+struct windows {
+    struct run *v;
+    double *cost;
+    size_t n, cap, cost_cap;
+};
+
+static uint16_t both(struct builder *b, uint16_t x, uint16_t y)
+{
+    return x == y ? x : byteset_number(&b->sets, byteset_or(b->sets.v[x], b->sets.v[y]));
+}
+
+static bool merged(struct builder *b, const struct run *x, const struct run *y, struct run *out)
+{
+    *out = (struct run){.n = x->n};
+    if (x->n != y->n)
+        return false;
+    for (size_t i = 0; i < x->n; i++) {
+        out->set[i] = both(b, x->set[i], y->set[i]);
+        out->loop[i] = both(b, x->loop[i], y->loop[i]);
+        if (out->set[i] == BYTESET_NONE || out->loop[i] == BYTESET_NONE)
+            return false;
+    }
+    return true;
+}
+
+static void note_window(struct builder *b, struct windows *w, const struct run *r,
+                        const struct choice *c)
+{
+    struct run one = {.n = (uint16_t)(c->to - c->from)}, more;
+    memcpy(one.set, r->set + c->from, one.n * sizeof *one.set);
+    memcpy(one.loop, r->loop + c->from, one.n * sizeof *one.loop);
+    one.loop[one.n - 1] = 0;
+    for (size_t i = 0; i < w->n; i++) {
+        if (!merged(b, &w->v[i], &one, &more))
+            continue;
+        double cost = cost_of(b, &more, 0, more.n);
+        if (cost <= w->cost[i] + c->cost + MERGE_SLACK) {
+            w->v[i] = more;
+            w->cost[i] = cost;
+            return;
+        }
+    }
+    *ARENA_PUSH(b->a, w->cost, w->n, w->cost_cap) = c->cost;
+    w->n--;
+    *ARENA_PUSH(b->a, w->v, w->n, w->cap) = one;
+}
+
+static void add_window(struct builder *b, const struct run *w, struct user u)
 {
     u.times = 1;
-    struct run w = {.n = (uint16_t)(c->to - c->from)};
-    memcpy(w.set, r->set + c->from, w.n * sizeof *w.set);
-    memcpy(w.loop, r->loop + c->from, w.n * sizeof *w.loop);
-    w.loop[w.n - 1] = 0;
-    struct span key = arena_dup(b->a, span_of((const char *)&w, sizeof w));
+    struct span key = arena_dup(b->a, span_of((const char *)w, sizeof *w));
     struct feature *f = feature_at(b, &b->runs, key);
-    f->run = w;
+    f->run = *w;
     add_user(b, f, u);
 }
+
+/* --- patterns --- */
 
 static double group_cost(const struct builder *b, const struct runs *g)
 {
@@ -216,14 +268,17 @@ static uint32_t add_pattern(struct builder *b, const struct need *need, uint32_t
             continue;
         struct user u = {pattern, (uint16_t)g,
                          (uint16_t)(need->groups[g].times ? need->groups[g].times : 1)};
+        struct windows w = {0};
         for (size_t i = 0; i < need->groups[g].n; i++) {
             const struct run *r = &need->groups[g].v[i];
             struct choice c = choose(b, r);
             if (c.literal)
                 add_literals(b, r, &c, u);
             else
-                add_window(b, r, &c, u);
+                note_window(b, &w, r, &c);
         }
+        for (size_t i = 0; i < w.n; i++)
+            add_window(b, &w.v[i], u);
         bits |= 1u << g;
     }
     return bits;
