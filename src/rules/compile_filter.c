@@ -6,7 +6,6 @@
 #include "rules/ruleset_private.h"
 
 #include <fcntl.h>
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,11 +17,12 @@
 #include <openssl/evp.h>
 
 #include "base/buf.h"
+#include "base/parallel.h"
 #include "base/cursor.h"
 #include "rules/pattern.h"
 
 static const char magic[] = "gatehouse rules 1\n";
-enum { DIGEST = 32, MAX_THREADS = 64 };
+enum { DIGEST = 32 };
 
 /* --- the name --- */
 
@@ -127,7 +127,7 @@ static void build_one(struct ruleset *rs, struct subject *s, struct arena *a)
     (void)rs;
 }
 
-static void *worker(void *ctx)
+static void work(void *ctx)
 {
     struct job *j = ctx;
     size_t i;
@@ -135,7 +135,6 @@ static void *worker(void *ctx)
         j->arenas[i] = arena_new(0);
         build_one(j->rs, &j->rs->subjects[i], j->arenas[i]);
     }
-    return NULL;
 }
 
 static void free_arena(void *p)
@@ -146,17 +145,8 @@ static void free_arena(void *p)
 static void build_all(struct ruleset *rs, unsigned threads)
 {
     struct job j = {.rs = rs};
-    pthread_t thread[MAX_THREADS];
-    unsigned n = 0;
-    long cores = sysconf(_SC_NPROCESSORS_ONLN);
-    if (threads == 0)
-        threads = cores > 0 ? (unsigned)cores : 1;
     j.arenas = arena_array(rs->arena, rs->nsubjects + 1, sizeof *j.arenas);
-    while (n + 1 < threads && n < MAX_THREADS && pthread_create(&thread[n], NULL, worker, &j) == 0)
-        n++;
-    worker(&j);
-    while (n)
-        pthread_join(thread[--n], NULL);
+    parallel(threads, work, &j);
     for (size_t i = 0; i < rs->nsubjects; i++)
         arena_defer(rs->arena, free_arena, j.arenas[i]);
 }

@@ -28,6 +28,8 @@ struct ruleset_options {
  * a failure; NULL only when no rule directory can be read at all. */
 struct ruleset *ruleset_load(const struct ruleset_options *o, struct err *e);
 void ruleset_free(struct ruleset *rs);
+/* Translates all patterns now, on all cores, rather than each at its first use: before forking. */
+void ruleset_warm(const struct ruleset *rs);
 
 struct rules_scratch *rules_scratch_new(const struct ruleset *rs);
 void rules_scratch_free(struct rules_scratch *s);

@@ -179,6 +179,8 @@ static void compiler_ended(struct supervisor *s, int status)
         !(s->now.rules = ruleset_load(&o, &e)))
         log_event(LOG_FAULT, NULL, "rules-unusable", F_STR("why", e.text));
     if (s->now.rules)
+        ruleset_warm(s->now.rules);
+    if (s->now.rules)
         log_event(LOG_NOTE, NULL, "rules", F_INT("rules", ruleset_count(s->now.rules)),
                   F_STR("hash", ruleset_hash(s->now.rules)));
     s->compiled = true;
