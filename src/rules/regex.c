@@ -26,7 +26,7 @@ enum {
      * says so faster. */
     VAIN_USES = 32,
     VAIN_NS_A_TRY = 150,
-    VAIN_NS_A_BYTE = 5,
+    VAIN_NS_A_BYTE = 8,
     /* Bytes that a try costs at least; and how many more bytes may be tried than a third of all
      * before the automaton is judged to save nothing. */
     TRY_BYTES = 32,
