@@ -42,9 +42,12 @@ static int by_text(const void *a, const void *b)
 static void names(struct buf *out, const char **v, size_t n)
 {
     qsort(v, n, sizeof *v, by_text);
-    for (size_t i = 0, written = 0; i < n; i++)
-        if (i == 0 || strcmp(v[i], v[i - 1]) != 0)
-            buf_printf(out, "%s%s", written++ ? "," : "", v[i]);
+    for (size_t i = 0; i < n; i++) {
+        if (i > 0 && strcmp(v[i], v[i - 1]) == 0)
+            continue;
+        buf_str(out, i > 0 ? "," : "");
+        buf_str(out, v[i]);
+    }
 }
 
 /* A name with a tab or a line end in it would break the line. */

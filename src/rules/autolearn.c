@@ -50,8 +50,8 @@ static void add_meta(struct points *p, const struct conf *conf, const struct rul
     p->body += score * body / (head + body);
 }
 
-static void add_hit(struct points *p, const struct conf *conf, const struct rule_hit *h,
-                    struct arena *a)
+/* What a hit adds to the sums. */
+static void add_hit(struct points *p, const struct conf *conf, const struct rule_hit *h)
 {
     const struct rule_def *r = conf_rule(conf, span_str(h->name));
     if (!r || r->tflags & (TFLAG_NOAUTOLEARN | TFLAG_USERCONF))
@@ -60,11 +60,20 @@ static void add_hit(struct points *p, const struct conf *conf, const struct rule
         p->learned += h->score;
         return;
     }
+    p->force = p->force || (r->tflags & TFLAG_AUTOLEARN_FORCE);
+    p->all += h->score;
+}
+
+/* And to those of its sides. */
+static void add_sides(struct points *p, const struct conf *conf, const struct rule_hit *h,
+                      struct arena *a)
+{
+    const struct rule_def *r = conf_rule(conf, span_str(h->name));
+    if (!r || r->tflags & (TFLAG_NOAUTOLEARN | TFLAG_USERCONF | TFLAG_LEARN))
+        return;
     enum side side = r->tflags & TFLAG_AUTOLEARN_HEADER ? SIDE_HEAD
                      : r->tflags & TFLAG_AUTOLEARN_BODY ? SIDE_BODY
                                                         : side_of(r);
-    p->force = p->force || (r->tflags & TFLAG_AUTOLEARN_FORCE);
-    p->all += h->score;
     if (side == SIDE_HEAD)
         p->head += h->score;
     else if (side == SIDE_BODY)
@@ -73,14 +82,18 @@ static void add_hit(struct points *p, const struct conf *conf, const struct rule
         add_meta(p, conf, r, h->score, a);
 }
 
-static bool would_learn(const struct conf *conf, const struct rules_facts *f,
-                        const struct points *p)
+/* The sides are summed only where they decide: metas have to be read for them. */
+static bool would_learn(const struct conf *conf, const struct rules_facts *f, struct points *p,
+                        struct arena *scratch)
 {
     bool spam = f->score >= f->required;
     if (p->all < conf->bayes.threshold_nonspam)
         return p->learned <= 1 && !spam;
-    return p->all >= conf->bayes.threshold_spam && spam && p->learned >= -1 &&
-           (p->force || (p->head >= HEAD_POINTS && p->body >= BODY_POINTS));
+    if (p->all < conf->bayes.threshold_spam || !spam || p->learned < -1)
+        return false;
+    for (size_t i = 0; i < f->nhits && !p->force; i++)
+        add_sides(p, conf, &f->hits[i], scratch);
+    return p->force || (p->head >= HEAD_POINTS && p->body >= BODY_POINTS);
 }
 
 const char *report_autolearn(const struct conf *conf, const struct rules_facts *f,
@@ -90,8 +103,8 @@ const char *report_autolearn(const struct conf *conf, const struct rules_facts *
     if (!conf->bayes.auto_learn || !conf->bayes.use_bayes)
         return "disabled";
     for (size_t i = 0; i < f->nhits; i++)
-        add_hit(&p, conf, &f->hits[i], scratch);
-    bool learn = would_learn(conf, f, &p);
+        add_hit(&p, conf, &f->hits[i]);
+    bool learn = would_learn(conf, f, &p, scratch);
     bool force = p.force && p.all >= conf->bayes.threshold_spam;
     if (learn)
         return force ? "unavailable autolearn_force=yes" : "unavailable autolearn_force=no";

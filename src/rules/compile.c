@@ -145,6 +145,10 @@ static void make_eval(struct ruleset *rs, struct rule *r)
                                                   : EVAL_HEADER;
     call->args = def->args;
     call->nargs = def->nargs;
+    double *numbers = arena_array(rs->arena, call->nargs + 1, sizeof *numbers);
+    for (size_t i = 0; i < call->nargs; i++)
+        numbers[i] = eval_number(call, i, 0);
+    call->numbers = numbers;
     struct err e;
     if (fn->prepare && fn->prepare(rs->arena, rs->conf, call, &e) != 0) {
         r->state = RULE_BAD_ARGS;

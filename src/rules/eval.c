@@ -54,6 +54,8 @@ double eval_number(const struct eval_call *call, size_t i, double dflt)
 {
     if (i >= call->nargs)
         return dflt;
+    if (call->numbers)
+        return call->numbers[i];
     char text[64];
     struct span s = span_sub(call->args[i], 0, sizeof text - 1);
     memcpy(text, s.p ? s.p : "", s.n);

@@ -17,6 +17,7 @@ struct eval_call {
     enum eval_type type;
     struct span *args;
     size_t nargs;
+    const double *numbers; /* of the arguments; NULL: to be read from them */
     void *prepared;
 };
 

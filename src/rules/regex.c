@@ -12,6 +12,7 @@
 #include "base/xalloc.h"
 #include "rules/automaton.h"
 #include "rules/pattern.h"
+#include "rules/words.h"
 
 enum state { FRESH, READY_8, READY_32, BROKEN };
 
@@ -42,6 +43,7 @@ struct regex {
     _Atomic unsigned uses;
     pcre2_code_8 *code8, *limited8; /* limited8: the one for windows, made with the automaton */
     pcre2_code_32 *code32;
+    struct words *words; /* NULL: it is none */
     bool factored;
     _Atomic unsigned vain;     /* tries without a match so far */
     _Atomic int64_t slow;      /* nanoseconds that they took, less those that are no reason */
@@ -101,13 +103,12 @@ static void init(void)
     tables32 = latin1(pcre2_maketables_32(NULL));
 }
 
-static struct workspace *workspace(void)
+static _Thread_local struct workspace *mine;
+
+static struct workspace *make_workspace(void)
 {
     pthread_once(&once, init);
-    struct workspace *w = pthread_getspecific(workspace_key);
-    if (w)
-        return w;
-    w = xcalloc(1, sizeof *w);
+    struct workspace *w = xcalloc(1, sizeof *w);
     w->data8 = pcre2_match_data_create_8(REGEX_GROUPS, NULL);
     w->data32 = pcre2_match_data_create_32(REGEX_GROUPS, NULL);
     w->context8 = pcre2_match_context_create_8(NULL);
@@ -120,7 +121,12 @@ static struct workspace *workspace(void)
     pcre2_set_heap_limit_8(w->context8, HEAP_LIMIT_KIB);
     pcre2_set_heap_limit_32(w->context32, HEAP_LIMIT_KIB);
     pthread_setspecific(workspace_key, w);
-    return w;
+    return mine = w;
+}
+
+static struct workspace *workspace(void)
+{
+    return mine ? mine : make_workspace();
 }
 
 unsigned long regex_limit_hits(void)
@@ -135,6 +141,7 @@ static void release(void *p)
     pcre2_code_free_8(r->limited8);
     pcre2_code_free_32(r->code32);
     automaton_free(r->automaton);
+    words_free(r->words);
     pthread_mutex_destroy(&r->lock);
 }
 
@@ -221,8 +228,10 @@ static enum state compile(struct regex *r)
     int code;
     size_t at;
     r->code8 = compile8(r->pattern, 0, &code, &at);
-    if (r->code8)
+    if (r->code8) {
+        r->words = words_new(r->pattern);
         return READY_8;
+    }
     if (code != PCRE2_ERROR_PATTERN_TOO_LARGE) {
         explain(r, code, at);
         return BROKEN;
@@ -389,6 +398,15 @@ static int try(struct regex *r, struct workspace *w, struct span subject, size_t
     return exec8(r, w, subject, from, m);
 }
 
+static int try_words(const struct words *w, struct span subject, size_t from, struct regex_match *m)
+{
+    size_t found[2];
+    if (!words_find(w, subject, from, &found[0], &found[1]))
+        return 0;
+    fill(m, found, 1);
+    return 1;
+}
+
 /* Tries only where the automaton says that a match may begin. */
 static int try_windows(struct regex *r, struct automaton *a, struct workspace *w,
                        struct span subject, size_t from, struct regex_match *m)
@@ -414,6 +432,8 @@ int regex_exec(const struct regex *cr, struct span subject, size_t from, struct 
     struct workspace *w = workspace();
     if (ready(r) == BROKEN || from > subject.n)
         return 0;
+    if (r->words)
+        return try_words(r->words, subject, from, m);
     struct automaton *a = atomic_load_explicit(&r->automaton, memory_order_acquire);
     if (a && !r->no_automaton)
         return try_windows(r, a, w, subject, from, m);

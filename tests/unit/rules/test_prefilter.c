@@ -12,6 +12,7 @@
 #include "rules/pattern.h"
 #include "rules/prefilter.h"
 #include "rules/regex.h"
+#include "rules/words.h"
 
 static const char *const patterns[] = {
     "account",
@@ -332,7 +333,8 @@ static bool leads_to(struct automaton *m, struct span s, size_t from, size_t sta
 }
 
 /* An automaton must lead to every match, also from the middle of a string, and a regex that asks
- * one finds the same as one that does not: it is made anew all the time, lest it asks one itself. */
+ * one finds the same as one that does not: it is made anew all the time, lest it asks one itself.
+ */
 static void automata_miss_nothing(void **state)
 {
     (void)state;
@@ -365,7 +367,8 @@ static void automata_find_the_same(void **state)
     (void)state;
     struct arena *a = arena_new(0), *strings = arena_new(0);
     struct err e;
-    struct regex *re = regex_new(a, SPAN("(?:a?b?c?\\s?){4}(?:(?:ab|bc|ca)+\\s){2,}x"), SPAN(""), &e);
+    struct regex *re =
+        regex_new(a, SPAN("(?:a?b?c?\\s?){4}(?:(?:ab|bc|ca)+\\s){2,}x"), SPAN(""), &e);
     for (int k = 0; k < 500; k++) {
         char *p = arena_alloc(strings, 3000);
         for (size_t i = 0; i < 3000; i++)
@@ -412,6 +415,42 @@ static void automata_have_bounds(void **state)
     assert_null(automaton_new(SPAN("(?R)?a")));
 }
 
+/* A pattern that is a few words is found without PCRE2; in a group that stores it is not. */
+static void words_are_found_alike(void **state)
+{
+    (void)state;
+    static const char *const forms[] = {
+        "e",   "(?:e|\\xc3[\\xa8\\xa9])", "a|ab|abc|[ab]c", "a|bc| [b-d]", "[a-c ]",
+
+        "abca"};
+    static const char *const others[] = {"\\be", "a\\b", "abcde",  "(?>a|ab)c",
+                                         "(a)",  "a?",   "\\x00|#"};
+    size_t hits = 0;
+    struct arena *a = arena_new(0);
+    for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
+        struct words *w = words_new(pattern_pcre(a, span_str(forms[i]), SPAN("")));
+        if (!w)
+            fail_msg("/%s/ is not taken for words", forms[i]);
+        struct err e;
+        struct regex *re = regex_new(a, arena_printf(a, "(%s)", forms[i]), SPAN(""), &e);
+        for (int k = 0; k < 500; k++) {
+            struct span s = random_string(a);
+            struct regex_match m;
+            size_t from = s.n ? next((unsigned)s.n) : 0, start, end;
+            bool found = words_find(w, s, from, &start, &end);
+            assert_int_equal(regex_exec(re, s, from, &m) == 1, found);
+            if (found && (m.start != start || m.end != end))
+                fail_msg("/%s/ on '%.*s'", forms[i], SPAN_ARG(s));
+            hits += found;
+        }
+        words_free(w);
+    }
+    assert_true(hits > 1000);
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        assert_null(words_new(pattern_pcre(a, span_str(others[i]), SPAN(""))));
+    arena_free(a);
+}
+
 /* Factored or not, a pattern matches the same. */
 static void factoring_changes_nothing(void **state)
 {
@@ -452,8 +491,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(no_match_is_missed),        cmocka_unit_test(most_is_filtered),
         cmocka_unit_test(saved_and_loaded),          cmocka_unit_test(counted_groups),
-        cmocka_unit_test(automata_miss_nothing),
-        cmocka_unit_test(automata_find_the_same),     cmocka_unit_test(automata_have_bounds),
+        cmocka_unit_test(automata_miss_nothing),     cmocka_unit_test(automata_find_the_same),
+        cmocka_unit_test(automata_have_bounds),      cmocka_unit_test(words_are_found_alike),
         cmocka_unit_test(factoring_changes_nothing),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
