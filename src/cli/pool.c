@@ -3,8 +3,10 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -14,7 +16,10 @@
 
 /* AHEAD: items a worker has in hand, so that it need not wait for the next. WINDOW: items judged or
  * in work beyond the first one that is not; bounds what is kept for the sake of order. */
-enum { AHEAD = 4, WINDOW = 1024 };
+enum { AHEAD = 32, WINDOW = 1024 };
+/* Results are sent together: when there is nothing more to do at once, or that many bytes or that
+ * much time has come together. */
+enum { BATCH_BYTES = 32 * 1024, BATCH_MICROS = 20000 };
 
 struct header {
     uint64_t index, micros, length;
@@ -22,7 +27,8 @@ struct header {
 };
 
 struct worker {
-    pid_t pid; /* 0: none */
+    pid_t pid;            /* 0: none */
+    _Atomic uint64_t *at; /* the item it is at, in memory that both see */
     int fd;
     size_t hand[AHEAD]; /* items it has, in order */
     unsigned nhand;
@@ -61,29 +67,45 @@ static bool write_all(int fd, struct span s)
     return true;
 }
 
-static _Noreturn void worker_main(const struct pool_calls *calls, int fd)
+/* The next item: at once, or else after what has been gathered was sent. */
+static uint64_t next_item(int fd, struct buf *gathered)
+{
+    uint64_t index;
+    for (;;) {
+        int flags = gathered->n ? MSG_WAITALL | MSG_DONTWAIT : MSG_WAITALL;
+        ssize_t got = recv(fd, &index, sizeof index, flags);
+        if (got == sizeof index)
+            return index;
+        bool later = got < 0 && (errno == EINTR || errno == EAGAIN || errno == EWOULDBLOCK);
+        if (!later || !write_all(fd, buf_span(gathered)))
+            _exit(0);
+        buf_clear(gathered);
+    }
+}
+
+static _Noreturn void worker_main(const struct pool_calls *calls, int fd, _Atomic uint64_t *at)
 {
     const struct rlimit none = {0, 0};
-    uint64_t index;
-    struct buf out = {0};
+    struct buf out = {0}, gathered = {0};
+    uint64_t micros = 0;
     setrlimit(RLIMIT_CORE, &none);
     calls->start(calls->ctx);
     for (;;) {
-        ssize_t got = recv(fd, &index, sizeof index, MSG_WAITALL);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got != sizeof index)
-            _exit(0);
-        struct header h = {.index = index};
+        uint64_t index = *at = next_item(fd, &gathered);
         struct pool_result r = {0};
         buf_clear(&out);
         calls->work(calls->ctx, index, &r, &out);
-        h.micros = r.micros;
-        h.failed = r.failed;
-        h.bad = r.bad;
-        h.length = out.n;
-        if (!write_all(fd, span_of((const char *)&h, sizeof h)) || !write_all(fd, buf_span(&out)))
+        const struct header h = {
+            .index = index, .micros = r.micros, .failed = r.failed, .bad = r.bad, .length = out.n};
+        buf_add(&gathered, span_of((const char *)&h, sizeof h));
+        buf_add(&gathered, buf_span(&out));
+        micros += r.micros;
+        if (gathered.n < BATCH_BYTES && micros < BATCH_MICROS)
+            continue;
+        if (!write_all(fd, buf_span(&gathered)))
             _exit(0);
+        buf_clear(&gathered);
+        micros = 0;
     }
 }
 
@@ -106,7 +128,7 @@ static int start_worker(struct pool *p, struct worker *w)
             if (p->workers[i].pid)
                 close(p->workers[i].fd);
         close(pair[0]);
-        worker_main(p->calls, pair[1]);
+        worker_main(p->calls, pair[1], w->at);
     }
     close(pair[1]);
     w->pid = pid;
@@ -116,9 +138,11 @@ static int start_worker(struct pool *p, struct worker *w)
     return 0;
 }
 
+/* Fewer towards the end, so that all have something to do until then. */
 static void give(struct pool *p, struct worker *w)
 {
-    while (w->nhand < AHEAD) {
+    size_t share = (p->n - p->next) / (2 * p->jobs) + 1;
+    while (w->nhand < AHEAD && w->nhand < share) {
         uint64_t index;
         if (p->nagain)
             index = p->again[--p->nagain];
@@ -181,7 +205,17 @@ static void take_results(struct pool *p, struct worker *w)
     }
 }
 
-/* The item it was at is the culprit; those behind it are given to others. */
+/* The item it was at becomes the first it has in hand. */
+static void culprit_first(struct worker *w)
+{
+    for (unsigned i = 1; i < w->nhand; i++)
+        if (w->hand[i] == *w->at) {
+            w->hand[i] = w->hand[0];
+            w->hand[0] = *w->at;
+        }
+}
+
+/* The item it was at is the culprit; the others are given to others. */
 static void bury(struct pool *p, struct worker *w)
 {
     int status = 0;
@@ -199,6 +233,7 @@ static void bury(struct pool *p, struct worker *w)
                  strsignal(WTERMSIG(status)));
     else
         snprintf(why, sizeof why, "its scanner ended with status %d", WEXITSTATUS(status));
+    culprit_first(w);
     const struct pool_result r = {.failed = true, .temporary = true, .text = span_str(why)};
     finished(p, w, &r);
     while (w->nhand)
@@ -260,7 +295,11 @@ int pool_run(size_t n, unsigned jobs, const struct pool_calls *calls)
     *p = (struct pool){.calls = calls, .jobs = jobs, .n = n};
     p->workers = xcalloc(jobs, sizeof *p->workers);
     p->again = xcalloc((size_t)jobs * AHEAD + 1, sizeof *p->again);
-    int result = 0;
+    size_t shared = jobs * sizeof *p->workers->at;
+    void *at = mmap(NULL, shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    int result = at == MAP_FAILED ? -1 : 0;
+    for (unsigned i = 0; result == 0 && i < jobs; i++)
+        p->workers[i].at = (_Atomic uint64_t *)at + i;
     while (result == 0 && p->first < n) {
         result = keep_working(p);
         if (result == 0)
@@ -273,6 +312,8 @@ int pool_run(size_t n, unsigned jobs, const struct pool_calls *calls)
             bury(p, &p->workers[i]);
         buf_free(&p->workers[i].in);
     }
+    if (at != MAP_FAILED)
+        munmap(at, shared);
     free(p->workers);
     free(p->again);
     free(p);
