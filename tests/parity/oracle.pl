@@ -37,17 +37,17 @@ sub names { my %seen; return join ',', sort grep { length && !$seen{$_}++ } spli
 
 sub judge {
     my $file = shift;
+    my $before = time;
     open my $in, '<:raw', $file or do { warn "$file: $!\n"; return; };
     my $bytes = do { local $/; <$in> };
-    my $before = time;
     my $mail = $sa->parse($bytes, 0);
     my $st = $sa->check($mail);
     my @fields = ($file, $st->get_score(), names($st->get_names_of_tests_hit()),
         names($st->get_names_of_subtests_hit()));
-    unshift @fields, int((time - $before) * 1e6) if $timed;
-    syswrite STDOUT, join("\t", @fields) . "\n";
     $st->finish();
     $mail->finish();
+    unshift @fields, int((time - $before) * 1e6) if $timed;
+    syswrite STDOUT, join("\t", @fields) . "\n";
 }
 
 while (my $file = <STDIN>) {
