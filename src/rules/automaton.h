@@ -11,9 +11,9 @@
 #include "base/arena.h"
 
 enum {
-    AUTOMATON_NODES = 60000,       /* of the pattern, repeated parts written out */
+    AUTOMATON_NODES = 60000,        /* of the pattern, repeated parts written out */
     AUTOMATON_MEMORY = 1024 * 1024, /* bytes of its states */
-    AUTOMATON_DROPS = 16           /* times that they may be dropped */
+    AUTOMATON_DROPS = 16            /* times that they may be dropped */
 };
 
 struct automaton;

@@ -17,9 +17,11 @@
 #include <openssl/evp.h>
 
 #include "base/buf.h"
-#include "base/parallel.h"
 #include "base/cursor.h"
+#include "base/parallel.h"
+#include "rules/automaton.h"
 #include "rules/pattern.h"
+#include "rules/tree.h"
 
 static const char magic[] = "gatehouse rules 1\n";
 enum { DIGEST = 32 };
@@ -264,6 +266,67 @@ static void note_always(struct ruleset *rs, struct subject *s)
         *ARENA_PUSH(rs->arena, s->always, s->nalways, s->always_cap) = &rs->rules[ids[i]];
 }
 
+/* --- guards --- */
+
+/* Shorter ones match too often for a guard, or are tried faster than it. */
+enum { GUARDED_SHORTEST = 20 };
+
+static bool worth_guarding(const struct subject *s, const struct rule *r)
+{
+    if (!filterable(s, r) || r->def->is_template || r->nosubject)
+        return false;
+    struct arena *scratch = arena_new(0);
+    struct byteset_table sets;
+    byteset_table_init(&sets, scratch);
+    const struct tree *t = tree_parse(&sets, scratch, filter_pattern(scratch, r));
+    bool worth = t && tree_shortest(t) >= GUARDED_SHORTEST;
+    arena_free(scratch);
+    return worth;
+}
+
+static void free_automaton(void *p)
+{
+    automaton_free(p);
+}
+
+static void build_guard(struct ruleset *rs, struct subject *s)
+{
+    struct arena *scratch = arena_new(0);
+    struct buf all = {0};
+    for (size_t i = 0; i < s->nguarded; i++)
+        buf_printf(&all, "%s(?:%.*s)", i ? "|" : "",
+                   SPAN_ARG(filter_pattern(scratch, s->guarded[i])));
+    s->guard = automaton_new(buf_span(&all));
+    buf_free(&all);
+    arena_free(scratch);
+    if (s->guard)
+        arena_defer(rs->arena, free_automaton, s->guard);
+}
+
+/* Takes the long ones out of what is always tried, when there are several. */
+static void guard(struct ruleset *rs, struct subject *s)
+{
+    if (s->kind == SUBJECT_HEADER || s->kind == SUBJECT_MIMEHEADER)
+        return;
+    for (size_t i = 0; i < s->nalways; i++)
+        if (worth_guarding(s, s->always[i]))
+            *ARENA_PUSH(rs->arena, s->guarded, s->nguarded, s->guarded_cap) = s->always[i];
+    if (s->nguarded > 1)
+        build_guard(rs, s);
+    if (!s->guard) {
+        s->nguarded = 0;
+        return;
+    }
+    size_t kept = 0, g = 0;
+    for (size_t i = 0; i < s->nalways; i++) {
+        if (g < s->nguarded && s->guarded[g] == s->always[i])
+            g++;
+        else
+            s->always[kept++] = s->always[i];
+    }
+    s->nalways = kept;
+}
+
 void ruleset_compile_filters(struct ruleset *rs, const struct ruleset_options *o)
 {
     name_set(rs);
@@ -273,6 +336,8 @@ void ruleset_compile_filters(struct ruleset *rs, const struct ruleset_options *o
         if (path)
             save_all(rs, path);
     }
-    for (size_t i = 0; i < rs->nsubjects; i++)
+    for (size_t i = 0; i < rs->nsubjects; i++) {
         note_always(rs, &rs->subjects[i]);
+        guard(rs, &rs->subjects[i]);
+    }
 }

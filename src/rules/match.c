@@ -3,6 +3,7 @@
 
 #include "base/buf.h"
 #include "base/xalloc.h"
+#include "rules/automaton.h"
 
 enum { EVIDENCE_MAX = 200 };
 
@@ -171,6 +172,18 @@ static void match_candidate(struct rules_ctx *c, struct rule *r, const struct sp
         match_one(c, r, r->regex, elements[element]);
 }
 
+static void match_guarded(struct rules_ctx *c, const struct subject *s, const struct span *elements,
+                          size_t n)
+{
+    struct window w;
+    for (size_t i = 0; i < n; i++) {
+        if (!automaton_next(s->guard, elements[i], 0, &w))
+            continue;
+        for (size_t k = 0; k < s->nguarded; k++)
+            match_candidate(c, s->guarded[k], elements, (uint32_t)i);
+    }
+}
+
 void match_subject(struct rules_ctx *c, struct subject *s, const struct span *elements, size_t n)
 {
     for (size_t i = 0; i < s->nalways; i++) {
@@ -179,6 +192,8 @@ void match_subject(struct rules_ctx *c, struct subject *s, const struct span *el
             match_rule(c, s->always[i], elements, n, 0);
         profile_rule(c->scratch->profile, s->always[i]->index, from);
     }
+    if (s->guard)
+        match_guarded(c, s, elements, n);
     lap(profile_laps(c->scratch->profile), STAGE_CONFIRM);
     if (!s->prefilter)
         return;

@@ -64,6 +64,9 @@ struct subject {
     struct prefilter *prefilter; /* of the rules that it can tell something about; NULL: none */
     struct rule **always;        /* the others: tried on every string */
     size_t nalways, always_cap;
+    struct rule **guarded; /* tried where one automaton for all of them sees a chance */
+    size_t nguarded, guarded_cap;
+    struct automaton *guard; /* NULL: none are */
     struct rule **special; /* MIME header rules whose answer needs more than the values in order */
     size_t nspecial, special_cap;
     struct rule **when_absent; /* header rules that may hit without the header */
@@ -93,6 +96,7 @@ struct ruleset {
     struct rule **early_body; /* body rules below the first function that edits the body */
     struct rule **evals;
     struct rule **metas; /* in order of evaluation */
+    bool *stands;        /* by meta: it holds for the empty message, and is always looked at */
     size_t ncaptures, nearly_body, nevals, nmetas;
     size_t captures_cap, early_body_cap, evals_cap, metas_cap;
 

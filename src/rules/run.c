@@ -259,6 +259,8 @@ static void run_metas(struct rules_ctx *c)
     for (size_t i = 0; i < s->nhits; i++)
         spread(s, s->hits[i].rule);
     for (size_t i = 0; i < c->set->nmetas; i++) {
+        if (!s->dirty[i] && !c->set->stands[i])
+            continue;
         struct rule *r = c->set->metas[i];
         double v = r->base;
         bool division = false;

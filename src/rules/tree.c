@@ -473,3 +473,31 @@ struct tree *tree_parse(struct byteset_table *sets, struct arena *a, struct span
     struct tree *t = alternatives(&p);
     return p.gave_up || p.at < p.p.n ? NULL : t;
 }
+
+unsigned tree_shortest(const struct tree *t)
+{
+    unsigned n = 0;
+    switch (t->kind) {
+    case TREE_SET:
+        return 1;
+    case TREE_SEQ:
+        for (const struct tree *k = t->child; k && n < TREE_SHORTEST_MAX; k = k->next)
+            n += tree_shortest(k);
+        break;
+    case TREE_ALT:
+        n = TREE_SHORTEST_MAX;
+        for (const struct tree *k = t->child; k; k = k->next) {
+            unsigned one = tree_shortest(k);
+            n = one < n ? one : n;
+        }
+        break;
+    case TREE_REPEAT: {
+        unsigned one = tree_shortest(t->child);
+        n = one && t->min > TREE_SHORTEST_MAX / one ? TREE_SHORTEST_MAX : one * t->min;
+        break;
+    }
+    default:
+        break;
+    }
+    return n < TREE_SHORTEST_MAX ? n : TREE_SHORTEST_MAX;
+}

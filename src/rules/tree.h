@@ -26,4 +26,8 @@ struct tree {
 /* pattern: as pattern_pcre gives it. NULL when nothing can be said about it as a whole. */
 struct tree *tree_parse(struct byteset_table *sets, struct arena *a, struct span pattern);
 
+/* Bytes that a match has at least; no more than TREE_SHORTEST_MAX are told. */
+enum { TREE_SHORTEST_MAX = 1000 };
+unsigned tree_shortest(const struct tree *t);
+
 #endif
