@@ -21,7 +21,7 @@
 #include "base/cursor.h"
 #include "rules/pattern.h"
 
-static const char magic[] = "gatehouse rules 1\n";
+static const char magic[] = "gatehouse rules 2\n";
 enum { DIGEST = 32, MAX_THREADS = 64 };
 
 /* --- the name --- */
