@@ -90,6 +90,9 @@ size_t ruleset_count(const struct ruleset *rs);
  * value, or dflt. */
 struct span ruleset_value(const struct ruleset *rs, const char *directive, struct span dflt);
 
+/* Rules test what the virus engine says: m->facts.virus has to stand before rules_judge. */
+bool ruleset_reads_virus(const struct ruleset *rs);
+
 /* What the rule files said: for reports (rules/report.h). */
 struct conf;
 const struct conf *ruleset_conf(const struct ruleset *rs);
