@@ -57,6 +57,15 @@ static double score_of(const struct rules_scratch *s, const struct rule *r)
     return r == s->set->shortcircuit.rule ? s->shortcircuit_score : r->score * s->count[r->index];
 }
 
+/* Each prefix once, where rewrite_header lets the subject be changed. */
+static void add_subject_prefix(struct rules_ctx *c, const struct rule_def *d)
+{
+    struct span *all = &c->m->facts.rules.subject_prefix;
+    if (d->subjprefix.n && c->conf->report.rewrite_subject.p &&
+        span_search(*all, d->subjprefix) == SIZE_MAX)
+        *all = arena_printf(c->a, "%.*s%.*s ", SPAN_ARG(*all), SPAN_ARG(d->subjprefix));
+}
+
 void hits_report(struct rules_ctx *c)
 {
     const struct rules_scratch *s = c->scratch;
@@ -66,6 +75,7 @@ void hits_report(struct rules_ctx *c)
     f->subrules = arena_array(c->a, s->nhits, sizeof *f->subrules);
     for (size_t i = 0; i < s->nhits; i++) {
         const struct rule *r = s->hits[i].rule;
+        add_subject_prefix(c, r->def);
         if (r->sub) {
             f->subrules[f->nsubrules++] = r->def->name;
             continue;
