@@ -15,7 +15,8 @@ import yaml
 
 import harness
 
-sys.path.insert(0, str(harness.ROOT / "tests" / "parity"))
+PARITY = harness.ROOT / "tests" / "parity"
+sys.path.insert(0, str(PARITY))
 import messages  # noqa: E402
 
 PREFS = {

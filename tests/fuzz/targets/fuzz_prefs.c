@@ -60,7 +60,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     if (rules_prefs_size(p) > MEMORY)
         abort();
     struct message *m = message_new(0);
-    m->raw = SPAN(mail);
+    m->raw = span_str(mail);
     rules_run(rs, scratch, m);
     double score = m->facts.rules.score;
     const struct opinion *o = rules_opinion(scratch, m, p);
