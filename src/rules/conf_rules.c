@@ -1,6 +1,8 @@
 /* Directives that define rules (semantics 2.4). */
 #include "rules/conf_private.h"
 
+#include "relays/ip_pattern.h"
+
 #include <stdlib.h>
 
 #include "base/buf.h"
@@ -532,10 +534,28 @@ static int country_codes(const struct conf_directive *d, struct span words, stru
     return no && yes ? err_set(e, "codes with and without ! can't be mixed") : 0;
 }
 
+/* Whole addresses, perhaps with a length; nothing shorter, no ranges. */
+static int networks(const struct conf_directive *d, struct span words, struct err *e)
+{
+    struct span word;
+    if (strcmp(d->name, "uri_block_cidr") != 0)
+        return 0;
+    while ((word = span_word(&words, " \t")).p) {
+        size_t slash = span_find(word, '/'), digits = 0;
+        struct span length = slash == SIZE_MAX ? SPAN("0") : span_from(word, slash + 1);
+        while (digits < length.n && ascii_isdigit(length.p[digits]))
+            digits++;
+        if (!ip_pattern_is(span_sub(word, 0, slash)) || digits < 1 || digits > 3 ||
+            digits < length.n)
+            return err_set(e, "'%.*s' is no address with a length", SPAN_ARG(word));
+    }
+    return 0;
+}
+
 READER(conf_uri_block)
 {
     struct span rest, name = definition(value, &rest, e);
-    if (!name.p || country_codes(d, rest, e) != 0)
+    if (!name.p || country_codes(d, rest, e) != 0 || networks(d, rest, e) != 0)
         return -1;
     if (define_eval(p, name, RULE_BODY_EVAL, SPAN("check_uri_local_bl()"), e) != 0)
         return -1;
