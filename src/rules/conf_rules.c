@@ -155,18 +155,31 @@ static struct span take_if_unset(struct span *text)
     return SPAN_NONE;
 }
 
-/* A redefinition that can't be compiled leaves the old definition in force. */
-static int check_if_redefined(struct conf *c, struct span name, struct span pattern,
-                              struct span mods, struct err *e)
+static int check_pattern(struct span pattern, struct span mods, struct err *e)
 {
-    const struct rule_def *old = conf_rule(c, name);
-    if (!old || old->kind == RULE_NONE)
-        return 0;
     struct arena *scratch = arena_new(0);
     struct regex *r = regex_new(scratch, pattern, mods, e);
     int rc = r ? regex_check(r, e) : -1;
     arena_free(scratch);
     return rc;
+}
+
+/* A redefinition that can't be compiled leaves the old definition in force; an old one that can't
+ * be is told about, since nobody looks at it any more. */
+static int check_if_redefined(struct conf *c, struct span name, struct span pattern,
+                              struct span mods, struct err *e)
+{
+    const struct rule_def *old = conf_rule(c, name);
+    struct err why;
+    if (!old || old->kind == RULE_NONE)
+        return 0;
+    if (check_pattern(pattern, mods, e) != 0)
+        return -1;
+    if (!c->under && old->pattern.n && !old->is_template &&
+        check_pattern(old->pattern, old->mods, &why) != 0)
+        conf_problem(c, old->at, "rule %s: %s; this definition does not count, a later one does",
+                     old->name, why.text);
+    return 0;
 }
 
 static int define_regex(struct conf_parser *p, struct span name, enum rule_kind kind,

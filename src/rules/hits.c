@@ -16,11 +16,26 @@ void hit_add(struct rules_ctx *c, struct rule *r, double value, struct span evid
         *ARENA_PUSH(c->a, s->hits, s->nhits, s->hits_cap) = (struct hit){r, evidence};
 }
 
+/* A message may make many patterns slow: when that many have reached their limit, the others get a
+ * hundredth of theirs, which is still plenty for a pattern that is not. */
+enum { LIMITED_FREELY = 8, LIMITED_DIVISOR = 100 };
+
+void hits_budget(struct rules_scratch *s)
+{
+    s->nlimited = 0;
+    regex_tighten(1);
+}
+
 void hit_limited(struct rules_ctx *c, struct rule *r)
 {
     if (c->scratch->limited[r->index])
         return;
     c->scratch->limited[r->index] = true;
+    if (++c->scratch->nlimited == LIMITED_FREELY) {
+        regex_tighten(LIMITED_DIVISOR);
+        facts_skip(&c->m->facts, c->a, "rules/match_limit",
+                   SPAN("many rules reached the limit on matching steps; the others got less"));
+    }
     facts_skip(&c->m->facts, c->a, arena_printf(c->a, "rules/%s", r->def->name).p,
                SPAN("its regular expression reached the limit on matching steps"));
 }

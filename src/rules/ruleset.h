@@ -77,9 +77,16 @@ struct rule_problem {
 const struct rule_problem *ruleset_problems(const struct ruleset *rs, size_t *n);
 
 /* `gatehouse rules list|explain|coverage`: plain text or JSON. explain returns -1 for an unknown
- * name. */
+ * name; what a match costs is measured on the spot. */
+struct rule_history { /* of the record */
+    bool known;
+    unsigned days;
+    size_t messages;
+    usec last; /* wall time; 0: never */
+};
 void ruleset_list(const struct ruleset *rs, FILE *out, bool json);
-int ruleset_explain(const struct ruleset *rs, const char *name, FILE *out, bool json);
+int ruleset_explain(const struct ruleset *rs, const char *name, const struct rule_history *h,
+                    FILE *out, bool json);
 void ruleset_coverage(const struct ruleset *rs, FILE *out, bool json);
 
 /* Name of the content hash under which the set is cached, and how many rules are in force. */

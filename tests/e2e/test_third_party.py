@@ -58,7 +58,7 @@ def test_what_is_wrong_in_them_is_told(tmp_path):
     config.write_text(json.dumps({"rules": {"dirs": [str(tmp_path)], "site_dir": str(tmp_path)}}))
     r = subprocess.run([harness.BINARY, "check", "-c", config], capture_output=True, text=True)
     lines = (tmp_path / "third-party.cf").read_text().splitlines()
-    for pattern, problem in [(r"TP_BROKEN +/acc\(ount", "missing closing parenthesis"), (r"__TP_QUOTED", r"'\Q' has no such meaning"),
+    for pattern, problem in [(r"TP_BROKEN +/acc\(ount", "missing closing parenthesis"), (r"TP_FIRST_BAD +/acc\(ount", "this definition does not count, a later one does"), (r"__TP_QUOTED", r"'\Q' has no such meaning"),
                              (r"__TP_NO_C ", r"'\C' has no such meaning"), (r"meta +TP_M_BAD_SIGN", "TP_M_BAD_SIGN"),
                              (r"^dashes-are", "unknown setting 'dashes_are_underscores'")]:
         [at] = [i for i, line in enumerate(lines, 1) if re.search(pattern, line)]
