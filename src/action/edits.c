@@ -4,6 +4,7 @@
 #include "action/tags.h"
 #include "auth/authres.h"
 #include "auth/spf.h"
+#include "mime/compose.h"
 
 enum { SIGNATURE_MAX = 200, WHY_MAX = 200 };
 
@@ -146,6 +147,41 @@ static void give_way(struct splices *all, size_t n)
     all->n = kept;
 }
 
+/* rewrite_header's comments of addresses, where there are any. Encoded here: what stands in an
+ * encoded-word that holds the parentheses too would be no comment. */
+static void mark_addresses(struct header_plan *p, const struct report_on *r)
+{
+    static const char *const names[] = {"From", "To"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        struct span name = span_str(names[i]), text = report_comment(r, name);
+        if (text.n <= 2 || !header_plan_has(p, name))
+            continue;
+        struct buf b = {0};
+        buf_char(&b, '(');
+        compose_words(&b, span_sub(text, 1, text.n - 1));
+        buf_str(&b, ") ");
+        header_plan_prefix(p, name, arena_dup(p->arena, buf_span(&b)));
+        buf_free(&b);
+    }
+}
+
+/* The marks of spam in Subject, From and To; a policy's tag counts where no preferences do. */
+static void mark(struct header_plan *p, const struct report_on *r, const struct decision *d)
+{
+    struct span prefix = report_subject_prefix(r), tag = SPAN_NONE;
+    if (prefix.p)
+        header_plan_prefix(p, SPAN("Subject"), prefix);
+    if (!d->spam)
+        return;
+    if (d->opinion || !d->policy->subject_tag)
+        tag = report_subject_tag(r);
+    if (!tag.p && d->policy->subject_tag)
+        tag = report_expand(r, span_str(d->policy->subject_tag));
+    if (tag.p)
+        header_plan_prefix(p, SPAN("Subject"), tag);
+    mark_addresses(p, r);
+}
+
 bool action_edits(const struct settings *set, const struct conf *conf, const struct message *m,
                   const struct decision *d, struct arena *a, struct splices *out)
 {
@@ -163,13 +199,7 @@ bool action_edits(const struct settings *set, const struct conf *conf, const str
     if (judged && d->policy->scan) {
         struct report_on r = spam_report(set, conf, m, d, a);
         add_spam_headers(&head, &r, d);
-        struct span tag = SPAN_NONE;
-        if (d->spam && (d->opinion || !d->policy->subject_tag))
-            tag = report_subject_tag(&r);
-        if (d->spam && !tag.p && d->policy->subject_tag)
-            tag = report_expand(&r, span_str(d->policy->subject_tag));
-        if (tag.p)
-            header_plan_prefix(&plan, SPAN("Subject"), tag);
+        mark(&plan, &r, d);
     }
     for (size_t i = 0; i < d->napplied; i++) {
         const struct policy *p = d->applied[i].policy;

@@ -71,6 +71,15 @@ void header_plan_change(struct header_plan *p, struct span name, size_t nth, str
         header_plan_add(p, name, value);
 }
 
+bool header_plan_has(const struct header_plan *p, struct span name)
+{
+    size_t seen = 0;
+    for (size_t i = 0; i < p->h->root->fields.n; i++)
+        if (is_nth(p, i, name, 0, &seen))
+            return true;
+    return false;
+}
+
 static struct span joined(struct arena *a, struct span x, struct span y)
 {
     return arena_printf(a, "%.*s%.*s", SPAN_ARG(x), SPAN_ARG(y));
@@ -114,6 +123,8 @@ void header_plan_emit(const struct header_plan *p, struct splices *out)
             header_delete(out, p->h, f);
         else if (x->value.p)
             header_replace(out, p->h, f, composed(p, f, x));
+        else if (x->prefix.p && structured(span_trim(f->name)))
+            header_prefix_raw(out, p->h, f, x->prefix);
         else if (x->prefix.p)
             header_prefix(out, p->h, f, x->prefix);
     }

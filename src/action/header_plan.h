@@ -30,6 +30,8 @@ void header_plan_add(struct header_plan *p, struct span name, struct span value)
 void header_plan_delete(struct header_plan *p, struct span name, size_t nth);
 /* What is not there is added. */
 void header_plan_change(struct header_plan *p, struct span name, size_t nth, struct span value);
+/* There is one that stays. */
+bool header_plan_has(const struct header_plan *p, struct span name);
 /* In front of every instance that does not begin with it already; adds the field when none is
  * there. */
 void header_plan_prefix(struct header_plan *p, struct span name, struct span text);

@@ -48,39 +48,28 @@ static int parse(struct request *q, int argc, char **argv)
     return names == 0 ? 0 : cli_usage("rules", "unexpected '%s'", argv[optind + 1]);
 }
 
-struct history {
-    size_t messages;
-    usec last;
-};
-
 static bool count_row(void *ctx, const struct record_row *row)
 {
-    struct history *h = ctx;
+    struct rule_history *h = ctx;
     h->messages++;
     h->last = row->received > h->last ? row->received : h->last;
     return true;
 }
 
 /* How often the gateway saw it hit, where there is a record and we may read it. */
-static void explain_history(const struct settings *s, const char *name)
+static struct rule_history history_of(const struct settings *s, const char *name)
 {
-    enum { WEEK = 7 * 86400 };
+    enum { DAYS = 7 };
     struct err e = {0};
-    struct history h = {0};
+    struct rule_history h = {.days = DAYS};
     struct record_reader *r = record_read_open(s->paths.state, &e);
-    if (!r)
-        return;
     const struct record_filter f = {.rule = span_str(name),
-                                    .from = clock_wall() - WEEK * USEC_PER_SEC};
-    char when[CLOCK_ISO_SIZE];
-    if (record_read_list(r, &f, count_row, &h, &e) == 0) {
-        printf("  hits        %zu message%s in the last seven days", h.messages,
-               h.messages == 1 ? "" : "s");
-        if (h.messages)
-            printf(", the last at %s", clock_iso(h.last, when));
-        putchar('\n');
-    }
+                                    .from = clock_wall() - DAYS * 86400 * USEC_PER_SEC};
+    if (!r)
+        return h;
+    h.known = record_read_list(r, &f, count_row, &h, &e) == 0;
     record_read_close(r);
+    return h;
 }
 
 static int answer(const struct settings *s, const struct ruleset *rs, bool json, char **words)
@@ -91,11 +80,10 @@ static int answer(const struct settings *s, const struct ruleset *rs, bool json,
     else if (strcmp(words[0], "coverage") == 0)
         ruleset_coverage(rs, stdout, json);
     for (char **name = words + 1; *name; name++) {
-        if (ruleset_explain(rs, *name, stdout, json) != 0) {
+        struct rule_history h = history_of(s, *name);
+        if (ruleset_explain(rs, *name, &h, stdout, json) != 0) {
             fprintf(stderr, "gatehouse rules: there is no rule '%s'\n", *name);
             result = EXIT_BAD;
-        } else if (!json) {
-            explain_history(s, *name);
         }
     }
     return fflush(stdout) == 0 ? result : EXIT_TEMPFAIL;

@@ -30,7 +30,8 @@ struct flow {
     struct scripting *script;         /* NULL: none */
 };
 
-/* One message in work: done when both the engine and the rules have given their facts. */
+/* One message in work: done when both the engine and the rules have given their facts. They work
+ * side by side, unless the rules read what the engine says: then they judge last. */
 struct job {
     struct flow *flow;
     struct message *m;
@@ -38,6 +39,9 @@ struct job {
     void *ctx;
     usec started;
     int waiting;
+    bool engine_busy; /* not answered yet, and the rules want to know */
+    bool rules_ready; /* to judge, but for the engine */
+    bool rules_lost;  /* the message ran out of memory while the network was asked */
     struct asking *asking;
     struct auth_client client;
     struct rules_work *work; /* NULL: rules don't run, or ran out of memory */
@@ -131,23 +135,6 @@ static void step_done(struct job *j)
         decide(j);
 }
 
-static void virus_answered(void *ctx, struct message *m)
-{
-    (void)m;
-    step_done(ctx);
-}
-
-static void start_virus(struct job *j, int fd)
-{
-    struct flow *f = j->flow;
-    if (f->virus && f->set->virus.enabled) {
-        virus_scan(f->virus, j->m, fd, virus_answered, j);
-        return;
-    }
-    j->m->facts.virus.state = VIRUS_NOT_RUN;
-    step_done(j);
-}
-
 /* The bytes that rules see: the gateway's own trace field on top, as behind any MTA. */
 static struct span with_trace(const struct settings *set, struct message *m)
 {
@@ -200,16 +187,45 @@ static void rules_out_of_memory(struct job *j)
                SPAN("the message needs more memory than limits.message_memory"));
 }
 
-static void judge_rules(void *ctx)
+static void judge_rules(struct job *j)
 {
-    struct job *j = ctx;
     struct span original = j->m->raw;
-    bool lost = j->asking && asking_exhausted(j->asking);
-    j->asking = NULL;
-    if (lost || (j->work && !guarded(j->m, j->flow->set->limits.scan_time, judge, j))) {
+    if (j->rules_lost || (j->work && !guarded(j->m, j->flow->set->limits.scan_time, judge, j))) {
         j->m->raw = original;
         rules_out_of_memory(j);
     }
+    step_done(j);
+}
+
+static void network_answered(void *ctx)
+{
+    struct job *j = ctx;
+    j->rules_lost = j->asking && asking_exhausted(j->asking);
+    j->asking = NULL;
+    j->rules_ready = true;
+    if (!j->engine_busy)
+        judge_rules(j);
+}
+
+static void virus_answered(void *ctx, struct message *m)
+{
+    struct job *j = ctx;
+    (void)m;
+    if (j->engine_busy && j->rules_ready)
+        judge_rules(j);
+    j->engine_busy = false;
+    step_done(j);
+}
+
+static void start_virus(struct job *j, int fd)
+{
+    struct flow *f = j->flow;
+    if (f->virus && f->set->virus.enabled) {
+        j->engine_busy = f->rs && ruleset_reads_virus(f->rs);
+        virus_scan(f->virus, j->m, fd, virus_answered, j);
+        return;
+    }
+    j->m->facts.virus.state = VIRUS_NOT_RUN;
     step_done(j);
 }
 
@@ -267,10 +283,10 @@ static void start_checks(struct job *j)
     hashcash_publish(f->set, j->m);
     open_rules(j);
     if (!f->dns) {
-        judge_rules(j);
+        network_answered(j);
         return;
     }
-    j->asking = asking_new(f->loop, f->dns, f->set, j->m, judge_rules, j);
+    j->asking = asking_new(f->loop, f->dns, f->set, j->m, network_answered, j);
     if (!start_senders(j))
         asking_lose(j->asking);
     else if (j->work)

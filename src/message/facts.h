@@ -25,6 +25,7 @@ struct rules_facts {
     size_t nhits, hits_cap;
     const char **subrules; /* __NAMES that hit, each once, sorted */
     size_t nsubrules;
+    struct span subject_prefix; /* of the rules that hit (subjprefix): "[A] [B] ", a template */
     struct span preview;   /* SpamAssassin's content preview, for the report */
     struct span report;    /* rendered X-Spam-Report text (tag _REPORT_), unfolded lines */
     const char *autolearn; /* "no", "unavailable"... */

@@ -119,19 +119,24 @@ void header_replace(struct splices *s, const struct mime *m, const struct mime_f
     buf_free(&b);
 }
 
+void header_prefix_raw(struct splices *s, const struct mime *m, const struct mime_field *f,
+                       struct span text)
+{
+    uint64_t at = value_offset(m, f);
+    const char *space = m->raw.p[at - 1] == ':' ? " " : "";
+    splices_add(s, m->arena, at, 0, arena_printf(m->arena, "%s%.*s", space, SPAN_ARG(text)));
+}
+
 void header_prefix(struct splices *s, const struct mime *m, const struct mime_field *f,
                    struct span text)
 {
-    uint64_t at = value_offset(m, f);
     struct buf b = {0};
-    if (m->raw.p[at - 1] == ':')
-        buf_char(&b, ' ');
     if (is_ascii(text)) {
         compose_words(&b, text);
     } else { /* in one piece: white space between encoded-words is not shown */
         compose_phrase(&b, text);
         buf_char(&b, ' ');
     }
-    splices_add(s, m->arena, at, 0, arena_dup(m->arena, buf_span(&b)));
+    header_prefix_raw(s, m, f, buf_span(&b));
     buf_free(&b);
 }

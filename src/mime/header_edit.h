@@ -42,5 +42,8 @@ void header_replace(struct splices *s, const struct mime *m, const struct mime_f
  * as they are. Text that is not ASCII is encoded (RFC 2047). Give it its own trailing space. */
 void header_prefix(struct splices *s, const struct mime *m, const struct mime_field *f,
                    struct span text);
+/* The same with ASCII that goes there as it is: comments of addresses. */
+void header_prefix_raw(struct splices *s, const struct mime *m, const struct mime_field *f,
+                       struct span text);
 
 #endif

@@ -89,6 +89,8 @@ struct conf *conf_new(struct arena *a, const struct conf_options *o)
     c->required_score = 5;
     c->ok_locales = SPAN("all");
     c->normalize_charset = c->parse_dkim_uris = true;
+    conf_loopback(c, &c->relays.trusted);
+    conf_loopback(c, &c->relays.internal);
     c->body_part_scan_size = 50000;
     c->rawbody_part_scan_size = 500000;
     c->time_limit = 300;
@@ -207,8 +209,7 @@ static void add_networks(struct conf *c, struct netset *set, const struct string
     }
 }
 
-/* Loopback is trusted and internal from the start. What the gateway's own settings name comes
- * first. */
+/* What the gateway's own settings name. */
 static void finish_networks(struct conf *c)
 {
     const struct rules_settings *s = c->state->settings;

@@ -222,7 +222,14 @@ static int by_name(const void *x, const void *y)
     return first_a != first_b ? first_b - first_a : strcmp(a, b);
 }
 
-/* All files of a directory with that suffix; false when there is no such directory. */
+static bool is_file(int dir, const char *name)
+{
+    struct stat st;
+    return fstatat(dir, name, &st, 0) == 0 && S_ISREG(st.st_mode);
+}
+
+/* All files of a directory with that suffix, hidden ones too; false when there is no such
+ * directory. */
 static bool read_dir(struct conf *c, const char *dir, const char *suffix)
 {
     DIR *d = opendir(dir);
@@ -231,7 +238,8 @@ static bool read_dir(struct conf *c, const char *dir, const char *suffix)
     char **names = NULL;
     size_t n = 0, cap = 0;
     for (struct dirent *entry; (entry = readdir(d)) != NULL;)
-        if (span_iends(span_str(entry->d_name), span_str(suffix)) && entry->d_name[0] != '.')
+        if (span_iends(span_str(entry->d_name), span_str(suffix)) &&
+            is_file(dirfd(d), entry->d_name))
             *ARENA_PUSH(c->arena, names, n, cap) = arena_strdup(c->arena, entry->d_name);
     closedir(d);
     if (n)

@@ -221,6 +221,12 @@ READER(conf_tlds_clear)
     return 0;
 }
 
+void conf_loopback(struct conf *c, struct netset *set)
+{
+    netset_add(set, c->arena, SPAN("127.0.0.0/8"));
+    netset_add(set, c->arena, SPAN("::1"));
+}
+
 READER(conf_networks)
 {
     struct netset *nets[] = {&p->c->relays.trusted, &p->c->relays.internal, &p->c->relays.msa};
@@ -228,6 +234,8 @@ READER(conf_networks)
     struct span word;
     if (d->arg & 8) {
         *set = (struct netset){0};
+        if (set != &p->c->relays.msa)
+            conf_loopback(p->c, set);
         return 0;
     }
     if (!value.n)

@@ -115,6 +115,8 @@ READER(conf_add_header);
 READER(conf_remove_header);
 READER(conf_clear_headers);
 READER(conf_rewrite);
+/* 127/8 and ::1 are trusted and internal from the start, and after clear_trusted_networks. */
+void conf_loopback(struct conf *c, struct netset *set);
 READER(conf_safe_copy);
 READER(conf_report_safe);
 

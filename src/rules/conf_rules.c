@@ -1,6 +1,8 @@
 /* Directives that define rules (semantics 2.4). */
 #include "rules/conf_private.h"
 
+#include "relays/ip_pattern.h"
+
 #include <stdlib.h>
 
 #include "base/buf.h"
@@ -153,18 +155,31 @@ static struct span take_if_unset(struct span *text)
     return SPAN_NONE;
 }
 
-/* A redefinition that can't be compiled leaves the old definition in force. */
-static int check_if_redefined(struct conf *c, struct span name, struct span pattern,
-                              struct span mods, struct err *e)
+static int check_pattern(struct span pattern, struct span mods, struct err *e)
 {
-    const struct rule_def *old = conf_rule(c, name);
-    if (!old || old->kind == RULE_NONE)
-        return 0;
     struct arena *scratch = arena_new(0);
     struct regex *r = regex_new(scratch, pattern, mods, e);
     int rc = r ? regex_check(r, e) : -1;
     arena_free(scratch);
     return rc;
+}
+
+/* A redefinition that can't be compiled leaves the old definition in force; an old one that can't
+ * be is told about, since nobody looks at it any more. */
+static int check_if_redefined(struct conf *c, struct span name, struct span pattern,
+                              struct span mods, struct err *e)
+{
+    const struct rule_def *old = conf_rule(c, name);
+    struct err why;
+    if (!old || old->kind == RULE_NONE)
+        return 0;
+    if (check_pattern(pattern, mods, e) != 0)
+        return -1;
+    if (!c->under && old->pattern.n && !old->is_template &&
+        check_pattern(old->pattern, old->mods, &why) != 0)
+        conf_problem(c, old->at, "rule %s: %s; this definition does not count, a later one does",
+                     old->name, why.text);
+    return 0;
 }
 
 static int define_regex(struct conf_parser *p, struct span name, enum rule_kind kind,
@@ -532,10 +547,28 @@ static int country_codes(const struct conf_directive *d, struct span words, stru
     return no && yes ? err_set(e, "codes with and without ! can't be mixed") : 0;
 }
 
+/* Whole addresses, perhaps with a length; nothing shorter, no ranges. */
+static int networks(const struct conf_directive *d, struct span words, struct err *e)
+{
+    struct span word;
+    if (strcmp(d->name, "uri_block_cidr") != 0)
+        return 0;
+    while ((word = span_word(&words, " \t")).p) {
+        size_t slash = span_find(word, '/'), digits = 0;
+        struct span length = slash == SIZE_MAX ? SPAN("0") : span_from(word, slash + 1);
+        while (digits < length.n && ascii_isdigit(length.p[digits]))
+            digits++;
+        if (!ip_pattern_is(span_sub(word, 0, slash)) || digits < 1 || digits > 3 ||
+            digits < length.n)
+            return err_set(e, "'%.*s' is no address with a length", SPAN_ARG(word));
+    }
+    return 0;
+}
+
 READER(conf_uri_block)
 {
     struct span rest, name = definition(value, &rest, e);
-    if (!name.p || country_codes(d, rest, e) != 0)
+    if (!name.p || country_codes(d, rest, e) != 0 || networks(d, rest, e) != 0)
         return -1;
     if (define_eval(p, name, RULE_BODY_EVAL, SPAN("check_uri_local_bl()"), e) != 0)
         return -1;

@@ -175,12 +175,16 @@ static int load_plugin(struct conf_parser *p, const struct conf_directive *d, st
         conf_problem(p->c, p->at,
                      "plugin %.*s does nothing here: its settings are read, its rules do not hit",
                      SPAN_ARG(name));
-    if (rest.n)
+    bool clamav = span_eq(name, SPAN("ClamAV")); /* as the wiki names it, clamav.pm behind it */
+    if (rest.n && !clamav)
         conf_problem(p->c, p->at,
                      "plugin %.*s is Perl code of its own ('%.*s') and is not run; rules "
                      "that call its functions do not hit",
                      SPAN_ARG(name), SPAN_ARG(rest));
-    *map_at(conf_own_map(p->c, &p->c->plugins), arena_dup(p->c->arena, name)) = p->c;
+    struct map *plugins = conf_own_map(p->c, &p->c->plugins);
+    *map_at(plugins, arena_dup(p->c->arena, name)) = p->c;
+    if (clamav)
+        *map_at(plugins, SPAN("Mail::SpamAssassin::Plugin::ClamAV")) = p->c;
     return conf_keep_line(p, d, value, e);
 }
 

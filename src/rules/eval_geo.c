@@ -244,6 +244,9 @@ static int look_at(struct rules_ctx *c, const struct local_list *l, struct span 
 static double check_uri_local_bl(struct rules_ctx *c, const struct eval_call *call)
 {
     const struct local_list *l = call->prepared;
+    const struct geo *g = geo_of(c->conf);
+    if (!geo_has_country(g) && !geo_has_isp(g)) /* then not even networks are looked at */
+        return 0;
     for (size_t i = 0; i < c->text->uris.n; i++) {
         const struct uri *u = &c->text->uris.v[i];
         if (!uri_has_type(u, "a") && !uri_has_type(u, "parsed"))

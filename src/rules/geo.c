@@ -145,6 +145,11 @@ bool geo_has_country(const struct geo *g)
     return g && (g->open[GEO_CITY] || g->open[GEO_COUNTRY]);
 }
 
+bool geo_has_isp(const struct geo *g)
+{
+    return g && g->open[GEO_ISP];
+}
+
 bool geo_has_asn(const struct geo *g)
 {
     return g && (g->open[GEO_ASN] || g->open[GEO_ISP]);

@@ -16,6 +16,7 @@ const struct geo *geo_open(struct arena *a, const struct conf *conf, struct err 
 const struct geo *geo_of(const struct conf *conf);
 
 bool geo_has_country(const struct geo *g);
+bool geo_has_isp(const struct geo *g);
 bool geo_has_asn(const struct geo *g);
 
 /* Answers live in a. "**" for private addresses, "XX" when nothing is known. */

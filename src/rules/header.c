@@ -27,6 +27,7 @@ static const struct {
     {"X-Relay-Countries-Auth", KIND_METADATA, false},
     {"X-Relay-Countries-All", KIND_METADATA, false},
     {"X-ASN", KIND_METADATA, false},
+    {"X-Spam-Virus", KIND_METADATA, false},
     {"MESSAGEID", KIND_MESSAGEID, true},
 };
 

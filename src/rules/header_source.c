@@ -199,9 +199,11 @@ static void add_metadata(struct rules_ctx *c, const struct header_req *r, struct
             push(c, out, names);
         return;
     }
-    struct span geo = geo_header(c, r->name);
-    if (geo.p) {
-        push(c, out, geo);
+    struct span found = geo_header(c, r->name);
+    if (!found.p)
+        found = virus_header(c, r->name);
+    if (found.p) {
+        push(c, out, found);
         return;
     }
     bool sender = span_ieq(r->name, SPAN("X-SenderDomain"));

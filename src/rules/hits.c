@@ -16,11 +16,26 @@ void hit_add(struct rules_ctx *c, struct rule *r, double value, struct span evid
         *ARENA_PUSH(c->a, s->hits, s->nhits, s->hits_cap) = (struct hit){r, evidence};
 }
 
+/* A message may make many patterns slow: when that many have reached their limit, the others get a
+ * hundredth of theirs, which is still plenty for a pattern that is not. */
+enum { LIMITED_FREELY = 8, LIMITED_DIVISOR = 100 };
+
+void hits_budget(struct rules_scratch *s)
+{
+    s->nlimited = 0;
+    regex_tighten(1);
+}
+
 void hit_limited(struct rules_ctx *c, struct rule *r)
 {
     if (c->scratch->limited[r->index])
         return;
     c->scratch->limited[r->index] = true;
+    if (++c->scratch->nlimited == LIMITED_FREELY) {
+        regex_tighten(LIMITED_DIVISOR);
+        facts_skip(&c->m->facts, c->a, "rules/match_limit",
+                   SPAN("many rules reached the limit on matching steps; the others got less"));
+    }
     facts_skip(&c->m->facts, c->a, arena_printf(c->a, "rules/%s", r->def->name).p,
                SPAN("its regular expression reached the limit on matching steps"));
 }
@@ -57,6 +72,15 @@ static double score_of(const struct rules_scratch *s, const struct rule *r)
     return r == s->set->shortcircuit.rule ? s->shortcircuit_score : r->score * s->count[r->index];
 }
 
+/* Each prefix once, where rewrite_header lets the subject be changed. */
+static void add_subject_prefix(struct rules_ctx *c, const struct rule_def *d)
+{
+    struct span *all = &c->m->facts.rules.subject_prefix;
+    if (d->subjprefix.n && c->conf->report.rewrite_subject.p &&
+        span_search(*all, d->subjprefix) == SIZE_MAX)
+        *all = arena_printf(c->a, "%.*s%.*s ", SPAN_ARG(*all), SPAN_ARG(d->subjprefix));
+}
+
 void hits_report(struct rules_ctx *c)
 {
     const struct rules_scratch *s = c->scratch;
@@ -66,6 +90,7 @@ void hits_report(struct rules_ctx *c)
     f->subrules = arena_array(c->a, s->nhits, sizeof *f->subrules);
     for (size_t i = 0; i < s->nhits; i++) {
         const struct rule *r = s->hits[i].rule;
+        add_subject_prefix(c, r->def);
         if (r->sub) {
             f->subrules[f->nsubrules++] = r->def->name;
             continue;

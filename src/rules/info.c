@@ -134,7 +134,76 @@ static void explain_names(const struct ruleset *rs, const struct rule *r, FILE *
     }
 }
 
-static void explain_json(const struct ruleset *rs, const struct rule *r, FILE *out)
+/* Whether a filter spares the pattern texts in which it can't match. */
+static bool always_tried(const struct ruleset *rs, const struct rule *r)
+{
+    for (size_t i = 0; i < rs->nsubjects; i++)
+        for (size_t k = 0; k < rs->subjects[i].nalways; k++)
+            if (rs->subjects[i].always[k] == r)
+                return true;
+    return false;
+}
+
+/* Microseconds that the pattern takes for 10,000 bytes of ordinary text; -1: it has none. */
+static double pattern_cost(const struct rule *r)
+{
+    enum { BYTES = 10000, TRIES = 20 };
+    static const char words[] = "Dear all, the minutes of our meeting on Monday are at "
+                                "http://www.example.com/minutes; please reply to bob@example.org, "
+                                "or call 555-0123 about the bank account and the $1,000 fund.\n";
+    usec best = INT64_MAX;
+    if (!r->regex || r->state != RULE_RUNS)
+        return -1;
+    struct buf b = {0};
+    while (b.n < BYTES)
+        buf_str(&b, words);
+    for (int i = 0; i < TRIES; i++) {
+        usec start = clock_mono();
+        for (int k = 0; k < TRIES; k++)
+            regex_exec(r->regex, buf_span(&b), 0, NULL);
+        usec took = clock_mono() - start;
+        best = took < best ? took : best;
+    }
+    buf_free(&b);
+    return (double)best / TRIES;
+}
+
+static void explain_cost(const struct ruleset *rs, const struct rule *r, FILE *out, json_t *j)
+{
+    double micros = pattern_cost(r);
+    bool always = always_tried(rs, r);
+    if (j) {
+        json_object_set_new(j, "micros_per_10kB", micros < 0 ? json_null() : json_real(micros));
+        json_object_set_new(j, "always_tried", micros < 0 ? json_null() : json_boolean(always));
+    } else if (micros >= 0) {
+        fprintf(out, "  costs       %.1f us for 10 kB of ordinary text, tried %s\n", micros,
+                always ? "on every message" : "only where its words occur");
+    }
+}
+
+static void explain_history(const struct rule_history *h, FILE *out, json_t *j)
+{
+    char when[CLOCK_ISO_SIZE];
+    if (j) {
+        json_t *o = h->known ? json_object() : json_null();
+        if (h->known) {
+            json_object_set_new(o, "days", json_integer(h->days));
+            json_object_set_new(o, "messages", json_integer((json_int_t)h->messages));
+            json_object_set_new(o, "last",
+                                h->last ? json_string(clock_iso(h->last, when)) : json_null());
+        }
+        json_object_set_new(j, "hits", o);
+    } else if (h->known) {
+        fprintf(out, "  hits        %zu message%s in the last %u days", h->messages,
+                h->messages == 1 ? "" : "s", h->days);
+        if (h->last)
+            fprintf(out, ", the last at %s", clock_iso(h->last, when));
+        fputc('\n', out);
+    }
+}
+
+static void explain_json(const struct ruleset *rs, const struct rule *r,
+                         const struct rule_history *h, FILE *out)
 {
     const struct rule_def *d = r->def;
     json_t *j = rule_json(r), *scores = json_array();
@@ -149,17 +218,20 @@ static void explain_json(const struct ruleset *rs, const struct rule *r, FILE *o
                         d->score_at.file ? json_string(d->score_at.file) : json_null());
     json_object_set_new(j, "score_line", json_integer(d->score_at.line));
     explain_names(rs, r, out, j);
+    explain_cost(rs, r, out, j);
+    explain_history(h, out, j);
     print_json(j, out);
 }
 
-int ruleset_explain(const struct ruleset *rs, const char *name, FILE *out, bool json)
+int ruleset_explain(const struct ruleset *rs, const char *name, const struct rule_history *h,
+                    FILE *out, bool json)
 {
     const struct rule *r = find(rs, name);
     if (!r)
         return -1;
     const struct rule_def *d = r->def;
     if (json) {
-        explain_json(rs, r, out);
+        explain_json(rs, r, h, out);
         return 0;
     }
     fprintf(out, "%s: %s\n", d->name, d->describe ? d->describe : "no description");
@@ -180,6 +252,8 @@ int ruleset_explain(const struct ruleset *rs, const char *name, FILE *out, bool 
         fprintf(out, "  tflags      %.*s\n", SPAN_ARG(d->tflags_text));
     fprintf(out, "  priority    %d\n", r->priority);
     explain_names(rs, r, out, NULL);
+    explain_cost(rs, r, out, NULL);
+    explain_history(h, out, NULL);
     return 0;
 }
 

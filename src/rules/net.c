@@ -248,6 +248,7 @@ void rules_judge(struct rules_work *w, struct rules_scratch *s)
         w->net.round++;
     }
     w->c.scratch = s;
+    hits_budget(s);
     run_judge(&w->c);
 }
 

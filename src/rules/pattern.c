@@ -44,6 +44,20 @@ static char opening(struct span text, size_t *start)
     return p && (p - pairs) % 2 == 0 ? p[1] : text.p[n];
 }
 
+/* What Perl refuses, or passes through with a warning, which SpamAssassin takes for a mistake;
+ * PCRE2 would take it for something else: \Q, \E, \C and the boundaries of Unicode (\b{wb}). */
+static bool has_foreign_escape(struct span p, char *which)
+{
+    for (size_t i = 0; i + 1 < p.n; i++) {
+        if (p.p[i] != '\\')
+            continue;
+        *which = p.p[++i];
+        if (one_of(*which, "QEC") || (one_of(*which, "bB") && i + 1 < p.n && p.p[i + 1] == '{'))
+            return true;
+    }
+    return false;
+}
+
 static int split(struct span text, bool loose, struct span *pattern, struct span *mods,
                  struct err *e)
 {
@@ -72,6 +86,9 @@ static int split(struct span text, bool loose, struct span *pattern, struct span
     }
     if (has_code(*pattern))
         return err_set(e, "code blocks (?{...}) are not allowed");
+    char which;
+    if (has_foreign_escape(*pattern, &which))
+        return err_set(e, "'\\%c' has no such meaning in a rule", which);
     return 0;
 }
 
@@ -107,6 +124,25 @@ static size_t class_length(struct span p, size_t at)
     return (i < p.n ? i + 1 : p.n) - at;
 }
 
+/* \k<name>, \k'name', \g-1, \pL: what belongs to the two characters at `at`, from there on. */
+static size_t name_length(struct span p, size_t at)
+{
+    char c = p.p[at + 1];
+    struct span rest = span_from(p, at + 2);
+    if (!rest.n)
+        return 2;
+    if (one_of(c, "kg") && one_of(rest.p[0], "<'")) {
+        size_t end = span_find(span_from(rest, 1), rest.p[0] == '<' ? '>' : '\'');
+        return end == SIZE_MAX ? 2 : end + 4;
+    }
+    size_t n = c == 'g' && one_of(rest.p[0], "+-");
+    while (c == 'g' && n < rest.n && ascii_isdigit(rest.p[n]))
+        n++;
+    if (one_of(c, "pP"))
+        n = 1;
+    return n + 2;
+}
+
 size_t pattern_token(struct span p, size_t at)
 {
     if (p.p[at] == '[')
@@ -118,6 +154,8 @@ size_t pattern_token(struct span p, size_t at)
         size_t end = span_find(span_from(p, at), '}');
         return end == SIZE_MAX ? 2 : end + 1;
     }
+    if (one_of(c, "kgpP"))
+        return name_length(p, at);
     if (c == 'x') {
         size_t n = 2;
         while (n < 4 && at + n < p.n && ascii_hex(p.p[at + n]) >= 0)
@@ -170,6 +208,78 @@ static size_t copy_flags(struct buf *b, struct span p, size_t at, size_t n)
     return n + 3;
 }
 
+/* "\x{263a}" and "\N{U+263a}": the number; -1 for anything else. */
+static long code_point(struct span t)
+{
+    size_t n = span_starts(t, SPAN("\\x{")) ? 3 : span_starts(t, SPAN("\\N{U+")) ? 5 : 0;
+    long code = 0;
+    if (!n || t.p[t.n - 1] != '}')
+        return -1;
+    for (; n < t.n - 1 && code <= 0x10ffff; n++) {
+        int digit = ascii_hex(t.p[n]);
+        if (digit < 0)
+            return -1;
+        code = code * 16 + digit;
+    }
+    return code;
+}
+
+/* A class without what no byte is. Ranges that begin among the bytes end at the last. */
+static void add_class(struct buf *b, struct span t)
+{
+    bool negated = t.n > 1 && t.p[1] == '^', range = false, any = false;
+    struct buf in = {0};
+    for (size_t i = 1u + negated; i + 1 < t.n;) {
+        size_t n = t.p[i] == '\\' ? pattern_token(t, i) : 1;
+        struct span e = span_sub(t, i, i + n);
+        long code = code_point(e);
+        i += n;
+        if (code > 0xff && range) {
+            buf_str(&in, "\\xff");
+        } else if (code > 0xff) { /* with the end of its range */
+            if (i + 2 < t.n && t.p[i] == '-')
+                i += 1 + (t.p[i + 1] == '\\' ? pattern_token(t, i + 1) : 1);
+            continue;
+        } else if (code >= 0) {
+            buf_printf(&in, "\\x{%lx}", code);
+        } else {
+            buf_add(&in, e);
+        }
+        range = any && !range && span_eq(e, SPAN("-"));
+        any = true;
+    }
+    if (in.n)
+        buf_printf(b, negated ? "[^%.*s]" : "[%.*s]", SPAN_ARG(buf_span(&in)));
+    else
+        buf_str(b, negated ? "(?s:.)" : "(?:(?!))");
+    buf_free(&in);
+}
+
+/* What PCRE2 says otherwise than Perl: characters beyond bytes, which match nothing here, and
+ * places that are repeated (^{0,1}, $?). */
+static void add_token(struct buf *b, struct span t, struct span rest)
+{
+    bool place =
+        t.n == 1 ? one_of(t.p[0], "^$") : t.n == 2 && t.p[0] == '\\' && one_of(t.p[1], "bBAzZG");
+    bool repeated = rest.n && (one_of(rest.p[0], "*+?") ||
+                               (rest.p[0] == '{' && rest.n > 1 &&
+                                (ascii_isdigit(rest.p[1]) || open_quantifier(rest, 0))));
+    long code = code_point(t);
+    if (t.n > 2 && t.p[0] == '[' && t.p[t.n - 1] == ']' &&
+        (span_search(t, SPAN("\\x{")) != SIZE_MAX || span_search(t, SPAN("\\N{U+")) != SIZE_MAX)) {
+        add_class(b, t);
+    } else if (code >= 0) {
+        if (code > 0xff)
+            buf_str(b, "(?:(?!))");
+        else
+            buf_printf(b, "\\x{%lx}", code);
+    } else {
+        buf_str(b, place && repeated ? "(?:" : "");
+        buf_add(b, t);
+        buf_str(b, place && repeated ? ")" : "");
+    }
+}
+
 struct span pattern_pcre(struct arena *a, struct span p, struct span mods)
 {
     struct buf b = {0};
@@ -186,7 +296,7 @@ struct span pattern_pcre(struct arena *a, struct span p, struct span mods)
             at++;
         } else {
             n = pattern_token(p, at);
-            buf_add(&b, span_sub(p, at, at + n));
+            add_token(&b, span_sub(p, at, at + n), span_from(p, at + n));
             at += n;
         }
     }

@@ -34,6 +34,11 @@ void plugins_prepare(struct ruleset *rs);
 void pdf_extract(struct rules_ctx *c);
 void office_extract(struct rules_ctx *c);
 void language_extract(struct rules_ctx *c);
+/* What the virus engine said (eval_virus.c): X-Spam-Virus, when that is the name and the plugin is
+ * loaded (absent: not asked), and the tag CLAMAVRESULT. */
+bool virus_rules(const struct conf *conf);
+struct span virus_header(const struct rules_ctx *c, struct span name);
+void virus_tag(struct rules_ctx *c);
 /* X-Languages: what language_extract found; absent when it did not run. */
 struct span language_names(struct rules_ctx *c);
 

@@ -9,6 +9,9 @@
 #include "rules/need.h"
 #include "rules/shiftand.h"
 
+/* What Vectorscan calls literals that are there for its own sake. */
+#define PREFILTER_NOBODY UINT32_MAX
+
 struct user {
     uint32_t pattern; /* local number */
     uint16_t group;   /* below NEED_GROUPS */

@@ -71,6 +71,8 @@ static int on_literal(unsigned id, unsigned long long from, unsigned long long t
 {
     struct prefilter_scratch *s = ctx;
     (void)from, (void)flags;
+    if (id == PREFILTER_NOBODY)
+        return 0;
     if (s->nfound == s->found_cap) {
         s->found_cap = s->found_cap ? 2 * s->found_cap : 1024;
         s->found = xrealloc(s->found, s->found_cap * sizeof *s->found);

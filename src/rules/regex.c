@@ -63,6 +63,7 @@ struct workspace {
     uint32_t *wide;
     size_t wide_cap;
     unsigned long limit_hits;
+    unsigned divisor; /* of limits; 0: 1 */
 };
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -127,6 +128,16 @@ static struct workspace *make_workspace(void)
 static struct workspace *workspace(void)
 {
     return mine ? mine : make_workspace();
+}
+
+void regex_tighten(unsigned divisor)
+{
+    workspace()->divisor = divisor;
+}
+
+static uint32_t limit_of(const struct regex *r, const struct workspace *w)
+{
+    return w->divisor ? r->match_limit / w->divisor : r->match_limit;
 }
 
 unsigned long regex_limit_hits(void)
@@ -304,7 +315,7 @@ static int outcome(struct workspace *w, int rc)
 static int exec8(struct regex *r, struct workspace *w, struct span s, size_t from,
                  struct regex_match *m)
 {
-    pcre2_set_match_limit_8(w->context8, r->match_limit);
+    pcre2_set_match_limit_8(w->context8, limit_of(r, w));
     pcre2_set_depth_limit_8(w->context8, r->depth_limit);
     const uint8_t *p = (const uint8_t *)(s.p ? s.p : "");
     int rc = PCRE2_ERROR_JIT_STACKLIMIT;
@@ -343,7 +354,7 @@ static int exec32(struct regex *r, struct workspace *w, struct span s, size_t fr
     }
     for (size_t i = 0; i < s.n; i++)
         w->wide[i] = (unsigned char)s.p[i];
-    pcre2_set_match_limit_32(w->context32, r->match_limit);
+    pcre2_set_match_limit_32(w->context32, limit_of(r, w));
     pcre2_set_depth_limit_32(w->context32, r->depth_limit);
     int rc = pcre2_match_32(r->code32, w->wide, s.n, from, PCRE2_NO_JIT, w->data32, w->context32);
     if (rc >= 0)

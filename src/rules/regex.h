@@ -47,5 +47,7 @@ unsigned regex_named_group(const struct regex *r, size_t i, struct span *name);
 
 /* How often a limit was reached in this thread so far. */
 unsigned long regex_limit_hits(void);
+/* From now on matches of this thread get a part of their limit on steps; 1: all of it. */
+void regex_tighten(unsigned divisor);
 
 #endif

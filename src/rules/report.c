@@ -274,10 +274,40 @@ struct span report_header_text(const struct report_on *r)
     return report_take(r->arena, &b);
 }
 
+/* A template filled in, on one line. */
+static struct span one_line(const struct report_on *r, struct span template)
+{
+    struct span s = arena_dup(r->arena, report_expand(r, template));
+    char *p = (char *)(uintptr_t)s.p;
+    for (size_t i = 0; i < s.n; i++)
+        if (p[i] == '\n' || p[i] == '\r')
+            p[i] = ' ';
+    return s;
+}
+
 struct span report_subject_tag(const struct report_on *r)
 {
     struct span t = r->conf->report.rewrite_subject;
-    return t.n ? arena_printf(r->arena, "%.*s ", SPAN_ARG(report_expand(r, t))) : SPAN_NONE;
+    return t.n ? arena_printf(r->arena, "%.*s ", SPAN_ARG(one_line(r, t))) : SPAN_NONE;
+}
+
+struct span report_subject_prefix(const struct report_on *r)
+{
+    struct span t = r->m->facts.rules.subject_prefix;
+    return t.n ? arena_printf(r->arena, "%.*s ", SPAN_ARG(span_trim(one_line(r, t)))) : SPAN_NONE;
+}
+
+struct span report_comment(const struct report_on *r, struct span field)
+{
+    const struct conf_report *c = &r->conf->report;
+    struct span template = span_ieq(field, SPAN("From")) ? c->rewrite_from : c->rewrite_to;
+    if (!r->spam || !template.n)
+        return SPAN_NONE;
+    struct span s = one_line(r, template);
+    char *p = (char *)(uintptr_t)s.p;
+    for (size_t i = 0; i < s.n; i++)
+        p[i] = p[i] == '(' ? '[' : p[i] == ')' ? ']' : p[i] == '\\' ? '/' : p[i];
+    return arena_printf(r->arena, "(%.*s)", SPAN_ARG(s));
 }
 
 /* --- preview --- */

@@ -60,6 +60,11 @@ struct span report_lines(const struct report_on *r);
 /* What `rewrite_header Subject` puts in front of the subject of spam, filled in, with its space;
  * absent: nothing. */
 struct span report_subject_tag(const struct report_on *r);
+/* What the rules that hit put in front of any subject (subjprefix): the same way. */
+struct span report_subject_prefix(const struct report_on *r);
+/* The comment that `rewrite_header From` (or To) puts in front of the addresses of spam: "(text)";
+ * absent: none. Ends where it should, whatever the values of tags hold. */
+struct span report_comment(const struct report_on *r, struct span field);
 
 /* Replaces the _TAGS_ of a template; unknown ones stay as they are. */
 struct span report_expand(const struct report_on *r, struct span template);

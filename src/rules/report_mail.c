@@ -80,16 +80,27 @@ static void add_tagged(struct buf *b, struct span field, struct span tag)
 /* rewrite_header's tag for this field, in parentheses for addresses; absent when there is none. */
 static struct span rewrite_tag(const struct report_on *r, struct span field)
 {
-    const struct conf_report *c = &r->conf->report;
-    struct span template = span_istarts(field, SPAN("Subject:")) ? c->rewrite_subject
-                           : span_istarts(field, SPAN("From:"))  ? c->rewrite_from
-                           : span_istarts(field, SPAN("To:"))    ? c->rewrite_to
-                                                                 : SPAN_NONE;
-    if (!r->spam || !template.p)
+    if (!r->spam)
         return SPAN_NONE;
-    struct span tag = report_expand(r, template);
-    return span_istarts(field, SPAN("Subject:")) ? tag
-                                                 : arena_printf(r->arena, "(%.*s)", SPAN_ARG(tag));
+    if (span_istarts(field, SPAN("Subject:"))) {
+        struct span tag = report_subject_tag(r);
+        return span_sub(tag, 0, tag.n ? tag.n - 1 : 0);
+    }
+    return span_istarts(field, SPAN("From:")) ? report_comment(r, SPAN("From"))
+           : span_istarts(field, SPAN("To:")) ? report_comment(r, SPAN("To"))
+                                              : SPAN_NONE;
+}
+
+/* A Subject field with the prefixes of rules in it; as it is when there are none. */
+static struct span prefixed(const struct report_on *r, struct span field)
+{
+    struct span prefix =
+        span_istarts(field, SPAN("Subject:")) ? report_subject_prefix(r) : SPAN_NONE;
+    if (!prefix.n)
+        return field;
+    struct buf b = {0};
+    add_tagged(&b, field, span_sub(prefix, 0, prefix.n - 1));
+    return report_take(r->arena, &b);
 }
 
 /* The header block with the marks in it. */
@@ -118,11 +129,11 @@ static struct span marked_head(const struct report_on *r, const struct original 
         if (is_old_mark(field))
             continue;
         if (tag.p) {
-            add_tagged(&b, field, tag);
+            add_tagged(&b, prefixed(r, field), tag);
             buf_str(&previous, "X-Spam-Prev-");
             buf_add(&previous, field);
         } else {
-            buf_add(&b, field);
+            buf_add(&b, prefixed(r, field));
         }
     }
     if (first)
@@ -170,7 +181,7 @@ static void copy_header(struct buf *b, const struct report_on *r, struct span he
     if (!value.p)
         field = arena_printf(r->arena, "%s: \n", name);
     if (tag.p && span_istarts(field, SPAN("Subject:"))) {
-        add_tagged(b, field, tag);
+        add_tagged(b, prefixed(r, field), tag);
         return;
     }
     buf_add(b, field);

@@ -256,6 +256,13 @@ static struct span tag_empty(struct expansion *e, struct span arg)
     return SPAN("");
 }
 
+static struct span tag_subjprefix(struct expansion *e, struct span arg)
+{
+    (void)arg;
+    struct span s = e->r->m->facts.rules.subject_prefix;
+    return s.p ? s : SPAN("");
+}
+
 static struct span tag_header(struct expansion *e, struct span arg)
 {
     return arg.n ? header_scalar(context(e), arena_cstr(e->a, arg)) : SPAN("");
@@ -335,7 +342,7 @@ static const struct {
     {"PREVIEW", tag_preview},
     {"REPORT", tag_report},
     {"SUMMARY", tag_summary},
-    {"SUBJPREFIX", tag_empty},
+    {"SUBJPREFIX", tag_subjprefix},
     {"HEADER", tag_header},
     {"TIMING", tag_empty},
     {"SENDERDOMAIN", tag_senderdomain},

@@ -96,6 +96,11 @@ struct span ruleset_value(const struct ruleset *rs, const char *directive, struc
     return conf_value(rs->conf, directive, dflt);
 }
 
+bool ruleset_reads_virus(const struct ruleset *rs)
+{
+    return virus_rules(rs->conf);
+}
+
 const struct conf *ruleset_conf(const struct ruleset *rs)
 {
     return rs->conf;

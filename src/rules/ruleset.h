@@ -79,9 +79,16 @@ struct rule_problem {
 const struct rule_problem *ruleset_problems(const struct ruleset *rs, size_t *n);
 
 /* `gatehouse rules list|explain|coverage`: plain text or JSON. explain returns -1 for an unknown
- * name. */
+ * name; what a match costs is measured on the spot. */
+struct rule_history { /* of the record */
+    bool known;
+    unsigned days;
+    size_t messages;
+    usec last; /* wall time; 0: never */
+};
 void ruleset_list(const struct ruleset *rs, FILE *out, bool json);
-int ruleset_explain(const struct ruleset *rs, const char *name, FILE *out, bool json);
+int ruleset_explain(const struct ruleset *rs, const char *name, const struct rule_history *h,
+                    FILE *out, bool json);
 void ruleset_coverage(const struct ruleset *rs, FILE *out, bool json);
 
 /* Name of the content hash under which the set is cached, and how many rules are in force. */
@@ -91,6 +98,9 @@ size_t ruleset_count(const struct ruleset *rs);
 /* A setting of the rule files that the rules themselves do not use ("user_scores_dsn"): its last
  * value, or dflt. */
 struct span ruleset_value(const struct ruleset *rs, const char *directive, struct span dflt);
+
+/* Rules test what the virus engine says: m->facts.virus has to stand before rules_judge. */
+bool ruleset_reads_virus(const struct ruleset *rs);
 
 /* What the rule files said: for reports (rules/report.h). */
 struct conf;

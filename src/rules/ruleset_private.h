@@ -138,6 +138,7 @@ struct rules_scratch {
     double *value;         /* by rule */
     unsigned *count;       /* by rule */
     bool *limited;         /* by rule: reported as cut off */
+    unsigned nlimited;     /* how many of them */
     uint8_t *dirty;        /* by position in metas */
     bool *present;         /* by subject: header seen */
     struct absent *absent; /* by subject: what hits without the header; worked out once */
@@ -199,6 +200,9 @@ enum { TURNS = 16, TURN_META = TURNS - 1 };
 /* hits.c */
 void hit_add(struct rules_ctx *c, struct rule *r, double value, struct span evidence);
 void hits_report(struct rules_ctx *c);
+/* A pattern reached its limit: told by the rule's name. Many of them, and the others get less;
+ * hits_budget: a new message. */
 void hit_limited(struct rules_ctx *c, struct rule *r);
+void hits_budget(struct rules_scratch *s);
 
 #endif

@@ -420,6 +420,7 @@ void run_judge(struct rules_ctx *c)
     laps_begin(laps);
     reset(c->scratch, c->a);
     plugin_tags(c);
+    virus_tag(c);
     run_rules(c);
     if (c->scratch->keep)
         keep(c);

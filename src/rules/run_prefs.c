@@ -151,6 +151,7 @@ struct opinion *rules_opinion(struct rules_scratch *s, struct message *m,
     c.scratch = own_scratch(s, p, a);
     if (p->anew) {
         run_texts(&c, NULL);
+        virus_tag(&c);
         run_rules(&c);
         sift_hits(c.scratch, p);
     } else {

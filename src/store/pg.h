@@ -1,6 +1,7 @@
 /* PostgreSQL, for questions with an answer at once: one connection, opened when needed, kept, and
- * opened anew when the server went away. Every step has a deadline; a server that fails is left
- * alone for a while, so that mail does not wait for it message by message.
+ * opened anew when the server went away. Every step has a deadline, the look-up of its name too; a
+ * server that fails is left alone for a while, so that mail does not wait for it message by
+ * message.
  *
  * A struct pg is used by one thread. */
 #ifndef GATEHOUSE_STORE_PG_H
@@ -19,7 +20,8 @@ struct pg *pg_new(struct span dsn, struct span user, struct span password, usec 
 void pg_free(struct pg *p);
 
 /* Runs one statement of the reader's own text; values must have been quoted with pg_quote. Each row
- * is given to `row`, columns as text, absent for NULL. 0, or -1 and e. */
+ * is given to `row`, columns as text, absent for NULL. 0, or -1 and e (rows may have been given).
+ */
 typedef void pg_row_fn(void *ctx, const struct span *columns, size_t n);
 int pg_ask(struct pg *p, const char *sql, pg_row_fn *row, void *ctx, struct err *e);
 

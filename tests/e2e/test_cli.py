@@ -347,6 +347,9 @@ def test_rules_are_listed_and_explained(desk):
     assert "T_SUBJ_TAGME" in out and "GTUBE" in out
     out = desk.run("rules", "explain", "T_SUBJ_TAGME", code=0).stdout.decode()
     assert "please tag me" in out and "The subject asks for a tag" in out and "own.cf" in out
+    assert "for 10 kB of ordinary text, tried" in out
+    told = json.loads(desk.run("rules", "--json", "explain", "T_SUBJ_TAGME", code=0).stdout)
+    assert told["micros_per_10kB"] >= 0 and told["always_tried"] in (True, False) and "hits" in told
     r = desk.run("rules", "explain", "NO_SUCH_RULE", code=1)
     assert b"NO_SUCH_RULE" in r.stderr
     assert desk.run("rules", "coverage", code=0).stdout

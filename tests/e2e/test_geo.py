@@ -1,10 +1,14 @@
 """RelayCountry, ASN and URILocalBL over databases written here."""
 import json
 import random
+import re
 import subprocess
+
+import pytest
 
 import harness
 import mmdb
+from test_preferences import configure, oracle, scan
 
 RULES = r"""
 loadplugin Mail::SpamAssassin::Plugin::RelayCountry
@@ -81,3 +85,64 @@ def test_a_damaged_database_costs_only_its_answers(tmp_path):
             bad[rng.randrange(len(bad))] = rng.randrange(256)
         (tmp_path / "GeoLite2-Country.mmdb").write_bytes(bytes(bad[:rng.choice([len(bad), rng.randrange(len(bad))])]))
         hits(tmp_path, "203.0.113.9", "203.0.113.9")
+
+
+# ---- compared with SpamAssassin's plugins ----
+
+PERL = subprocess.run(["perl", "-MMaxMind::DB::Reader", "-e", "1"], capture_output=True).returncode == 0
+MORE = r"""
+header  RELAY_UNTRUSTED X-Relay-Countries =~ /^((?:[A-Z*]{2} ?)+)$/
+header  RELAY_EXT       X-Relay-Countries-External =~ /QA/
+header  RELAY_AUTH      X-Relay-Countries-Auth =~ /ZZ/
+header  RELAY_ALL       X-Relay-Countries-All =~ /\*\*.*ZZ/
+header  NO_RELAYS_CC    X-Relay-Countries !~ /./
+header  ASN_HEADER      X-ASN =~ /64500/
+header  ASN_ORG         eval:check_asn('/example net/i')
+header  ASN_TAG         eval:check_asn('/AS6450/', 'ASN')
+header  ASN_NONE        eval:check_asn('/AS99999/')
+header  ASN_UNQUOTED    eval:check_asn('AS64501')
+uri_block_cc    CC_SEVERAL  us zz qa
+uri_block_cc    CC_TWO_LINES us
+uri_block_cc    CC_TWO_LINES zz
+uri_block_cc    CC_NOT_TWO  !us !qa
+uri_block_cont  CONT_NOT    !eu
+uri_block_cont  CONT_TWO    na eu
+uri_block_isp   ISP_OTHER   "Other Net"
+uri_block_isp   ISP_CASE    "example net" "OTHER net"
+uri_block_cidr  CIDR_TWO    198.51.100.0/24 203.0.113.9
+uri_block_cidr  CIDR_RANGE  203.0.113.10-203.0.113.80
+uri_block_cidr  CIDR_SHORT  203.0.113/24
+uri_block_cc    CC_EXCLUDE  zz
+uri_block_exclude CC_EXCLUDE 198.51.100.9 www.example.com
+"""
+NETWORKS_MORE = {**NETWORKS, "198.51.100.0/25": {"autonomous_system_number": 64501, "autonomous_system_organization": "Other Net",
+                                                 "isp": "Other Net"}}
+PLACES_MORE = {**PLACES, "192.0.2.128/25": {"country": {"iso_code": "US"}, "continent": {"code": "NA"}},
+               "2001:db8::/32": {"country": {"iso_code": "QA"}, "continent": {"code": "AN"}},
+               "192.0.2.64/26": {"continent": {"code": "EU"}}}
+CLIENTS = ["203.0.113.9", "198.51.100.20", "192.0.2.200", "10.0.0.9", "2001:db8::9", "192.0.2.70", "127.0.0.1"]
+LINKS = ["203.0.113.9", "203.0.113.70", "198.51.100.9", "198.51.100.200", "192.0.2.200", "192.0.2.70", "10.1.1.1", "203.0.113.9:8080"]
+
+
+@pytest.mark.skipif(not PERL, reason="needs libmaxmind-db-reader-perl")
+@pytest.mark.parametrize("kinds", [("Country", "ISP"), ("ASN",)])
+def test_as_the_perl_plugins(tmp_path, kinds):
+    site_dir, config = configure(tmp_path, RULES % tmp_path + MORE)
+    for kind in kinds:
+        name = "GeoIP2-ISP" if kind == "ISP" else f"GeoLite2-{kind}"
+        mmdb.write(tmp_path / f"{name}.mmdb", PLACES_MORE if kind in ("Country", "City") else NETWORKS_MORE, kind=name)
+    paths = []
+    for i, (client, link) in enumerate([(c, LINKS[i % len(LINKS)]) for i, c in enumerate(CLIENTS)] +
+                                       [("203.0.113.9", x) for x in LINKS]):
+        paths.append(tmp_path / f"{i}.eml")
+        paths[-1].write_bytes(mail(client if ":" not in client else "IPv6:" + client, link))
+    (tmp_path / "none").write_text("")
+    ours = set(re.findall(r"^(?:header|uri_block_\w+)\s+(\w+)", RULES + MORE, re.M))
+    found = [json.loads(line) for line in scan(config, tmp_path / "none", paths, "json").splitlines()]
+    hit = set()
+    for path, w, g in zip(paths, oracle(site_dir, [(tmp_path / "none", p) for p in paths]), found, strict=True):
+        want = set(w["rules"]) & ours
+        hit |= want
+        assert {r["name"] for r in g["rules"]} & ours == want, (kinds, path.read_bytes())
+        assert sorted({r["name"] for r in g["rules"]}) == w["rules"]
+    assert len(hit) > (3 if kinds == ("ASN",) else 10), hit

@@ -1,4 +1,7 @@
 """Preferences of users: as SpamAssassin applies them, by file and by SQL, for each recipient of a message."""
+import email
+import email.header
+import email.policy
 import json
 import pathlib
 import re
@@ -12,7 +15,8 @@ import yaml
 
 import harness
 
-sys.path.insert(0, str(harness.ROOT / "tests" / "parity"))
+PARITY = harness.ROOT / "tests" / "parity"
+sys.path.insert(0, str(PARITY))
 import messages  # noqa: E402
 
 PREFS = {
@@ -169,11 +173,11 @@ score  USER_IN_WELCOMELIST -100
 WLBL = "loadplugin Mail::SpamAssassin::Plugin::WLBLEval\n"
 
 
-def deliver(gateway, sink, recipients, subject):
+def deliver(gateway, sink, recipients, subject, body="first light\r\n"):
     import smtplib
     before = len(sink.messages)
     with smtplib.SMTP("127.0.0.1", gateway.port) as s:
-        s.sendmail("alice@example.net", recipients, harness.message(subject=subject))
+        s.sendmail("alice@example.net", recipients, harness.message(subject=subject, body=body))
     harness.wait_for("all copies", lambda: sum(len(m[1]) for m in sink.messages[before:]) >= len(recipients))
     copies = {}
     for _, rcpts, data in sink.messages[before:]:
@@ -227,6 +231,31 @@ def test_recipients_of_one_message_get_their_own_score(house):
     # What a file says now counts for the next message.
     put(users / "example.org" / "erin" / "user_prefs", "score T_SUBJ_TAGME 7\n")
     assert status(deliver(gateway, sink, ["erin@example.org"], "please tag me")["erin@example.org"]) == ("Yes", "7.5", "3.2")
+
+
+def test_marks_in_addresses_and_prefixes_of_rules(house):
+    gateway, sink, users = house
+    put(gateway.dir / "rules" / "marks.cf", "subjprefix T_SUBJ_TAGME [FIRST _SCORE_]\nsubjprefix ALICE_TAGS [SECOND]\n"
+        "rewrite_header Subject *SPAM*\nrewrite_header From really (_SCORE_)?\nadd_header all Prefix _SUBJPREFIX_\n")
+    put(users / "example.org" / "user_prefs", "required_score 3.2\nrewrite_header To _PREVIEW_\n"
+        "rewrite_header From stra\u00dfe\n")
+    put(users / "example.org" / "carol" / "user_prefs", "required_score 9\n")
+    gateway.settings["relay"]["domains"].append("example.com")
+    gateway.start()
+    to = ["bob@example.org", "carol@example.org"]
+    copies = deliver(gateway, sink, to, "please tag me", "light) <x@example.net>, (light\r\n")
+    spam, ham = copies["bob@example.org"], copies["carol@example.org"]
+    assert "Subject: *SPAM* [FIRST 3.5] [SECOND] please tag me\r" in spam
+    assert "Subject: [FIRST 3.5] [SECOND] please tag me\r" in ham
+    assert "X-Spam-Prefix: [FIRST _SCORE_] [SECOND]" in ham  # as it stands in the rule, SpamAssassin does the same
+    assert "\nFrom: Alice <" in ham and "\nTo: <bob@" in ham
+    head = email.message_from_string(spam)
+    assert re.match(r"\(=\?UTF-8\?[QB]\?\S+\?=\) Alice <alice@example.net>$", head["From"], re.I), head["From"]
+    assert str(email.header.make_header(email.header.decode_header(head["From"]))).startswith("(stra\u00dfe) ")
+    # What a tag holds stays within the comment.
+    assert "] <x@example.net>, [" in head["To"], head["To"]
+    addresses = email.message_from_string(spam, policy=email.policy.default)["To"].addresses
+    assert [a.addr_spec for a in addresses] == ["bob@example.org"], head["To"]
 
 
 def test_preferences_of_a_database(house, tmp_path):

@@ -1,6 +1,7 @@
 """A real clamd and its accidents: nothing infected passes, nothing passes unscanned unless it may."""
 import os
 import signal
+import subprocess
 import threading
 import time
 
@@ -127,3 +128,50 @@ def test_the_embedded_engine(tmp_path, sink):
                          lambda: g.pids("virus") not in ([], [pid])
                          and g.send(INFECTED["zip"])[0] == 550)
         assert len(sink.messages) == 1
+
+
+VIRUS_RULES = r"""
+loadplugin ClamAV clamav.pm
+full   CLAMAV        eval:check_clamav()
+score  CLAMAV        3
+header CLAMAV_OURS   X-Spam-Virus =~ /^Yes \(Gatehouse\./
+score  CLAMAV_OURS   4
+header CLAMAV_CLEAN  X-Spam-Virus =~ /^No$/
+score  CLAMAV_CLEAN  -0.5
+header CLAMAV_FAILED X-Spam-Virus =~ /^Error \(/
+score  CLAMAV_FAILED 0.25
+meta   CLAMAV_META   CLAMAV && CLAMAV_OURS && !CLAMAV_CLEAN
+score  CLAMAV_META   1
+add_header all Virus _CLAMAVRESULT_
+add_header all Status _YESNO_, score=_SCORE_ tests=_TESTS_
+"""
+
+
+def test_rules_read_what_the_engine_found(tmp_path, sink, clamd):
+    own = harness.merge(settings(clamd, on_error="pass", scan_timeout="3s"), {"policies": [{"name": "default", "on_virus": "tag"}]})
+    with harness.gateway(tmp_path, next_hop=sink.port, settings=own, rules=VIRUS_RULES) as g:
+        def arrives(data):
+            before = len(sink.messages)
+            assert g.send(data)[0] == 250
+            return sink.wait(before + 1)[before][2]
+        found = arrives(attachment(EICAR))
+        assert b"X-Spam-Virus: Yes (" + SIGNATURE.encode() in found and b"score=8.0 " in found
+        assert b"CLAMAV,CLAMAV_META,CLAMAV_OURS" in found
+        # What a sender writes there is no answer.
+        clean = arrives(message(subject="clean", headers=["X-Spam-Virus: Yes (Gatehouse.Forged)"]))
+        assert b"X-Spam-Virus: No" in clean and b"CLAMAV_CLEAN" in clean and b"Forged" not in clean
+        # The engine is slower than the rules: they wait for it.
+        clamd.signal(signal.SIGSTOP)
+        timer = threading.Timer(1, clamd.signal, [signal.SIGCONT])
+        timer.start()
+        late = arrives(message(subject="late"))
+        timer.join()
+        assert b"CLAMAV_CLEAN" in late
+        # It does not answer: that is a fact as well.
+        clamd.stop()
+        alone = arrives(message(subject="alone"))
+        assert b"X-Spam-Virus: Error (" in alone and b"CLAMAV_FAILED" in alone
+    r = subprocess.run([g.binary, "scan", "-c", g.config, "--local", "--format", "tsv", "-"], input=message(),
+                               capture_output=True)
+    assert b"CLAMAV" not in r.stdout
+

@@ -324,7 +324,8 @@ static char *written(struct stand *t, int what, bool json, size_t *n)
     if (what == 0)
         ruleset_list(t->rs, f, json);
     else if (what == 1)
-        assert_int_equal(ruleset_explain(t->rs, "M", f, json), 0);
+        assert_int_equal(ruleset_explain(t->rs, "M", &(struct rule_history){.days = 7}, f, json),
+                         0);
     else
         ruleset_coverage(t->rs, f, json);
     fclose(f);
@@ -360,7 +361,7 @@ static void told_to_the_operator(void **state)
         assert_true(s[0] == '{' || s[0] == '[');
         free(s);
     }
-    assert_int_equal(ruleset_explain(t.rs, "NOBODY", stdout, false), -1);
+    assert_int_equal(ruleset_explain(t.rs, "NOBODY", &(struct rule_history){0}, stdout, false), -1);
     ruleset_problems(t.rs, &problems);
     assert_true(problems >= 2);
     unload(&t);
