@@ -12,6 +12,7 @@
 #include "flow/opinions.h"
 #include "flow/scripting.h"
 #include "mime/mime.h"
+#include "reports/evaluation.h"
 
 enum { RECORDED_HEADER_MAX = 500 }; /* bytes of Subject, From and Message-ID kept in the record */
 
@@ -350,5 +351,6 @@ void flow_result(const struct flow *f, struct message *m, const struct verdict *
     for (size_t i = 0; i < v->n; i++)
         group_of(f, m, &v->v[i], &out->groups[i]);
     out->mails = action_mails(f->set, m, v, m->arena);
+    out->reports = evaluation_items(f->set, m, v, m->arena);
     out->receipt = action_receipt(f->set, m, v, micros, m->arena);
 }
