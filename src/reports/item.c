@@ -1,7 +1,5 @@
 #include "reports/item.h"
 
-#include "base/log.h"
-
 enum item { ITEM_SAW = 1, ITEM_SAW_TLS, ITEM_PUT, ITEM_PUT_TLS };
 
 /* Each item is a length-prefixed string, so that one that is broken takes no other with it. */
@@ -43,16 +41,8 @@ void item_put_tls(struct buf *b, const struct tls_report *r, const struct report
     add(b, ITEM_PUT_TLS, o, NULL, r);
 }
 
-static void tell(enum report_stored what, struct span org, struct span id, struct span domain,
-                 const struct report_origin *o)
-{
-    log_event(LOG_NOTE, NULL, what == REPORT_STORED ? "report-stored" : "report-duplicate",
-              F_SPAN("about", domain), F_SPAN("by", org), F_SPAN("report", id),
-              F_SPAN("from", o->sender), F_STR("authenticated", o->verified ? "yes" : "no"));
-}
-
 static enum report_stored apply(struct report_store *s, struct cursor *c, struct arena *a,
-                                bool *readable, struct err *e)
+                                struct items_done *done, bool *readable, struct err *e)
 {
     struct agg_report agg = {0};
     struct tls_report tls = {0};
@@ -76,9 +66,10 @@ static enum report_stored apply(struct report_store *s, struct cursor *c, struct
     }
     enum report_stored result =
         tls_kind ? report_store_put_tls(s, &tls, &o, e) : report_store_put(s, &agg, &o, e);
-    if (result != REPORT_FAILED_TO_STORE)
-        tell(result, tls_kind ? tls.org : agg.org, tls_kind ? tls.id : agg.id,
-             tls_kind ? tls.policies[0].domain : agg.policy.domain, &o);
+    if (result != REPORT_FAILED_TO_STORE && done->told)
+        done->told(done->ctx, result == REPORT_DUPLICATE, tls_kind ? tls.org : agg.org,
+                   tls_kind ? tls.id : agg.id,
+                   tls_kind ? tls.policies[0].domain : agg.policy.domain, &o);
     return result;
 }
 
@@ -92,7 +83,7 @@ int items_apply(struct report_store *s, struct span blob, struct items_done *don
         struct cursor c = cursor_over(one);
         bool readable;
         arena_reset(a);
-        enum report_stored what = apply(s, &c, a, &readable, e);
+        enum report_stored what = apply(s, &c, a, done, &readable, e);
         result = what == REPORT_FAILED_TO_STORE ? -1 : 0;
         done->unreadable += !readable;
         done->duplicates += what == REPORT_DUPLICATE;

@@ -36,9 +36,18 @@ static void start(struct keeper *k);
 
 /* --- in the thread --- */
 
+static void on_told(void *ctx, bool duplicate, struct span org, struct span id, struct span domain,
+                    const struct report_origin *o)
+{
+    (void)ctx;
+    log_event(LOG_NOTE, NULL, duplicate ? "report-duplicate" : "report-stored",
+              F_SPAN("about", domain), F_SPAN("by", org), F_SPAN("report", id),
+              F_SPAN("from", o->sender), F_STR("authenticated", o->verified ? "yes" : "no"));
+}
+
 static int write_items(struct keeper *k, struct err *e)
 {
-    struct items_done done = {0};
+    struct items_done done = {.told = on_told};
     struct cursor c = cursor_over(buf_span(&k->writing));
     if (report_store_begin(k->store, e))
         return -1;

@@ -28,6 +28,17 @@ static struct span unique(enum reports_kind kind, const struct report_item *item
     return span_of(out, KEY_BYTES * 2);
 }
 
+/* A name as it goes into headers and file names: what no domain should have becomes '_'. */
+static struct span plain(struct arena *a, struct span domain)
+{
+    char *out = arena_raw(a, domain.n + 1);
+    for (size_t i = 0; i < domain.n; i++) {
+        char c = domain.p[i];
+        out[i] = ascii_isalnum(c) || c == '.' || c == '-' ? c : '_';
+    }
+    return span_of(out, domain.n);
+}
+
 static void name_it(const struct settings *set, const struct report_item *item, struct arena *a,
                     struct report_made *r)
 {
@@ -37,7 +48,7 @@ static void name_it(const struct settings *set, const struct report_item *item, 
     char date[16];
     gmtime_r(&day, &tm);
     strftime(date, sizeof date, "%Y%m%d", &tm);
-    r->domain = item->domain;
+    r->domain = plain(a, item->domain);
     r->submitter = submitter(set);
     r->begin = item->begin;
     r->end = item->begin + REPORTS_DAY - 1;
