@@ -71,7 +71,7 @@ static void on_line(void *ctx, const char *json)
             print_line(s, o);
     }
     if (s->q->json)
-        puts(json);
+        fputs(json, stdout); /* with its line end */
     json_decref(o);
 }
 
