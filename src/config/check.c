@@ -305,7 +305,7 @@ static bool mailbox_ok(struct span s)
 static void check_reports(struct checker *c)
 {
     const struct report_settings *r = &c->s->reports;
-    if (!mailbox_ok(span_str(r->from)))
+    if (setting_given(c->s, "reports.from") && !mailbox_ok(span_str(r->from)))
         AT(c, say(c, "'reports.from': expected an address, not '%s'", r->from), "reports.from");
     for (size_t i = 0; i < r->inbox.n; i++)
         if (!mailbox_ok(span_str(r->inbox.v[i])))

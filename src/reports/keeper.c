@@ -167,6 +167,7 @@ struct keeper *keeper_new(uv_loop_t *loop, const struct settings *set)
     k->last = &k->first;
     k->timer.data = k;
     uv_timer_init(loop, &k->timer);
+    start(k); /* the store is there for readers, and what is old goes */
     return k;
 }
 
