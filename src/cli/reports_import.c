@@ -44,12 +44,15 @@ static void on_problem(void *ctx, const char *why)
     fputc('\n', stderr);
 }
 
-static void on_told(void *ctx, bool duplicate, struct span org, struct span id, struct span domain,
-                    const struct report_origin *o)
+static void on_told(void *ctx, enum report_stored what, struct span org, struct span id,
+                    struct span domain, const struct report_origin *o)
 {
+    static const char *const words[] = {[REPORT_STORED] = "stored",
+                                        [REPORT_DUPLICATE] = "is there already",
+                                        [REPORT_NO_ROOM] = "refused (reports.size)"};
     const struct importing *im = ctx;
     (void)o;
-    printf("%s: %s: ", im->file, duplicate ? "is there already" : "stored");
+    printf("%s: %s: ", im->file, words[what]);
     print_text(stdout, org, SIZE_MAX);
     fputs(" about ", stdout);
     print_text(stdout, domain, SIZE_MAX);
@@ -127,6 +130,8 @@ int reports_import(const struct reports_query *q)
     make_file(q->set->paths.state);
     struct report_store *s = report_store_open(q->set->paths.state, &e);
     int result = s ? 0 : -1;
+    if (s)
+        report_store_limit(s, q->set->reports.size);
     for (char **file = q->files; result == 0 && *file; file++) {
         im.file = *file;
         result = import_file(&im, s, &e);

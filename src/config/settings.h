@@ -271,8 +271,8 @@ struct state_settings {
 
 /* Reports about mail: of ours to others, of others to us (reports/). */
 struct report_settings {
-    bool dmarc, tls;        /* sent once a day */
-    const char *from;       /* their author and envelope sender */
+    bool dmarc, tls;  /* sent once a day */
+    const char *from; /* their author and envelope sender */
     const char *organisation;
     const char *contact;    /* where to ask about them; NULL: nothing is told */
     usec at;                /* after midnight UTC */
@@ -281,6 +281,7 @@ struct report_settings {
     struct strings exclude; /* domains that get none, and all below them */
     bool recipient_domain;  /* told in DMARC reports */
     struct strings inbox;   /* addresses of ours that get reports of others */
+    uint64_t size;          /* bytes of the store from which on those of others are refused */
     usec keep;
 };
 

@@ -542,6 +542,10 @@ static const struct setting rows[] = {
     STRS_(S, reports.inbox, .def = "",
           .help = "Addresses of ours that others send reports to (rua=): what comes there is read "
                   "and stored, and delivered as all mail is."),
+    SIZE_(S, reports.size, .min = MIB, .max = 1024 * GIB, .def = "1GiB",
+          .help =
+              "With more than this in the store, reports of others are refused: anybody can send "
+              "some."),
     TIME_(S, reports.keep, .min = 2 * DAY, .max = 3660 * DAY, .def = "90d",
           .help = "How long reports, and what ours are made of, are kept."),
 };

@@ -8,10 +8,22 @@
 
 enum { TLSA_SHOWN_MAX = 60 }; /* bytes of rdata of one record that are told */
 
+/* Reports about the delivery of reports would never end: connections that nothing but our own
+ * reports waits for are not told. */
+static bool reports_alone(const struct dest *t)
+{
+    struct span from = span_str(t->d->set->reports.from);
+    for (const struct job *j = t->first; j; j = j->next)
+        if (!j->m || !(j->m->flags & QUEUE_NOTICE) || !span_ieq(j->m->from, from))
+            return false;
+    return t->first != NULL;
+}
+
 static bool watched(const struct dest *t)
 {
-    return t->d->saw_tls && t->route.kind == ROUTE_SMTP && t->route.mx && !t->route.host.n &&
-           t->domain.n && t->domain.p[0] != '[' && t->d->set->queue.tls != DTLS_NONE;
+    return t->d->saw_tls && !reports_alone(t) && t->route.kind == ROUTE_SMTP && t->route.mx &&
+           !t->route.host.n && t->domain.n && t->domain.p[0] != '[' &&
+           t->d->set->queue.tls != DTLS_NONE;
 }
 
 /* --- the policy that held --- */
@@ -176,6 +188,10 @@ static void on_sts_failed(void *ctx, struct span domain, const char *result, con
 {
     const struct deliver *d = ctx;
     struct tls_policy p = {.type = SPAN("sts"), .domain = domain};
+    for (size_t i = 0; i < DEST_SLOTS; i++)
+        for (const struct dest *t = d->slots[i]; t; t = t->next)
+            if (t->resolving && span_ieq(t->domain, domain) && reports_alone(t))
+                return;
     struct tls_failure f = {.type = span_str(result), .code = span_str(why)};
     tell(d, &p, &f);
 }

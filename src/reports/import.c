@@ -5,7 +5,7 @@
 
 static bool full(const struct import *im)
 {
-    return im->reports + im->problems >= IMPORT_REPORTS_MAX;
+    return im->reports + im->problems >= IMPORT_REPORTS_MAX || im->unpacked > IMPORT_OPEN_MAX;
 }
 
 static void problem(struct import *im, const struct err *e)
@@ -57,7 +57,9 @@ static bool read_plain(struct import *im, struct span bytes)
 
 static void on_member(void *ctx, struct span bytes)
 {
-    read_plain(ctx, bytes);
+    struct import *im = ctx;
+    read_plain(im, bytes);
+    im->unpacked += bytes.n;
 }
 
 static void read_gzip(struct import *im, struct span bytes)
@@ -70,6 +72,7 @@ static void read_gzip(struct import *im, struct span bytes)
         err_set(&e, "the gzip file holds no report");
         problem(im, &e);
     }
+    im->unpacked += b.n;
     buf_free(&b);
 }
 
@@ -127,7 +130,7 @@ static void read_mail(struct import *im, struct span bytes)
 
 void import_bytes(struct import *im, struct span bytes)
 {
-    im->reports = im->problems = 0;
+    im->reports = im->problems = im->unpacked = 0;
     if (!read_file(im, bytes))
         read_mail(im, bytes);
 }

@@ -8,8 +8,9 @@
 #include "reports/tlsrpt.h"
 
 enum {
-    IMPORT_PARTS_MAX = 32,  /* attachments of one mail that are looked at */
-    IMPORT_REPORTS_MAX = 64 /* reports out of one mail or file */
+    IMPORT_PARTS_MAX = 32,     /* attachments of one mail that are looked at */
+    IMPORT_REPORTS_MAX = 64,   /* reports out of one mail or file */
+    IMPORT_OPEN_MAX = 64 << 20 /* bytes unpacked out of it, all together */
 };
 
 struct import {
@@ -20,6 +21,7 @@ struct import {
     void (*problem)(void *ctx, const char *why);
     void *ctx;
     size_t reports, problems; /* how many there were */
+    size_t unpacked;          /* bytes */
 };
 void import_bytes(struct import *im, struct span bytes);
 

@@ -67,8 +67,7 @@ static enum report_stored apply(struct report_store *s, struct cursor *c, struct
     enum report_stored result =
         tls_kind ? report_store_put_tls(s, &tls, &o, e) : report_store_put(s, &agg, &o, e);
     if (result != REPORT_FAILED_TO_STORE && done->told)
-        done->told(done->ctx, result == REPORT_DUPLICATE, tls_kind ? tls.org : agg.org,
-                   tls_kind ? tls.id : agg.id,
+        done->told(done->ctx, result, tls_kind ? tls.org : agg.org, tls_kind ? tls.id : agg.id,
                    tls_kind ? tls.policies[0].domain : agg.policy.domain, &o);
     return result;
 }
@@ -86,7 +85,7 @@ int items_apply(struct report_store *s, struct span blob, struct items_done *don
         enum report_stored what = apply(s, &c, a, done, &readable, e);
         result = what == REPORT_FAILED_TO_STORE ? -1 : 0;
         done->unreadable += !readable;
-        done->duplicates += what == REPORT_DUPLICATE;
+        done->refused += what == REPORT_DUPLICATE || what == REPORT_NO_ROOM;
         done->stored += readable && what == REPORT_STORED;
     }
     done->unreadable += all.failed;

@@ -14,10 +14,10 @@ void item_put_tls(struct buf *b, const struct tls_report *r, const struct report
 
 struct items_done {
     /* Each report of others; may be NULL. */
-    void (*told)(void *ctx, bool duplicate, struct span org, struct span id, struct span domain,
-                 const struct report_origin *o);
+    void (*told)(void *ctx, enum report_stored what, struct span org, struct span id,
+                 struct span domain, const struct report_origin *o);
     void *ctx;
-    uint64_t stored, duplicates, unreadable;
+    uint64_t stored, refused, unreadable;
 };
 /* Carries out what the blob says, in the transaction that is open. 0, or -1 and e: nothing of it
  * is to stay. What can't be decoded is counted and passed over. */

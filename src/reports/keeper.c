@@ -36,11 +36,14 @@ static void start(struct keeper *k);
 
 /* --- in the thread --- */
 
-static void on_told(void *ctx, bool duplicate, struct span org, struct span id, struct span domain,
-                    const struct report_origin *o)
+static void on_told(void *ctx, enum report_stored what, struct span org, struct span id,
+                    struct span domain, const struct report_origin *o)
 {
+    static const char *const events[] = {[REPORT_STORED] = "report-stored",
+                                         [REPORT_DUPLICATE] = "report-duplicate",
+                                         [REPORT_NO_ROOM] = "report-no-room"};
     (void)ctx;
-    log_event(LOG_NOTE, NULL, duplicate ? "report-duplicate" : "report-stored",
+    log_event(what == REPORT_NO_ROOM ? LOG_WARN : LOG_NOTE, NULL, events[what],
               F_SPAN("about", domain), F_SPAN("by", org), F_SPAN("report", id),
               F_SPAN("from", o->sender), F_STR("authenticated", o->verified ? "yes" : "no"));
 }
@@ -75,13 +78,21 @@ static int expire(struct keeper *k, struct err *e)
     return removed < 0 ? -1 : 0;
 }
 
+static struct report_store *open_store(struct keeper *k, struct err *e)
+{
+    struct report_store *s = report_store_open(k->set->paths.state, e);
+    if (s)
+        report_store_limit(s, k->set->reports.size);
+    return s;
+}
+
 static void in_thread(uv_work_t *w)
 {
     struct keeper *k = w->data;
     struct err e = {0};
     k->failed = false;
     if (!k->store)
-        k->store = report_store_open(k->set->paths.state, &e);
+        k->store = open_store(k, &e);
     if (!k->store || (k->writing.n && write_items(k, &e)) || (k->expire && expire(k, &e))) {
         log_event(LOG_FAULT, NULL, "reports-failed", F_STR("why", e.text));
         k->failed = true;

@@ -76,6 +76,11 @@ struct report_store *report_store_open_read(const char *state, struct err *e)
     return s;
 }
 
+void report_store_limit(struct report_store *s, uint64_t bytes)
+{
+    s->limit = bytes;
+}
+
 void report_store_close(struct report_store *s)
 {
     if (!s)
@@ -272,11 +277,27 @@ static int delete_report(struct report_store *s, enum reports_kind kind, int64_t
     return 0;
 }
 
+/* -1, or whether reports of others still have room. Pages that expiry has freed are room. */
+static int has_room(struct report_store *s, struct err *e)
+{
+    if (!s->limit)
+        return 1;
+    db_sql(s->db, "SELECT (page_count - freelist_count) * page_size FROM pragma_page_count,"
+                  " pragma_freelist_count, pragma_page_size");
+    int row = db_row(s->db, e);
+    bool room = row == 1 && (uint64_t)db_int(s->db, 0) < s->limit;
+    db_end(s->db);
+    return row < 0 ? -1 : room;
+}
+
 /* Whether one with this name may be stored now: what stands there without proof gives way. */
 static enum report_stored make_way(struct report_store *s, enum reports_kind kind, struct span org,
                                    struct span id, const struct report_origin *o, struct err *e)
 {
     bool verified = false;
+    int room = has_room(s, e);
+    if (room <= 0)
+        return room ? REPORT_FAILED_TO_STORE : REPORT_NO_ROOM;
     int64_t there = find_report(s, kind, false, org, id, &verified, NULL, e);
     if (there < 0)
         return REPORT_FAILED_TO_STORE;

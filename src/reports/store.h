@@ -24,11 +24,14 @@ struct report_origin {
     bool verified;      /* DMARC says that it is from there */
 };
 
-enum report_stored { REPORT_FAILED_TO_STORE = -1, REPORT_STORED, REPORT_DUPLICATE };
+enum report_stored { REPORT_FAILED_TO_STORE = -1, REPORT_STORED, REPORT_DUPLICATE, REPORT_NO_ROOM };
 
 struct report_store;
 struct report_store *report_store_open(const char *state, struct err *e);
 struct report_store *report_store_open_read(const char *state, struct err *e);
+/* Bytes of the database from which on reports of others are REPORT_NO_ROOM; 0 (as at first): any.
+ */
+void report_store_limit(struct report_store *s, uint64_t bytes);
 void report_store_close(struct report_store *s);
 /* After a failure: a damaged file is moved aside and a new one begun. */
 void report_store_heal(struct report_store *s);

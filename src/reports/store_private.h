@@ -7,6 +7,7 @@
 
 struct report_store {
     struct db *db;
+    uint64_t limit;
     struct buf text, list; /* scratch */
 };
 

@@ -367,6 +367,7 @@ static void on_tick(uv_timer_t *t)
 
 static void close_all(struct spool *sp)
 {
+    sp->draining = true; /* nothing new while what waits is written */
     control_stop(sp);
     if (!sp->reporting) /* else we end in the middle of something */
         keeper_close(sp->keeper);

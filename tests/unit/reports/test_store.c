@@ -136,6 +136,13 @@ static void duplicates(void **state)
     assert_int_equal(report_store_put(s, &r, &proven, &e), REPORT_STORED);
     assert_int_equal(report_store_put(s, &r, &stranger, &e), REPORT_DUPLICATE);
     assert_int_equal(report_store_put(s, &r, &proven, &e), REPORT_DUPLICATE);
+    /* A full store takes no more of others, and goes on counting ours. */
+    r.id = SPAN("2");
+    report_store_limit(s, 4096);
+    assert_int_equal(report_store_put(s, &r, &proven, &e), REPORT_NO_ROOM);
+    saw("bank.example", "192.0.2.1", "pass", TODAY);
+    report_store_limit(s, 1 << 30);
+    assert_int_equal(report_store_put(s, &r, &proven, &e), REPORT_STORED);
 }
 
 struct sums {
@@ -291,7 +298,7 @@ static void items(void **state)
     item_saw(&b, &r);
     assert_int_equal(items_apply(s, buf_span(&b), &done, &e), 0);
     assert_int_equal(done.stored, 3);
-    assert_int_equal(done.duplicates, 1);
+    assert_int_equal(done.refused, 1);
     assert_int_equal(done.unreadable, 2);
     done = (struct items_done){0};
     assert_int_equal(items_apply(s, span_sub(buf_span(&b), 0, first - 1), &done, &e), 0);
