@@ -113,7 +113,7 @@ static int write_one(const struct reports_query *q, struct report_store *s,
 {
     struct arena *a = arena_new(0);
     struct report_made made;
-    int result = report_make(q->set, s, q->kind, item, a, &made, e);
+    int result = report_make(q->set, s, q->kind, item, !directory, a, &made, e);
     if (result == 0 && directory) {
         struct span path = arena_printf(a, "%s/%.*s", q->to, SPAN_ARG(made.name));
         result = write_file(path.p, made.packed, e);

@@ -6,201 +6,234 @@
 #include "base/xalloc.h"
 #include "reports/rua.h"
 
-/*   listing -> for each: destinations (DNS) -> made (thread) -> sent, one after the other -> marked
- *   -> pause -> the next one; or done */
-struct dispatch {
-    uv_loop_t *loop;
-    const struct settings *set;
-    struct keeper *keeper;
-    struct dns *dns;
-    struct dispatch_order order;
-    struct dispatch_events ev;
-    void *ctx;
-    struct arena *all, *one; /* of the list; of the report at hand */
-    struct report_item *items;
-    size_t n, at;
-    struct resolver resolver;
+/* A few reports are at work at the same time, each in a lane: the DNS of one domain may take long.
+ *
+ *   list -> each lane: destinations (DNS) -> made (the keeper's thread) -> its turn under
+ *   reports.rate -> sent, one destination after the other -> marked -> the next one
+ *
+ * All of it ends when no lane has work. */
+enum { LANES = 8 };
+
+struct dispatch;
+
+struct lane {
+    struct dispatch *d;
+    struct arena *a; /* of the report at hand */
+    const struct report_item *item;
     struct rua rua;
     struct report_made made;
     size_t to; /* of rua.v: the next one */
-    bool any, stopped, failed, later;
+    bool any, failed, later;
     const char *outcome; /* to be marked */
     struct err e;
-    struct dispatch_numbers numbers;
-    uv_timer_t pause;
+    uv_timer_t timer;
 };
 
-static void next(struct dispatch *d);
+struct dispatch {
+    const struct settings *set;
+    struct keeper *keeper;
+    struct dispatch_order order;
+    struct dispatch_events ev;
+    void *ctx;
+    struct arena *all; /* of the list */
+    struct report_item *items;
+    size_t n, at;
+    struct resolver resolver;
+    usec turn; /* monotonic: when the next report may be sent */
+    struct lane lanes[LANES];
+    size_t busy, handles;
+    bool stopped, failed, too_many;
+    struct err e;
+    struct dispatch_numbers numbers;
+};
 
-static void tell(struct dispatch *d, struct span to, const char *outcome, bool sent)
+static void tell(struct lane *l, struct span to, const char *outcome, bool sent)
 {
-    const struct report_item *item = &d->items[d->at];
-    const struct dispatch_line l = {.made = d->made.id.n ? &d->made : NULL,
-                                    .domain = item->domain,
-                                    .to = to,
-                                    .outcome = outcome,
-                                    .sent = sent};
+    struct dispatch *d = l->d;
+    const struct dispatch_line line = {.made = l->made.id.n ? &l->made : NULL,
+                                       .domain = l->item->domain,
+                                       .to = to,
+                                       .outcome = outcome,
+                                       .sent = sent};
     if (d->ev.told)
-        d->ev.told(d->ctx, &l);
+        d->ev.told(d->ctx, &line);
     if (!d->order.dry)
         log_event(sent ? LOG_NOTE : LOG_TRACE, NULL, sent ? "report-sent" : "report-not-sent",
-                  F_STR("kind", reports_kind_name(d->order.kind)), F_SPAN("about", item->domain),
+                  F_STR("kind", reports_kind_name(d->order.kind)), F_SPAN("about", l->item->domain),
                   F_SPAN("to", to), F_STR("outcome", outcome));
 }
 
 /* --- the end --- */
 
-static void on_pause_closed(uv_handle_t *h)
+static void on_timer_closed(uv_handle_t *h)
 {
-    struct dispatch *d = h->data;
+    struct lane *l = h->data;
+    struct dispatch *d = l->d;
+    arena_free(l->a);
+    if (--d->handles)
+        return;
     arena_free(d->all);
-    arena_free(d->one);
     free(d);
 }
 
 static void finish(struct dispatch *d, const char *why)
 {
+    if (d->too_many)
+        log_event(LOG_WARN, NULL, "reports-too-many", F_INT("sent", d->numbers.mails),
+                  F_INT("left", d->n - d->at), F_STR("setting", "reports.most"));
     d->ev.done(d->ctx, &d->numbers, why);
-    uv_close((uv_handle_t *)&d->pause, on_pause_closed);
+    d->handles = LANES;
+    for (size_t i = 0; i < LANES; i++)
+        uv_close((uv_handle_t *)&d->lanes[i].timer, on_timer_closed);
 }
 
 /* --- one report --- */
 
-static void on_pause(uv_timer_t *t)
+static void take(struct lane *l);
+
+static void on_next(uv_timer_t *t)
 {
-    next(t->data);
+    take(t->data);
 }
 
-static void proceed(struct dispatch *d, bool mailed)
+/* The next one, from the loop: a thousand that nobody wants must not be a thousand calls deep. */
+static void proceed(struct lane *l)
 {
-    d->at++;
-    arena_reset(d->one);
-    d->made = (struct report_made){0};
-    uint64_t wait = mailed ? 60000 / d->set->reports.rate : 0;
-    uv_timer_start(&d->pause, on_pause, wait, 0);
+    arena_reset(l->a);
+    l->made = (struct report_made){0};
+    uv_timer_start(&l->timer, on_next, 0, 0);
 }
 
 static void mark(void *ctx, struct report_store *s, struct err *e)
 {
-    struct dispatch *d = ctx;
-    if (s &&
-        report_store_done(s, d->order.kind, d->items[d->at].serial, span_str(d->outcome), &d->e))
-        log_event(LOG_FAULT, NULL, "reports-failed", F_STR("why", d->e.text));
-    (void)e;
+    struct lane *l = ctx;
+    (void)e; /* told by the keeper */
+    if (s && report_store_done(s, l->d->order.kind, l->item->serial, span_str(l->outcome), &l->e))
+        log_event(LOG_FAULT, NULL, "reports-failed", F_STR("why", l->e.text));
 }
 
 static void marked(void *ctx)
 {
-    struct dispatch *d = ctx;
-    proceed(d, d->any);
+    proceed(ctx);
 }
 
 /* Whatever became of it is final. */
-static void settle(struct dispatch *d, const char *outcome)
+static void settle(struct lane *l, const char *outcome)
 {
-    d->outcome = outcome;
-    if (d->order.dry)
-        proceed(d, false);
+    l->outcome = outcome;
+    if (l->d->order.dry)
+        proceed(l);
     else
-        keeper_run(d->keeper, mark, marked, d);
+        keeper_run(l->d->keeper, mark, marked, l);
 }
 
-static void send_next(struct dispatch *d);
+static void send_next(struct lane *l);
 
 static void on_stored(void *ctx, bool ok, const char *why)
 {
-    struct dispatch *d = ctx;
-    struct span to = d->rua.v[d->to++].address;
-    d->numbers.mails += ok;
-    d->numbers.failed += !ok;
-    d->any = d->any || ok;
-    d->failed = d->failed || !ok;
-    tell(d, to, ok ? "sent" : why, ok);
-    send_next(d);
+    struct lane *l = ctx;
+    struct span to = l->rua.v[l->to++].address;
+    l->d->numbers.mails += ok;
+    l->d->numbers.failed += !ok;
+    l->any = l->any || ok;
+    l->failed = l->failed || !ok;
+    tell(l, to, ok ? "sent" : why, ok);
+    send_next(l);
 }
 
-static const char *unfit(const struct dispatch *d, const struct rua_to *to)
+static const char *unfit(const struct lane *l, const struct rua_to *to)
 {
     if (to->refused)
         return to->refused;
-    if (to->max_size && report_mailed_size(&d->made) > to->max_size)
+    if (to->max_size && report_mailed_size(&l->made) > to->max_size)
         return "the report is larger than it wants";
     return NULL;
 }
 
-static void send_next(struct dispatch *d)
+static void all_sent(struct lane *l)
 {
-    for (; d->to < d->rua.n; d->to++) {
-        const struct rua_to *to = &d->rua.v[d->to];
-        const char *why = unfit(d, to);
-        if (why) {
-            d->later = d->later || to->later;
-            tell(d, to->address, why, false);
-            continue;
-        }
-        if (d->order.dry) {
-            d->any = true;
-            tell(d, to->address, "would be sent", false);
-            continue;
-        }
-        struct buf mail = {0};
-        report_mail(d->set, &d->made, to->address, clock_wall(), &mail);
-        d->ev.send(d->ctx, &d->made, to->address, buf_span(&mail), on_stored, d);
-        buf_free(&mail);
-        return;
-    }
-    d->numbers.reports += d->any;
-    d->numbers.skipped += !d->any;
-    d->numbers.later += d->later;
-    if (!d->any && (d->failed || d->later))
-        proceed(d, false); /* left for the next run */
+    struct dispatch *d = l->d;
+    d->numbers.reports += l->any;
+    d->numbers.skipped += !l->any;
+    d->numbers.later += l->later;
+    if (!l->any && (l->failed || l->later))
+        proceed(l); /* left for the next run */
     else
-        settle(d, d->any ? "sent" : "no destination takes it");
+        settle(l, l->any ? "sent" : "no destination takes it");
+}
+
+static void send_next(struct lane *l)
+{
+    struct dispatch *d = l->d;
+    for (; l->to < l->rua.n; l->to++) {
+        const struct rua_to *to = &l->rua.v[l->to];
+        const char *why = unfit(l, to);
+        if (!why && !d->order.dry) {
+            struct buf mail = {0};
+            report_mail(d->set, &l->made, to->address, clock_wall(), &mail);
+            d->ev.send(d->ctx, &l->made, to->address, buf_span(&mail), on_stored, l);
+            buf_free(&mail);
+            return;
+        }
+        l->later = l->later || to->later;
+        l->any = l->any || !why;
+        tell(l, to->address, why ? why : "would be sent", false);
+    }
+    all_sent(l);
+}
+
+static void on_turn(uv_timer_t *t)
+{
+    send_next(t->data);
 }
 
 static void make(void *ctx, struct report_store *s, struct err *e)
 {
-    struct dispatch *d = ctx;
-    d->failed = true;
+    struct lane *l = ctx;
+    l->failed = true;
     if (!s)
-        d->e = *e;
-    else if (report_make(d->set, s, d->order.kind, &d->items[d->at], d->one, &d->made, &d->e) == 0)
-        d->failed = false;
+        l->e = *e;
+    else if (report_make(l->d->set, s, l->d->order.kind, l->item, false, l->a, &l->made, &l->e) ==
+             0)
+        l->failed = false;
 }
 
 static void on_made(void *ctx)
 {
-    struct dispatch *d = ctx;
-    if (d->failed) {
+    struct lane *l = ctx;
+    struct dispatch *d = l->d;
+    usec now = clock_mono();
+    if (l->failed) {
         d->numbers.failed++;
-        d->made = (struct report_made){0};
-        tell(d, SPAN(""), d->e.text, false);
-        proceed(d, false);
+        l->made = (struct report_made){0};
+        tell(l, SPAN(""), l->e.text, false);
+        proceed(l);
         return;
     }
-    d->to = 0;
-    send_next(d);
+    usec wait = d->turn > now && !d->order.dry && !d->stopped ? d->turn - now : 0;
+    d->turn = now + wait + 60 * USEC_PER_SEC / (usec)d->set->reports.rate;
+    uv_timer_start(&l->timer, on_turn, (uint64_t)(wait / 1000), 0);
 }
 
 static void on_destinations(void *ctx)
 {
-    struct dispatch *d = ctx;
-    bool fit = false;
-    for (size_t i = 0; i < d->rua.n; i++)
-        fit = fit || !d->rua.v[i].refused;
-    if (d->rua.later) {
+    struct lane *l = ctx;
+    struct dispatch *d = l->d;
+    bool fit = d->order.dry;
+    for (size_t i = 0; i < l->rua.n; i++)
+        fit = fit || !l->rua.v[i].refused;
+    if (l->rua.later) {
         d->numbers.later++;
-        tell(d, SPAN(""), "the DNS does not answer", false);
-        proceed(d, false);
-    } else if (!d->rua.n) {
+        tell(l, SPAN(""), "the DNS does not answer", false);
+        proceed(l);
+    } else if (!l->rua.n) {
         d->numbers.skipped++;
-        tell(d, SPAN(""), "the domain asks for no reports by mail", false);
-        settle(d, "nobody asks for it");
-    } else if (!fit && !d->order.dry) {
-        d->to = 0;
-        send_next(d); /* says why, for each */
+        tell(l, SPAN(""), "the domain asks for no reports by mail", false);
+        settle(l, "nobody asks for it");
+    } else if (!fit) {
+        send_next(l); /* says why, for each */
     } else {
-        keeper_run(d->keeper, make, on_made, d);
+        keeper_run(d->keeper, make, on_made, l);
     }
 }
 
@@ -222,24 +255,32 @@ static bool wanted(const struct dispatch *d, const struct report_item *item)
            (!d->order.domain.n || span_ieq(d->order.domain, item->domain));
 }
 
-static void next(struct dispatch *d)
+static const struct report_item *next_item(struct dispatch *d)
 {
     while (d->at < d->n && !wanted(d, &d->items[d->at]))
         d->at++;
-    if (d->at == d->n || d->stopped || d->numbers.mails >= d->set->reports.most) {
-        if (d->at < d->n && !d->stopped)
-            log_event(LOG_WARN, NULL, "reports-too-many", F_INT("sent", d->numbers.mails),
-                      F_INT("left", d->n - d->at), F_STR("setting", "reports.most"));
-        finish(d, NULL);
+    if (d->at == d->n || d->stopped)
+        return NULL;
+    d->too_many = d->numbers.mails >= d->set->reports.most;
+    return d->too_many ? NULL : &d->items[d->at++];
+}
+
+static void take(struct lane *l)
+{
+    struct dispatch *d = l->d;
+    l->item = next_item(d);
+    if (!l->item) {
+        if (--d->busy == 0)
+            finish(d, NULL);
         return;
     }
-    const struct report_item *item = &d->items[d->at];
-    d->any = d->failed = d->later = false;
+    l->any = l->failed = l->later = false;
+    l->to = 0;
     if (d->order.kind == REPORTS_TLS)
-        rua_tls(&d->rua, item->domain, &d->resolver, d->one, on_destinations, d);
+        rua_tls(&l->rua, l->item->domain, &d->resolver, l->a, on_destinations, l);
     else
-        rua_dmarc(&d->rua, span_eq(item->method, SPAN("psl")) ? DMARC_SUFFIX : DMARC_TREE,
-                  item->domain, item->policy, &d->resolver, d->one, on_destinations, d);
+        rua_dmarc(&l->rua, span_eq(l->item->method, SPAN("psl")) ? DMARC_SUFFIX : DMARC_TREE,
+                  l->item->domain, l->item->policy, &d->resolver, l->a, on_destinations, l);
 }
 
 /* --- the list --- */
@@ -257,10 +298,13 @@ static void list(void *ctx, struct report_store *s, struct err *e)
 static void on_listed(void *ctx)
 {
     struct dispatch *d = ctx;
-    if (d->failed)
+    if (d->failed) {
         finish(d, d->e.text);
-    else
-        next(d);
+        return;
+    }
+    d->busy = LANES;
+    for (size_t i = 0; i < LANES; i++)
+        proceed(&d->lanes[i]);
 }
 
 static void ask(void *ctx, struct span name, enum dns_type type, dns_answer_fn *done,
@@ -274,28 +318,31 @@ struct dispatch *dispatch_start(uv_loop_t *loop, const struct settings *set, str
                                 const struct dispatch_events *ev, void *ctx)
 {
     struct dispatch *d = xcalloc(1, sizeof *d);
-    *d = (struct dispatch){.loop = loop,
-                           .set = set,
+    *d = (struct dispatch){.set = set,
                            .keeper = k,
-                           .dns = dns,
                            .order = *o,
                            .ev = *ev,
                            .ctx = ctx,
                            .all = arena_new(0),
-                           .one = arena_new(0),
                            .resolver = {ask, dns}};
     d->order.domain = arena_dup(d->all, o->domain);
-    d->pause.data = d;
-    uv_timer_init(loop, &d->pause);
+    for (size_t i = 0; i < LANES; i++) {
+        d->lanes[i].d = d;
+        d->lanes[i].a = arena_new(0);
+        d->lanes[i].timer.data = &d->lanes[i];
+        uv_timer_init(loop, &d->lanes[i].timer);
+    }
     keeper_run(k, list, on_listed, d);
     return d;
 }
 
+/* Who waits for his turn does not wait any longer. */
 void dispatch_stop(struct dispatch *d)
 {
     d->stopped = true;
-    if (uv_is_active((uv_handle_t *)&d->pause))
-        uv_timer_start(&d->pause, on_pause, 0, 0);
+    for (size_t i = 0; i < LANES; i++)
+        if (uv_is_active((uv_handle_t *)&d->lanes[i].timer))
+            uv_timer_start(&d->lanes[i].timer, d->lanes[i].made.id.n ? on_turn : on_next, 0, 0);
 }
 
 /* --- days --- */

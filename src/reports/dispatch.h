@@ -1,5 +1,5 @@
-/* Sending the reports of a day: made one after the other, each to where its domain wants it, at no
- * more than reports.rate a minute.
+/* Sending the reports of a day: a few at a time, each to where its domain wants it, at no more than
+ * reports.rate a minute.
  *
  * A report that was stored for sending is marked and not sent again; so is one that nobody wants.
  * When the DNS does not answer it is left for the next run. A crash between storing and marking
@@ -47,7 +47,7 @@ struct dispatch_order {
 struct dispatch *dispatch_start(uv_loop_t *loop, const struct settings *set, struct keeper *k,
                                 struct dns *dns, const struct dispatch_order *o,
                                 const struct dispatch_events *ev, void *ctx);
-/* Ends it after the report at hand; done comes. */
+/* Ends it after the reports at hand; done comes. */
 void dispatch_stop(struct dispatch *d);
 
 /* The day before, as its begin. */

@@ -100,17 +100,19 @@ static int make_tls(const struct settings *set, struct report_store *s,
 }
 
 int report_make(const struct settings *set, struct report_store *s, enum reports_kind kind,
-                const struct report_item *item, struct arena *a, struct report_made *out,
-                struct err *e)
+                const struct report_item *item, bool with_text, struct arena *a,
+                struct report_made *out, struct err *e)
 {
     struct buf text = {0}, packed = {0};
+    struct arena *rows = arena_new(0);
     *out = (struct report_made){.kind = kind};
     name_it(set, item, a, out);
-    int result = kind == REPORTS_TLS ? make_tls(set, s, item, a, out, &text, e)
-                                     : make_dmarc(set, s, item, a, out, &text, e);
+    int result = kind == REPORTS_TLS ? make_tls(set, s, item, rows, out, &text, e)
+                                     : make_dmarc(set, s, item, rows, out, &text, e);
+    arena_free(rows);
     if (result == 0) {
         pack_gzip(&packed, buf_span(&text));
-        out->text = arena_dup(a, buf_span(&text));
+        out->text = with_text ? arena_dup(a, buf_span(&text)) : SPAN_NONE;
         out->packed = arena_dup(a, buf_span(&packed));
     }
     buf_free(&text);

@@ -17,9 +17,9 @@ struct report_made {
     uint64_t rows, good, bad;
     int64_t begin, end;
 };
-/* In the arena. 0, or -1 and e. */
+/* In the arena; the rows it is made of are not kept. 0, or -1 and e. */
 int report_make(const struct settings *set, struct report_store *s, enum reports_kind kind,
-                const struct report_item *item, struct arena *a, struct report_made *out,
+                const struct report_item *item, bool text, struct arena *a, struct report_made *out,
                 struct err *e);
 /* Bytes of the attachment in a mail. */
 uint64_t report_mailed_size(const struct report_made *r);

@@ -370,8 +370,8 @@ static void made(void **state)
     saw("ba/nk\"!.example", "192.0.2.1", "fail", TODAY);
     assert_int_equal(report_store_day(s, REPORTS_DMARC, TODAY, a, &list, &n, &e), 0);
     assert_int_equal(n, 2);
-    assert_int_equal(report_make(&set, s, REPORTS_DMARC, &list[1], a, &x, &e), 0);
-    assert_int_equal(report_make(&set, s, REPORTS_DMARC, &list[1], a, &y, &e), 0);
+    assert_int_equal(report_make(&set, s, REPORTS_DMARC, &list[1], true, a, &x, &e), 0);
+    assert_int_equal(report_make(&set, s, REPORTS_DMARC, &list[1], true, a, &y, &e), 0);
     assert_true(span_eq(x.id, y.id) && span_eq(x.name, y.name) && span_eq(x.packed, y.packed));
     assert_true(span_starts(x.name, SPAN("gate.example!bank.example!1763683200!1763769599!")));
     assert_true(span_ends(x.name, SPAN(".xml.gz")));
@@ -391,7 +391,7 @@ static void made(void **state)
                                                  ? span_search(encoded, SPAN("--="))
                                                  : span_search(encoded, SPAN("--")));
     /* Names that no file and no header should have. */
-    assert_int_equal(report_make(&set, s, REPORTS_DMARC, &list[0], a, &y, &e), 0);
+    assert_int_equal(report_make(&set, s, REPORTS_DMARC, &list[0], true, a, &y, &e), 0);
     assert_true(span_eq(y.domain, SPAN("ba_nk__.example")));
     assert_false(span_eq(x.id, y.id));
     buf_free(&mail);
