@@ -192,8 +192,8 @@ typedef void dane_done(struct dest *t, bool usable, struct dane *records);
 void dane_begin(struct dest *t, struct span name, void (*go_on)(struct dest *t));
 void dane_ask(struct dest *t, dane_done *done);
 
-/* watch.c: what reports about TLS (RFC 8460) are made of. A connection that can be used, or ended in
- * TLS before it could; something that is wrong with what protects t (result: a type of section
+/* watch.c: what reports about TLS (RFC 8460) are made of. A connection that can be used, or ended
+ * in TLS before it could; something that is wrong with what protects t (result: a type of section
  * 4.3.2, mx and why may be NULL). */
 void watch_ready(const struct conn *k);
 void watch_no_tls(const struct conn *k, const struct client *c, struct span why);
