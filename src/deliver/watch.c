@@ -161,7 +161,7 @@ void watch_no_tls(const struct conn *k, const struct client *c, struct span why)
     if (!watched(k->dest))
         return;
     if (!tls->tried)
-        tell_connection(k, c, SPAN("starttls-not-supported"), why);
+        tell_connection(k, c, SPAN("starttls-not-supported"), SPAN(""));
     else if (tls->verify != X509_V_OK)
         tell_connection(k, c, type_of(tls->verify),
                         span_str(X509_verify_cert_error_string(tls->verify)));

@@ -21,6 +21,7 @@ enum {
     AGG_ROWS_MAX = 50000,   /* of one report; more are left out */
     AGG_AUTHS_MAX = 20,     /* DKIM and SPF results of one row (RFC 9990 allows 100) */
     AGG_AUTHS_ALL = 200000, /* of one report */
+    AGG_POLICIES_MAX = 4,   /* reports of ours about one domain and day: its record changed */
     AGG_DEPTH_MAX = 16,     /* elements within elements */
     AGG_XML_MAX = 32 << 20  /* bytes of XML */
 };

@@ -246,6 +246,32 @@ static int add_rows(struct report_store *s, int64_t report, int64_t nrows,
     return db_done(s->db, e);
 }
 
+/* A domain whose record changes with every question gets no report for each of its versions (RFC
+ * 9990 section 3.1.4 leaves that to us): what comes later counts under the last one. 0: there is
+ * room for another. */
+static int64_t last_of_many(struct report_store *s, int64_t day, struct span domain, struct err *e)
+{
+    db_sql(s->db, "SELECT count(*), max(serial) FROM agg_report"
+                  " WHERE ours = 1 AND begin = ? AND domain = ?");
+    db_put_int(s->db, day);
+    put(s, domain);
+    int row = db_row(s->db, e);
+    int64_t n = row == 1 ? db_int(s->db, 0) : 0, last = row == 1 ? db_int(s->db, 1) : -1;
+    db_end(s->db);
+    return row == 1 && n < AGG_POLICIES_MAX ? 0 : last;
+}
+
+/* Room for rows is counted with them. */
+static int rows_of(struct report_store *s, int64_t serial, int64_t *nrows, struct err *e)
+{
+    db_sql(s->db, "SELECT nrows FROM agg_report WHERE serial = ?");
+    db_put_int(s->db, serial);
+    int row = db_row(s->db, e);
+    *nrows = row == 1 ? db_int(s->db, 0) : 0;
+    db_end(s->db);
+    return row == 1 ? 0 : -1;
+}
+
 int report_store_saw(struct report_store *s, const struct agg_report *r, struct err *e)
 {
     const struct report_origin us = {.at = clock_wall(), .verified = true};
@@ -253,6 +279,9 @@ int report_store_saw(struct report_store *s, const struct agg_report *r, struct 
     struct span id = key_of(s, day_of(r->begin), p->domain, p->method, p->record);
     int64_t nrows = 0;
     int64_t serial = find_report(s, REPORTS_DMARC, true, SPAN(""), id, NULL, &nrows, e);
+    if (serial == 0 && (serial = last_of_many(s, day_of(r->begin), p->domain, e)) > 0 &&
+        rows_of(s, serial, &nrows, e))
+        return -1;
     if (serial == 0 && put_report(s, r, id, true, &us, e) == 0)
         serial = db_last_serial(s->db);
     return serial > 0 ? add_rows(s, serial, nrows, r, e) : -1;

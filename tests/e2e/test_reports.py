@@ -266,6 +266,44 @@ def test_reports_by_themselves(tmp_path):
         assert len(sink.messages) == 3
 
 
+def test_a_run_that_is_interrupted(tmp_path):
+    """Reports that wait for their turn do not keep the gateway from ending; the rest goes out later, each once."""
+    domains = [f"d{i}.example" for i in range(20)]
+    zone = "".join(f'{d}. TXT "v=spf1 ip4:{GOOD} -all"\n_dmarc.{d}. TXT "v=DMARC1; p=none; rua=mailto:r@{d}"\n'
+                   for d in domains)
+    with contextlib.ExitStack() as stack:
+        sink = Sink()
+        stack.callback(sink.close)
+        dns = stack.enter_context(dns_server.Nsd(tmp_path, {".": zone}))
+        port = free_port()
+        gate = stack.enter_context(gateway(tmp_path / "gate", settings={
+            "listeners": [{"name": "mx", "address": f"127.0.0.1:{port}", "xclient_from": ["127.0.0.1"]}],
+            "dns": {"servers": [dns.address], "dnssec": False, "timeout": "5s"},
+            "authentication": {"enabled": True},
+            "routes": {"fallback": f"smtp:[127.0.0.1]:{sink.port}"},
+            "reports": {"from": "noreply@gate.example", "rate": 1, "at": "0s"}}))
+        gate.port = port
+        for d in domains:
+            assert put(gate, mail(f"a@{d}"), f"a@{d}", GOOD)[0] == 250
+        sink.wait(len(domains), 60)
+        wait_for("the rows", lambda: counted(gate) == len(domains), 60)
+        gate.stop()
+        a_day_passes(gate, "agg_report")
+        gate.settings["reports"]["dmarc"] = True
+        gate.start()
+        sink.wait(len(domains) + 1, 60)
+        gate.stop()
+        some = gate.log_text().count("report-sent")
+        assert 1 <= some < len(domains)
+        gate.settings["reports"]["rate"] = 6000
+        gate.start()
+        wait_for("the rest", lambda: len(sink.messages) >= 2 * len(domains), 60)
+        wait_for("the end of the run", lambda: f"reports-run kind=dmarc reports={len(domains) - some}"
+                 in gate.log_text(), 60)
+        assert sorted(r for _, rcpts, _ in sink.messages[len(domains):] for r in rcpts) == \
+            sorted(f"r@{d}" for d in domains)
+
+
 def test_tls_reports(tmp_path):
     authority = signed.Authority(tmp_path)
     chain, key = authority.issue("mx.good.zone")

@@ -112,6 +112,31 @@ static void counted(void **state)
     assert_true(items[0].sent && !items[1].sent);
 }
 
+/* A record that is another one with each question makes no thousand reports. */
+static void changing_policy(void **state)
+{
+    struct report_item *items;
+    size_t n;
+    uint64_t messages = 0;
+    (void)state;
+    for (int i = 0; i < 20; i++) {
+        struct agg_report r = one("bank.example", "192.0.2.1", "pass", TODAY);
+        r.policy.record = arena_printf(a, "v=DMARC1; p=none; x=%d", i);
+        assert_int_equal(report_store_saw(s, &r, &e), 0);
+    }
+    assert_int_equal(report_store_day(s, REPORTS_DMARC, TODAY, a, &items, &n, &e), 0);
+    assert_int_equal(n, AGG_POLICIES_MAX);
+    for (size_t i = 0; i < n; i++) {
+        struct agg_report r;
+        assert_int_equal(report_store_load(s, items[i].serial, a, &r, &e), 0);
+        messages += agg_sum(&r).messages;
+    }
+    assert_int_equal(messages, 20);
+    saw("other.example", "192.0.2.1", "pass", TODAY);
+    assert_int_equal(report_store_day(s, REPORTS_DMARC, TODAY, a, &items, &n, &e), 0);
+    assert_int_equal(n, AGG_POLICIES_MAX + 1);
+}
+
 static struct agg_report theirs(const char *org, const char *id)
 {
     struct agg_report r = one("bank.example", "203.0.113.1", "pass", TODAY);
@@ -402,6 +427,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(counted, setup, teardown),
+        cmocka_unit_test_setup_teardown(changing_policy, setup, teardown),
         cmocka_unit_test_setup_teardown(duplicates, setup, teardown),
         cmocka_unit_test_setup_teardown(shown, setup, teardown),
         cmocka_unit_test_setup_teardown(tls_counted, setup, teardown),
