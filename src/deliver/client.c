@@ -99,7 +99,6 @@ static void greeted(struct client *c, const struct smtp_reply *r)
     reply_next(&rest, &line); /* the server's name */
     while (reply_next(&rest, &line))
         read_extension(&c->ext, line);
-    c->tls.offered = c->tls.offered || c->ext.starttls;
     if (!c->tls.secure && c->o.tls != DTLS_NONE && c->o.tls_context && c->ext.starttls)
         command(c, STARTTLS, "STARTTLS", NULL);
     else if (!c->tls.secure && c->o.tls == DTLS_REQUIRED)

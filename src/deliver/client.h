@@ -93,7 +93,7 @@ void client_abort(struct client *c, const char *why);
 bool client_secure(const struct client *c);
 /* How TLS went so far; valid in all calls of events. */
 struct client_tls {
-    bool offered, tried, secure;
+    bool tried, secure;
     long verify; /* X509_V_...; of the certificate that was seen */
     bool has_local;
     struct ip local; /* our end of the connection */

@@ -324,6 +324,26 @@ static void group_of(const struct flow *f, struct message *m, const struct decis
     }
 }
 
+struct leaving {
+    const struct flow *f;
+    struct message *m;
+    const struct verdict *v;
+    struct span items;
+};
+
+static void leave_items(void *ctx)
+{
+    struct leaving *l = ctx;
+    l->items = evaluation_items(l->f->set, l->m, l->v, l->m->arena);
+}
+
+/* What the message leaves for reports: it may bring one, which is a stranger's archive. */
+static struct span items_of(const struct flow *f, struct message *m, const struct verdict *v)
+{
+    struct leaving l = {.f = f, .m = m, .v = v};
+    return guarded(m, f->set->limits.scan_time, leave_items, &l) ? l.items : SPAN_NONE;
+}
+
 void flow_result(const struct flow *f, struct message *m, const struct verdict *v, uint64_t micros,
                  struct scan_result *out)
 {
@@ -351,6 +371,6 @@ void flow_result(const struct flow *f, struct message *m, const struct verdict *
     for (size_t i = 0; i < v->n; i++)
         group_of(f, m, &v->v[i], &out->groups[i]);
     out->mails = action_mails(f->set, m, v, m->arena);
-    out->reports = evaluation_items(f->set, m, v, m->arena);
+    out->reports = items_of(f, m, v);
     out->receipt = action_receipt(f->set, m, v, micros, m->arena);
 }
