@@ -35,8 +35,12 @@ struct dmarc_record {
     struct span text; /* as published */
     struct dmarc_uri rua[DMARC_URIS_MAX];
     size_t nrua;
+    struct span fo; /* as published, or absent */
 };
 
+/* One of rua=: "mailto:a@example.org!10m". false when it is no address that reports can be sent to.
+ */
+bool dmarc_uri_parse(struct arena *a, struct span s, struct dmarc_uri *out);
 /* Whether a TXT record begins as one ("v=DMARC1" and ';' or the end). */
 bool dmarc_is_record(struct span txt);
 /* false when nothing is to be made of it. Without a valid policy but with rua it is p=none (RFC

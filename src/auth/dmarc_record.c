@@ -48,7 +48,7 @@ static bool plain_address(struct span s)
 }
 
 /* dmarc-uri = URI [ "!" 1*DIGIT [ "k" / "m" / "g" / "t" ] ] */
-static bool uri_of(struct arena *a, struct span s, struct dmarc_uri *out)
+bool dmarc_uri_parse(struct arena *a, struct span s, struct dmarc_uri *out)
 {
     static const char units[] = "kmgt";
     *out = (struct dmarc_uri){0};
@@ -77,7 +77,7 @@ static void uris_of(struct arena *a, struct span v, struct dmarc_record *out)
 {
     while (v.n && out->nrua < DMARC_URIS_MAX) {
         struct span one = span_trim(span_word(&v, ","));
-        if (one.n && uri_of(a, one, &out->rua[out->nrua]))
+        if (one.n && dmarc_uri_parse(a, one, &out->rua[out->nrua]))
             out->nrua++;
     }
 }
@@ -111,6 +111,8 @@ static void tag(struct arena *a, struct span name, struct span v, struct dmarc_r
         out->psd = span_ieq(v, SPAN("y"))   ? DMARC_PSD_YES
                    : span_ieq(v, SPAN("n")) ? DMARC_PSD_NO
                                             : DMARC_PSD_UNKNOWN;
+    else if (span_ieq(name, SPAN("fo")))
+        out->fo = v;
     else if (span_ieq(name, SPAN("rua")) && out->nrua == 0)
         uris_of(a, v, out);
 }

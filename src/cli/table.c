@@ -76,6 +76,8 @@ const struct command commands[] = {
     {"queue", "mail on its way: list, retry, hold, release, delete", cmd_queue_help, cmd_queue},
     {"quarantine", "held mail: list, show, release, delete", cmd_quarantine_help, cmd_quarantine},
     {"dkim", "keys that sign our mail: make, rotate, check in the DNS", cmd_dkim_help, cmd_dkim},
+    {"dmarc", "reports about mail from domains: send, read, show", cmd_dmarc_help, cmd_dmarc},
+    {"tlsrpt", "reports about TLS between mail servers", cmd_tlsrpt_help, cmd_tlsrpt},
     {"log", "what happened to which message", cmd_log_help, cmd_log},
     {"wall", "what the first wall remembers about clients and users", cmd_wall_help, cmd_wall},
     {0},

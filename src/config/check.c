@@ -290,6 +290,35 @@ static void check_mail(struct checker *c)
            "queue.bounce_from");
 }
 
+/* "local@domain", without anything that a header or an envelope would read otherwise. */
+static bool mailbox_ok(struct span s)
+{
+    size_t at = span_rfind(s, '@');
+    if (at == SIZE_MAX || at == 0 || s.n > 254 || !domain_ok(span_from(s, at + 1)))
+        return false;
+    for (size_t i = 0; i < at; i++)
+        if (!ascii_isalnum(s.p[i]) && !strchr(".-_+=/!#$&'*^`{|}~%?", s.p[i]))
+            return false;
+    return true;
+}
+
+static void check_reports(struct checker *c)
+{
+    const struct report_settings *r = &c->s->reports;
+    if (setting_given(c->s, "reports.from") && !mailbox_ok(span_str(r->from)))
+        AT(c, say(c, "'reports.from': expected an address, not '%s'", r->from), "reports.from");
+    for (size_t i = 0; i < r->inbox.n; i++)
+        if (!mailbox_ok(span_str(r->inbox.v[i])))
+            AT(c, say(c, "'reports.inbox': expected an address, not '%s'", r->inbox.v[i]),
+               "reports.inbox[%zu]", i);
+    for (size_t i = 0; i < r->exclude.n; i++) {
+        struct span d = span_str(r->exclude.v[i]);
+        if (!domain_ok(span_from(d, d.n && d.p[0] == '.')))
+            AT(c, say(c, "'reports.exclude': expected a domain, not '%s'", d.p),
+               "reports.exclude[%zu]", i);
+    }
+}
+
 static void check_names(struct checker *c)
 {
     static const char *const targets[] = {"stderr", "syslog", "journald"};
@@ -330,6 +359,7 @@ void settings_cross_check(const struct settings *s, struct settings_problems *ou
     check_rules(&c);
     check_virus(&c);
     check_mail(&c);
+    check_reports(&c);
     check_policies(&c);
     settings_check_wall(s, out);
 }

@@ -153,6 +153,11 @@ void settings_finish(struct settings *s)
         s->queue.helo = s->hostname;
     if (!s->queue.bounce_from)
         s->queue.bounce_from = arena_printf(s->arena, "postmaster@%s", s->hostname).p;
+    if (!s->reports.from)
+        s->reports.from = arena_printf(s->arena, "postmaster@%s", s->hostname).p;
+    const char *domain = strrchr(s->reports.from, '@');
+    if (!s->reports.organisation)
+        s->reports.organisation = domain ? domain + 1 : s->hostname;
     if (!s->tls.key)
         s->tls.key = s->tls.certificate;
     if (s->log.target && strchr(s->log.target, '/'))

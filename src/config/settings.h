@@ -269,6 +269,22 @@ struct state_settings {
     uint64_t size; /* bytes, of each file */
 };
 
+/* Reports about mail: of ours to others, of others to us (reports/). */
+struct report_settings {
+    bool dmarc, tls;  /* sent once a day */
+    const char *from; /* their author and envelope sender */
+    const char *organisation;
+    const char *contact;    /* where to ask about them; NULL: nothing is told */
+    usec at;                /* after midnight UTC */
+    uint64_t rate;          /* mails a minute */
+    uint64_t most;          /* mails a day, of each kind */
+    struct strings exclude; /* domains that get none, and all below them */
+    bool recipient_domain;  /* told in DMARC reports */
+    struct strings inbox;   /* addresses of ours that get reports of others */
+    uint64_t size;          /* bytes of the store from which on those of others are refused */
+    usec keep;
+};
+
 struct log_settings {
     const char *target; /* stderr, syslog, journald, or a file */
     bool json;
@@ -322,6 +338,7 @@ struct settings {
     struct authentication_settings authentication;
     struct spf_settings spf;
     struct dmarc_settings dmarc;
+    struct report_settings reports;
 };
 
 /* Reads a YAML file; NULL means built-in defaults alone. Unknown keys, wrong types and bad values

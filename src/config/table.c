@@ -49,6 +49,8 @@ const struct setting_section setting_sections[] = {
     {"authentication", "Whether mail comes from whom it says: results for readers further on."},
     {"spf", "Which hosts may send for a domain (RFC 7208)."},
     {"dmarc", "What the domain in the From field asks for when nothing vouches for it (RFC 9989)."},
+    {"reports",
+     "Reports about mail: ours to the domains that ask for them, and those of others to us."},
     {NULL, NULL},
 };
 
@@ -513,6 +515,39 @@ static const struct setting rows[] = {
     ENUM_(S, outcome, dmarc.on_bad_from, .choices = sender_outcomes, .def = "tag",
           .help = "What happens to mail whose From field programs can read differently (several "
                   "fields, hidden addresses), or that has none."),
+
+    BOOL_(S, reports.dmarc, .def = "false",
+          .help = "Send DMARC aggregate reports (RFC 9990) once a day to the domains that ask for "
+                  "them; what they are made of is kept in any case."),
+    BOOL_(S, reports.tls, .def = "false",
+          .help = "Send reports about TLS towards next hops (RFC 8460) once a day to the domains "
+                  "that ask for them."),
+    STR_(S, reports.from, .def_note = "postmaster at hostname",
+         .help = "Author and envelope sender of reports; its domain is named as their submitter. "
+                 "With a key in dkim.sign they are signed."),
+    STR_(S, reports.organisation, .def_note = "the domain of reports.from",
+         .help = "Name of who reports."),
+    STR_(S, reports.contact, .def_note = "none",
+         .help = "Where to ask about a report, beside its author: a page or a text."),
+    TIME_(S, reports.at, .max = 86340e6, .def = "1h",
+          .help = "When reports of the day before are sent, after midnight UTC."),
+    INT_(S, reports.rate, .min = 1, .max = 6000, .def = "60", .help = "Reports sent in a minute."),
+    INT_(S, reports.most, .min = 1, .max = 1e6, .def = "20000",
+         .help = "Reports of a kind sent in a day; domains that come later get none."),
+    STRS_(S, reports.exclude, .def = "",
+          .help = "Domains that get no reports; .example.org: and all below it."),
+    BOOL_(S, reports.recipient_domain, .def = "true",
+          .help = "DMARC reports tell the recipients' domain (never their addresses), where it is "
+                  "one."),
+    STRS_(S, reports.inbox, .def = "",
+          .help = "Addresses of ours that others send reports to (rua=): what comes there is read "
+                  "and stored, and delivered as all mail is."),
+    SIZE_(S, reports.size, .min = MIB, .max = 1024 * GIB, .def = "1GiB",
+          .help =
+              "With more than this in the store, reports of others are refused: anybody can send "
+              "some."),
+    TIME_(S, reports.keep, .min = 2 * DAY, .max = 3660 * DAY, .def = "90d",
+          .help = "How long reports, and what ours are made of, are kept."),
 };
 
 #define L struct listener

@@ -99,9 +99,9 @@ static void greeted(struct client *c, const struct smtp_reply *r)
     reply_next(&rest, &line); /* the server's name */
     while (reply_next(&rest, &line))
         read_extension(&c->ext, line);
-    if (!c->secure && c->o.tls != DTLS_NONE && c->o.tls_context && c->ext.starttls)
+    if (!c->tls.secure && c->o.tls != DTLS_NONE && c->o.tls_context && c->ext.starttls)
         command(c, STARTTLS, "STARTTLS", NULL);
-    else if (!c->secure && c->o.tls == DTLS_REQUIRED)
+    else if (!c->tls.secure && c->o.tls == DTLS_REQUIRED)
         client_end(c, CLIENT_NO_TLS, SPAN("450 4.7.4 the next hop does not offer TLS"));
     else
         ready(c);
@@ -118,7 +118,7 @@ static void on_greeting_reply(struct client *c, const struct smtp_reply *r)
         command(c, EHLO, c->o.lmtp ? "LHLO" : "EHLO", c->o.helo);
     } else if (c->state == EHLO && ok) {
         greeted(c, r);
-    } else if (c->state == EHLO && r->code / 100 == 5 && !c->o.lmtp && !c->secure) {
+    } else if (c->state == EHLO && r->code / 100 == 5 && !c->o.lmtp && !c->tls.secure) {
         command(c, HELO, "HELO", c->o.helo);
     } else if (c->state == HELO && ok) {
         c->ext = (struct extensions){0};
@@ -128,6 +128,7 @@ static void on_greeting_reply(struct client *c, const struct smtp_reply *r)
             ready(c);
     } else if (c->state == STARTTLS && ok) {
         c->state = HANDSHAKE;
+        c->tls.tried = true;
         stream_starttls(c->s, c->o.tls_context, false, c->o.dane ? NULL : c->o.host);
         stream_deadline(c->s, c->o.command_timeout);
     } else if (c->state == STARTTLS && c->o.tls == DTLS_MAY) {
@@ -224,14 +225,25 @@ static void on_drain(void *ctx)
 static void on_connect(void *ctx)
 {
     struct client *c = ctx;
+    uint16_t port;
     c->connected = true;
+    c->tls.has_local = stream_local(c->s, &c->tls.local, &port);
     stream_deadline(c->s, c->o.command_timeout);
 }
 
 static int on_handshake(void *ctx, SSL *ssl)
 {
     struct client *c = ctx;
+    c->ssl = ssl;
+    if (c->o.tls_testing)
+        SSL_set_verify(ssl, SSL_VERIFY_NONE, NULL);
     return c->o.dane ? dane_apply(c->o.dane, ssl) : 0;
+}
+
+static void note_certificate(struct client *c)
+{
+    if (c->ssl)
+        c->tls.verify = SSL_get_verify_result(c->ssl);
 }
 
 static void on_secure(void *ctx)
@@ -239,7 +251,8 @@ static void on_secure(void *ctx)
     struct client *c = ctx;
     if (c->state != HANDSHAKE)
         return;
-    c->secure = true;
+    c->tls.secure = true;
+    note_certificate(c);
     command(c, EHLO, c->o.lmtp ? "LHLO" : "EHLO", c->o.helo);
 }
 
@@ -263,6 +276,7 @@ static void on_close(void *ctx, const char *why)
     struct client *c = ctx;
     if (c->state != ENDED) {
         char text[160];
+        note_certificate(c);
         if (c->state == HANDSHAKE)
             snprintf(text, sizeof text, "450 4.7.5 no trusted TLS: %s", why);
         else
@@ -338,5 +352,10 @@ void client_abort(struct client *c, const char *why)
 
 bool client_secure(const struct client *c)
 {
-    return c->secure;
+    return c->tls.secure;
+}
+
+const struct client_tls *client_tls(const struct client *c)
+{
+    return &c->tls;
 }

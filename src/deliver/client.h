@@ -70,6 +70,7 @@ struct client_options {
     enum deliver_tls tls; /* DTLS_REQUIRED: without TLS as tls_context demands it, CLIENT_NO_TLS */
     struct ssl_ctx_st *tls_context;
     const struct dane *dane; /* with a dane_context: what the certificate must match; or NULL */
+    bool tls_testing;        /* with a verifying tls_context: go on whatever the certificate is */
     usec connect_timeout, command_timeout, data_timeout;
 };
 
@@ -90,6 +91,14 @@ void client_quit(struct client *c);
 /* Closes at once; on_end follows. */
 void client_abort(struct client *c, const char *why);
 bool client_secure(const struct client *c);
+/* How TLS went so far; valid in all calls of events. */
+struct client_tls {
+    bool tried, secure;
+    long verify; /* X509_V_...; of the certificate that was seen */
+    bool has_local;
+    struct ip local; /* our end of the connection */
+};
+const struct client_tls *client_tls(const struct client *c);
 
 /* The body as it goes over the wire: dots doubled, line ends CRLF. *state starts at 0 and is
  * carried from piece to piece; wire_end closes an open line and adds the final dot. */

@@ -37,7 +37,9 @@ struct client {
     void *ctx;
     enum client_state state;
     struct extensions ext;
-    bool secure, need_reset, connected;
+    bool need_reset, connected;
+    struct client_tls tls;
+    struct ssl_st *ssl; /* the stream's, while it lives */
     struct buf out;
     /* the transaction */
     struct transaction *t;

@@ -108,7 +108,7 @@ const char *client_impossible(const struct client *c, const struct transaction *
 {
     if (!c->ext.utf8 && wants_utf8(t))
         return "550 5.6.7 the next hop does not support internationalized mail (SMTPUTF8)";
-    if (t->env->require_tls && (!c->secure || !c->ext.requiretls))
+    if (t->env->require_tls && (!c->tls.secure || !c->ext.requiretls))
         return "550 5.7.30 the next hop does not support REQUIRETLS";
     if (c->ext.size_max && t->size > c->ext.size_max && !t->probe)
         return "552 5.3.4 the message is larger than the next hop takes";

@@ -57,6 +57,8 @@ static void on_tlsa(void *ctx, const struct dns_answer *a)
     if (a->status == DNS_TEMPFAIL) {
         log_event(LOG_WARN, NULL, "dane-unknown", F_SPAN("to", t->key), F_STR("host", k->host),
                   F_STR("why", "the TLSA records can't be asked, or do not validate"));
+        if (a->rcode != DNS_RCODE_NO_ANSWER)
+            watch_fault(t, "dnssec-invalid", k->host, "TLSA");
         end(k, false, NULL);
         return;
     }
@@ -67,9 +69,11 @@ static void on_tlsa(void *ctx, const struct dns_answer *a)
     char domain[DNS_NAME_MAX];
     snprintf(domain, sizeof domain, "%.*s", SPAN_ARG(t->route.host.n ? t->route.host : t->domain));
     struct dane *d = dane_new(k->host, domain, a->rdata, a->n);
-    if (d->n == 0)
+    if (d->n == 0) {
         log_event(LOG_WARN, NULL, "dane-unusable", F_SPAN("to", t->key), F_STR("host", k->host),
                   F_INT("records", d->seen));
+        watch_fault(t, "tlsa-invalid", k->host, "no record that can be used");
+    }
     end(k, true, d);
 }
 

@@ -409,6 +409,13 @@ struct deliver *deliver_new(uv_loop_t *loop, const struct settings *set, struct 
     return d;
 }
 
+void deliver_watch_tls(struct deliver *d, void (*saw)(void *ctx, struct span items), void *ctx)
+{
+    d->saw_tls = saw;
+    d->saw_tls_ctx = ctx;
+    watch_sts(d);
+}
+
 void deliver_attach(struct deliver *d, struct queue *q)
 {
     d->q = q;

@@ -22,6 +22,9 @@ struct dns;
  * queue, MX routes fail for now. */
 struct deliver *deliver_new(uv_loop_t *loop, const struct settings *set, struct record *rec,
                             struct quarantine *qua, struct dns *dns, struct err *e);
+/* Tells how TLS went, connection by connection, as items (reports/item.h), for reports to the
+ * domains (RFC 8460). Once, before deliver_attach. */
+void deliver_watch_tls(struct deliver *d, void (*saw)(void *ctx, struct span items), void *ctx);
 /* Nothing is in work any more (deliver_drain). */
 void deliver_free(struct deliver *d);
 /* Before the first message. */

@@ -127,6 +127,8 @@ struct deliver {
     void (*drained)(void *ctx);
     void *drained_ctx;
     struct deliver_numbers numbers;
+    void (*saw_tls)(void *ctx, struct span items); /* or NULL */
+    void *saw_tls_ctx;
     uint64_t seed;
     usec offset, step; /* wall - monotonic at the last tick, and how much it changed */
 };
@@ -189,6 +191,14 @@ typedef void dane_done(struct dest *t, bool usable, struct dane *records);
 /* Whether the list of exchangers of name was validated, into t->mx_secure; then go_on. */
 void dane_begin(struct dest *t, struct span name, void (*go_on)(struct dest *t));
 void dane_ask(struct dest *t, dane_done *done);
+
+/* watch.c: what reports about TLS (RFC 8460) are made of. A connection that can be used, or ended
+ * in TLS before it could; something that is wrong with what protects t (result: a type of section
+ * 4.3.2, mx and why may be NULL). */
+void watch_ready(const struct conn *k);
+void watch_no_tls(const struct conn *k, const struct client *c, struct span why);
+void watch_fault(const struct dest *t, const char *result, const char *mx, const char *why);
+void watch_sts(struct deliver *d);
 
 /* maildir.c: delivers the job's message, one file a recipient; ends in job_answered. */
 void maildir_start(struct job *j);

@@ -114,6 +114,7 @@ static void on_ready(void *ctx)
     struct conn *k = ctx;
     struct dest *t = k->dest;
     k->ready = true;
+    watch_ready(k);
     t->nconnecting--;
     k->idle_since = clock_mono();
     if (t->fails) {
@@ -205,6 +206,8 @@ static void on_end(void *ctx, enum client_end how, struct span why)
     struct conn *k = ctx;
     struct dest *t = k->dest;
     struct deliver *d = t->d;
+    if (!k->ready && how == CLIENT_NO_TLS)
+        watch_no_tls(k, k->client, why);
     k->client = NULL;
     if (!k->ready) {
         if (d->draining)
@@ -250,9 +253,10 @@ static void secure_by(struct client_options *o, const struct conn *k)
     o->tls = trust == TRUST_NOBODY || k->plain ? DTLS_NONE
              : trust == TRUST_ANYBODY          ? DTLS_MAY
                                                : DTLS_REQUIRED;
-    o->tls_context = trust == TRUST_DANE   ? d->tls_dane
-                     : trust == TRUST_NAME ? d->tls_verified
-                                           : d->tls;
+    o->tls_testing = trust == TRUST_ANYBODY && k->dest->sts.mode == STS_TESTING;
+    o->tls_context = trust == TRUST_DANE                     ? d->tls_dane
+                     : trust == TRUST_NAME || o->tls_testing ? d->tls_verified
+                                                             : d->tls;
     o->dane = trust == TRUST_DANE ? k->dane : NULL;
 }
 

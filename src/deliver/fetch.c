@@ -1,6 +1,7 @@
 #include "deliver/fetch.h"
 
 #include <curl/curl.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -50,6 +51,12 @@ static bool is_type(const char *given, const char *want)
     return given && strncasecmp(given, want, n) == 0 && (!given[n] || strchr("; \t", given[n]));
 }
 
+static void untold(struct fetch *f, CURLcode code)
+{
+    err_set(&f->e, "%s", curl_easy_strerror(code));
+    f->e.sys = code == CURLE_PEER_FAILED_VERIFICATION ? EKEYREJECTED : 0;
+}
+
 static void judge(struct fetch *f, CURL *c, CURLcode code)
 {
     long status = 0;
@@ -59,7 +66,7 @@ static void judge(struct fetch *f, CURL *c, CURLcode code)
     if (code == CURLE_WRITE_ERROR)
         err_set(&f->e, "longer than %zu bytes", f->most);
     else if (code != CURLE_OK)
-        err_set(&f->e, "%s", curl_easy_strerror(code));
+        untold(f, code);
     else if (status != 200)
         err_set(&f->e, "the server answers %ld", status);
     else if (!is_type(type, f->type))

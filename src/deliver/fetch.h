@@ -15,7 +15,8 @@
 enum { FETCH_ADDRESSES_MAX = 8, FETCH_HTTPS_PORT = 443 };
 #define FETCH_TIME ((usec)60 * USEC_PER_SEC)
 
-/* text: the body; absent with e when it could not be had. Called once, from the loop. */
+/* text: the body; absent with e when it could not be had (e->sys is EKEYREJECTED when the
+ * certificate does not verify). Called once, from the loop. */
 typedef void fetch_done(void *ctx, struct span text, const struct err *e);
 
 /* url: of host. type: the media type it must have. authorities: a file with trusted certificates,

@@ -133,7 +133,10 @@ static void on_addresses(void *ctx, enum dns_status st, const struct ip *v, size
     struct dest *t = ctx;
     size_t before = t->ntargets;
     const char *host = t->mx[t->at_mx].host;
-    if (t->sts.mode == STS_ENFORCE && !sts_policy_matches(&t->sts, span_str(host))) {
+    bool named = t->sts.mode == STS_NONE || sts_policy_matches(&t->sts, span_str(host));
+    if (!named)
+        watch_fault(t, "validation-failure", host, "the exchanger is not one of the policy's");
+    if (t->sts.mode == STS_ENFORCE && !named) {
         log_event(LOG_WARN, NULL, "mta-sts-mismatch", F_SPAN("domain", t->domain),
                   F_STR("mx", host));
         t->sts_refused = true;

@@ -1,5 +1,6 @@
 #include "deliver/sts.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -15,6 +16,8 @@ struct sts {
     const struct settings *set;
     struct dns *dns;
     struct kv *kv;
+    sts_failed *failed; /* or NULL */
+    void *failed_ctx;
 };
 
 /* One question. What is kept is "ID\nPOLICY"; a fetch that failed is kept as "ID\n". */
@@ -33,6 +36,12 @@ struct sts *sts_new(uv_loop_t *loop, const struct settings *set, struct dns *dns
     *s = (struct sts){.loop = loop, .set = set, .dns = dns, .kv = kv_open(path, STORE_SIZE)};
     free(path);
     return s;
+}
+
+void sts_on_failure(struct sts *s, sts_failed *told, void *ctx)
+{
+    s->failed = told;
+    s->failed_ctx = ctx;
 }
 
 void sts_free(struct sts *s)
@@ -92,10 +101,12 @@ static void keep(struct asking *k, struct span policy, usec age)
 
 /* --- the way to a new one --- */
 
-static void failed(struct asking *k, const char *why)
+static void failed(struct asking *k, const char *result, const char *why)
 {
     struct sts_policy p;
     struct span id;
+    if (k->s->failed)
+        k->s->failed(k->s->failed_ctx, k->domain, result, why);
     log_event(LOG_WARN, NULL, "mta-sts-failed", F_SPAN("domain", k->domain), F_STR("why", why));
     if (kept(k, &p, &id)) {
         end(k, &p); /* a new one is tried at the next question */
@@ -111,11 +122,12 @@ static void on_fetched(void *ctx, struct span text, const struct err *e)
     struct sts_policy p;
     struct err why;
     if (!text.p) {
-        failed(k, e->text);
+        failed(k, e->sys == EKEYREJECTED ? "sts-webpki-invalid" : "sts-policy-fetch-error",
+               e->text);
         return;
     }
     if (sts_policy_parse(text, k->a, &p, &why) < 0) {
-        failed(k, why.text);
+        failed(k, "sts-policy-invalid", why.text);
         return;
     }
     static const char *const modes[] = {"none", "testing", "enforce"};
@@ -130,7 +142,7 @@ static void on_addresses(void *ctx, enum dns_status st, const struct ip *v, size
     struct asking *k = ctx;
     char host[DNS_NAME_MAX + 16], url[DNS_NAME_MAX + 64];
     if (st != DNS_OK || n == 0) {
-        failed(k, "mta-sts.DOMAIN has no address");
+        failed(k, "sts-policy-fetch-error", "mta-sts.DOMAIN has no address");
         return;
     }
     snprintf(host, sizeof host, "mta-sts.%.*s", SPAN_ARG(k->domain));

@@ -17,6 +17,9 @@
 struct sts;
 
 struct sts *sts_new(uv_loop_t *loop, const struct settings *set, struct dns *dns);
+/* Told about each policy that can't be had: result is a type of RFC 8460 section 4.3.2.1. */
+typedef void sts_failed(void *ctx, struct span domain, const char *result, const char *why);
+void sts_on_failure(struct sts *s, sts_failed *failed, void *ctx);
 /* Nothing may be asked any more. */
 void sts_free(struct sts *s);
 /* Once a second. */

@@ -12,6 +12,7 @@
 #include "flow/opinions.h"
 #include "flow/scripting.h"
 #include "mime/mime.h"
+#include "reports/evaluation.h"
 
 enum { RECORDED_HEADER_MAX = 500 }; /* bytes of Subject, From and Message-ID kept in the record */
 
@@ -339,6 +340,26 @@ static void group_of(const struct flow *f, struct message *m, const struct decis
     }
 }
 
+struct leaving {
+    const struct flow *f;
+    struct message *m;
+    const struct verdict *v;
+    struct span items;
+};
+
+static void leave_items(void *ctx)
+{
+    struct leaving *l = ctx;
+    l->items = evaluation_items(l->f->set, l->m, l->v, l->m->arena);
+}
+
+/* What the message leaves for reports: it may bring one, which is a stranger's archive. */
+static struct span items_of(const struct flow *f, struct message *m, const struct verdict *v)
+{
+    struct leaving l = {.f = f, .m = m, .v = v};
+    return guarded(m, f->set->limits.scan_time, leave_items, &l) ? l.items : SPAN_NONE;
+}
+
 void flow_result(const struct flow *f, struct message *m, const struct verdict *v, uint64_t micros,
                  struct scan_result *out)
 {
@@ -366,5 +387,6 @@ void flow_result(const struct flow *f, struct message *m, const struct verdict *
     for (size_t i = 0; i < v->n; i++)
         group_of(f, m, &v->v[i], &out->groups[i]);
     out->mails = action_mails(f->set, m, v, m->arena);
+    out->reports = items_of(f, m, v);
     out->receipt = action_receipt(f->set, m, v, micros, m->arena);
 }

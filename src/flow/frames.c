@@ -202,6 +202,7 @@ static void result_encode(struct buf *b, const struct scan_result *r)
         group_encode(b, &r->groups[i]);
     answer_encode(b, &r->answer);
     mails_encode(b, &r->mails);
+    buf_lstr(b, r->reports);
 }
 
 static void result_decode(struct cursor *c, struct arena *a, struct scan_result *r)
@@ -229,6 +230,7 @@ static void result_decode(struct cursor *c, struct arena *a, struct scan_result 
     if (r->answer.judged && r->answer.group >= r->ngroups)
         c->failed = true;
     mails_decode(c, a, &r->mails);
+    r->reports = str_decode(c, a);
 }
 
 void scan_result_encode(struct buf *b, const struct scan_result *r)

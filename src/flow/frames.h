@@ -82,6 +82,7 @@ struct scan_result {
     size_t ngroups;
     struct scan_answer answer; /* when the request wanted one */
     struct mails mails;        /* to be queued beside it */
+    struct span reports;       /* items for reports (reports/item.h), or absent */
 };
 void scan_result_encode(struct buf *b, const struct scan_result *r);
 bool scan_result_decode(struct span payload, struct arena *a, struct scan_result *r);

@@ -94,5 +94,7 @@ void stream_close(struct stream *s);
 
 /* false for Unix sockets and when the peer is gone. */
 bool stream_peer(const struct stream *s, struct ip *ip, uint16_t *port);
+/* Our own end. */
+bool stream_local(const struct stream *s, struct ip *ip, uint16_t *port);
 
 #endif

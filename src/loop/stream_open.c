@@ -100,24 +100,37 @@ struct stream *stream_connect_unix(uv_loop_t *loop, const char *path,
     return s;
 }
 
-bool stream_peer(const struct stream *s, struct ip *ip, uint16_t *port)
+static void take_address(const struct sockaddr_storage *addr, struct ip *ip, uint16_t *port)
 {
-    if (!s->is_tcp)
-        return false;
-    struct sockaddr_storage addr;
-    int len = sizeof addr;
-    if (uv_tcp_getpeername(&s->h.tcp, (struct sockaddr *)&addr, &len) < 0)
-        return false;
     memset(ip, 0, sizeof *ip);
-    if (addr.ss_family == AF_INET6) {
-        const struct sockaddr_in6 *in6 = (const void *)&addr;
+    if (addr->ss_family == AF_INET6) {
+        const struct sockaddr_in6 *in6 = (const void *)addr;
         memcpy(ip->b, &in6->sin6_addr, sizeof ip->b);
         *port = ntohs(in6->sin6_port);
-        return true;
+        return;
     }
-    const struct sockaddr_in *in4 = (const void *)&addr;
+    const struct sockaddr_in *in4 = (const void *)addr;
     ip->b[10] = ip->b[11] = 0xff;
     memcpy(ip->b + 12, &in4->sin_addr, 4);
     *port = ntohs(in4->sin_port);
+}
+
+bool stream_peer(const struct stream *s, struct ip *ip, uint16_t *port)
+{
+    struct sockaddr_storage addr;
+    int len = sizeof addr;
+    if (!s->is_tcp || uv_tcp_getpeername(&s->h.tcp, (struct sockaddr *)&addr, &len) < 0)
+        return false;
+    take_address(&addr, ip, port);
+    return true;
+}
+
+bool stream_local(const struct stream *s, struct ip *ip, uint16_t *port)
+{
+    struct sockaddr_storage addr;
+    int len = sizeof addr;
+    if (!s->is_tcp || uv_tcp_getsockname(&s->h.tcp, (struct sockaddr *)&addr, &len) < 0)
+        return false;
+    take_address(&addr, ip, port);
     return true;
 }

@@ -7,6 +7,7 @@
  *   {"command":"queue","action":"retry|hold|release|delete","filter":{...},"by":WHO}
  *   {"command":"quarantine","action":"release","id":ID,"recipients":[...],"by":WHO}
  *   {"command":"quarantine","action":"delete","ids":[...],"by":WHO}
+ *   {"command":"reports","action":"dmarc|tls",...}                  reports.c
  *
  * Filters: spool/listing.h. An action on the queue wants a filter that restricts, or "all":true. */
 #include <sodium.h>
@@ -88,6 +89,8 @@ static void answer(struct asker *o, struct span line)
         control_queue(o, action);
     else if (strcmp(command, "quarantine") == 0 && action)
         control_quarantine(o, action);
+    else if (strcmp(command, "reports") == 0 && action)
+        control_reports(o, action);
     else
         control_refuse(o, "no such command");
 }

@@ -25,7 +25,7 @@ struct asker {
     uint64_t show_at;
     /* a release under way */
     struct quarantine_release release;
-    bool releasing;
+    bool releasing; /* that, or a run of reports: o stays although its connection ends */
 };
 
 /* One line of the answer; takes the reference. */
@@ -41,5 +41,7 @@ void control_queue(struct asker *o, const char *action);
 /* The next steps of a long answer, now that the socket takes more. */
 void control_go_on(struct asker *o);
 void control_quarantine(struct asker *o, const char *action);
+/* reports.c */
+void control_reports(struct asker *o, const char *action);
 
 #endif

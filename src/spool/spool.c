@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "base/xalloc.h"
+#include "reports/keeper.h"
 #include "spool/spool_private.h"
 
 enum { TICK_MS = 1000, LOCK_TRIES = 100, LOCK_WAIT_MS = 100 };
@@ -208,6 +209,7 @@ static void drain(struct spool *sp)
         return;
     sp->draining = true;
     control_stop(sp);
+    reports_stop(sp);
     for (size_t i = 0; i < PEERS_MAX; i++) {
         struct peer_link *p = &sp->peers[i];
         if (!p->link || p->role != ROLE_DOOR)
@@ -305,6 +307,11 @@ static void complete_release(void *ctx, struct queue_msg *m)
     spool_arena_give(sp, a);
 }
 
+static void saw_tls(void *ctx, struct span items)
+{
+    keeper_take(((struct spool *)ctx)->keeper, items);
+}
+
 /* What is open already stays so: it is called again until all is. */
 static int open_all(struct spool *sp, struct err *e)
 {
@@ -315,12 +322,16 @@ static int open_all(struct spool *sp, struct err *e)
         sp->quarantine = quarantine_open(set->paths.state, set->quarantine.keep, e);
     if (!sp->quarantine)
         return -1;
+    if (!sp->keeper)
+        sp->keeper = keeper_new(&sp->loop, set);
     if (!sp->dns)
         sp->dns = dns_new(&sp->loop, &set->dns);
     if (!sp->deliver)
         sp->deliver = deliver_new(&sp->loop, set, sp->record, sp->quarantine, sp->dns, e);
-    if (sp->deliver)
+    if (sp->deliver) {
+        deliver_watch_tls(sp->deliver, saw_tls, sp);
         sp->queue = open_queue(sp, e);
+    }
     if (!sp->queue)
         return -1;
     queue_each(sp->queue, complete_release, sp);
@@ -346,6 +357,7 @@ static void on_tick(uv_timer_t *t)
         try_open(sp);
     rescan_tick(sp);
     expire_some(sp);
+    reports_tick(sp);
     if (sp->flush_by && clock_mono() > sp->flush_by && !sp->done) {
         log_event(LOG_FAULT, NULL, "progress-not-written",
                   F_STR("why", "the queue can't be written; it will be delivered again"));
@@ -355,7 +367,10 @@ static void on_tick(uv_timer_t *t)
 
 static void close_all(struct spool *sp)
 {
+    sp->draining = true; /* nothing new while what waits is written */
     control_stop(sp);
+    if (!sp->reporting) /* else we end in the middle of something */
+        keeper_close(sp->keeper);
     uv_close((uv_handle_t *)&sp->tick, NULL);
     for (size_t i = 0; i < PEERS_MAX; i++)
         if (sp->peers[i].link)

@@ -25,6 +25,8 @@ struct peer_link {
 
 struct scan_job;
 struct asker;
+struct keeper;
+struct reporting;
 
 struct spool {
     uv_loop_t loop;
@@ -37,6 +39,11 @@ struct spool {
     struct record *record;
     struct dns *dns;
     const struct signer *signer; /* NULL: no keys */
+    /* reports: reports.c */
+    struct keeper *keeper;
+    struct reporting *reporting; /* a run, or NULL */
+    int64_t reports_day[2];      /* by kind: whose reports were sent last */
+    usec reports_again[2];       /* when that is tried again (monotonic); 0: not */
     struct link *control;
     struct peer_link peers[PEERS_MAX];
     uint64_t serial;
@@ -107,6 +114,11 @@ void rescan_stop(struct spool *sp);
 
 /* sign.c */
 void sign_request(struct spool *sp, uint64_t serial, uint64_t tag, struct span payload);
+
+/* reports.c */
+void reports_tick(struct spool *sp);
+/* A run ends after the report at hand. */
+void reports_stop(struct spool *sp);
 
 /* control.c */
 int control_start(struct spool *sp, int listening, struct err *e);

@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "base/xalloc.h"
+#include "reports/keeper.h"
 #include "spool/spool_private.h"
 #include "verdict/verdict.h"
 
@@ -107,6 +108,8 @@ static void over(struct storing *s, enum store_code code, const char *why)
     bool known = s->known && !s->promised;
     if (code == STORE_OK ? s->scanned : known)
         record_it(s, code, why);
+    if (code == STORE_OK && s->scanned && sp->keeper)
+        keeper_take(sp->keeper, s->result.reports);
     s->done(s, code, why);
     if (s->fd >= 0)
         close(s->fd);

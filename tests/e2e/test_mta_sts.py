@@ -123,6 +123,23 @@ def test_policies_hold(tmp_path):
         for d in ("html", "junk", "stranger", "missing"):
             assert f"mta-sts-failed domain={d}.zone" in log, d
         assert "mta-sts-failed domain=good.zone" not in log
+        told = {}  # what the domains will be told about it (RFC 8460)
+
+        def tallied():
+            told.clear()
+            for row in map(json.loads, gate.run("tlsrpt", "show", "--ours", "--json", check=False).stdout.splitlines()):
+                told[(row["domain"].split(".")[0], row["policy"], row.get("failure"))] = row
+            return len({d for d, _, _ in told}) == len(domains)
+        harness.wait_for("counts for all domains", tallied, 60)
+        for d in ("good", "wild", "testing"):
+            assert told[(d, "sts", None)]["successes"] >= 1, told
+        for d, failure in {"testing": "validation-failure", "mismatch": "validation-failure",
+                           "badcert": "certificate-host-mismatch", "html": "sts-policy-fetch-error",
+                           "missing": "sts-policy-fetch-error", "junk": "sts-policy-invalid",
+                           "stranger": "sts-webpki-invalid"}.items():
+            assert told[(d, "sts", failure)]["sessions"] >= 1, (d, told)
+        assert told[("none", "no-policy-found", None)]["failures"] == 0
+        assert told[("badcert", "sts", "certificate-host-mismatch")]["mx"] == "mx.badcert.zone"
 
         # What was promised to hold holds without record and web server, and over a restart.
         web.close()
