@@ -471,6 +471,8 @@ void passage_begin(struct txn *t)
     const struct settings *set = t->door->set;
     t->data_done = clock_mono();
     wall_facts(t);
+    if (t->heard < t->req.env.nrcpts) /* it learned of the callback in between */
+        t->req.said.asked &= ~(unsigned)CALL_RECIPIENT;
     t->req.received = clock_wall();
     if (t->write_error) {
         bool full = t->write_error == ENOSPC || t->write_error == EDQUOT || t->write_error == EROFS;
