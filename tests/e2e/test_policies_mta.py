@@ -211,7 +211,7 @@ def test_sendmail_asks_the_map(gate, sink, tmp_path):
     pathlib.Path(gate.settings["script"]["file"]).write_text(text)
     gate.reload()
     m.cf.write_text(cf)
-    r = subprocess.run([str(m.binary), f"-C{m.cf}", "-bt"], input="/map gate sales@example.org\n"
+    r = subprocess.run(m.command("-bt"), input="/map gate sales@example.org\n"
                        "/map gate nobody@example.org\n", capture_output=True, text=True, timeout=120)
     assert "map_lookup: gate (sales@example.org) returns ann@example.org, ben@example.org (0)" in r.stdout
     assert "map_lookup: gate (nobody@example.org) no match" in r.stdout
