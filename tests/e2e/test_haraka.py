@@ -2,6 +2,7 @@
 docs/with-spamc.md). Skipped where Haraka is not installed: `make haraka`."""
 import re
 import smtplib
+import subprocess
 
 import pytest
 
@@ -22,24 +23,34 @@ def documented(page, name, port):
 @pytest.fixture(scope="module")
 def gate(tmp_path_factory):
     hop = Sink()
-    ports = {"spamd": harness.free_port(), "rspamd": harness.free_port()}
-    with gateway(tmp_path_factory.mktemp("g"), settings={
+    ports = {name: harness.free_port() for name in ("spamd", "rspamd", "https")}
+    where = tmp_path_factory.mktemp("g")
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=gate.test",
+                    "-addext", "subjectAltName=DNS:gate.test", "-keyout", where / "key", "-out", where / "cert"],
+                   check=True, capture_output=True)
+    with gateway(where / "g", settings={
             "policies": [{"name": "default", "subject_tag": "[SPAM] "}],
-            "listeners": [{"name": name, "protocol": name, "address": f"127.0.0.1:{port}"}
-                          for name, port in ports.items()]}) as g:
-        g.ports, g.hop = ports, hop
+            "listeners": [{"name": "spamd", "protocol": "spamd", "address": f"127.0.0.1:{ports['spamd']}"},
+                          {"name": "rspamd", "protocol": "rspamd", "address": f"127.0.0.1:{ports['rspamd']}"},
+                          {"name": "https", "protocol": "rspamd", "address": f"127.0.0.1:{ports['https']}",
+                           "tls": "implicit", "certificate": str(where / "cert"), "key": str(where / "key")}]}) as g:
+        g.ports, g.hop, g.cert = ports, hop, where / "cert"
         yield g
     hop.close()
 
 
-@pytest.mark.parametrize("plugin,page,name", [
-    ("rspamd", "with-rspamd-clients.md", "rspamd.ini"),
-    ("spamassassin", "with-spamc.md", "spamassassin.ini"),
+@pytest.mark.parametrize("plugin,page,listener", [
+    ("rspamd", "with-rspamd-clients.md", "rspamd"),
+    ("rspamd", "with-rspamd-clients.md", "https"),
+    ("spamassassin", "with-spamc.md", "spamd"),
 ])
-def test_haraka(gate, tmp_path, plugin, page, name):
-    port = gate.ports["rspamd" if plugin == "rspamd" else "spamd"]
+def test_haraka(gate, tmp_path, plugin, page, listener):
+    ini = documented(page, f"{plugin}.ini", gate.ports[listener])
+    if listener == "https":
+        ini = "scheme = https\n" + ini + f"\n[tls]\nservername = gate.test\nca_file = {gate.cert}\n"
+    mark = f"haraka {listener}"
     try:
-        with Haraka(tmp_path, gate.hop.port, [plugin], {name: documented(page, name, port)}) as m:
+        with Haraka(tmp_path, gate.hop.port, [plugin], {f"{plugin}.ini": ini}) as m:
             def send(data):
                 with smtplib.SMTP("127.0.0.1", m.port, local_hostname="client.test", timeout=60) as s:
                     s.sendmail("alice@example.net", ["bob@example.org"], data)
@@ -47,10 +58,10 @@ def test_haraka(gate, tmp_path, plugin, page, name):
             def arrived(mark):
                 return wait_for(mark, lambda: next(
                     (d for _, _, d in gate.hop.messages if mark.encode() in d), None), 60)
-            send(message(f"haraka {plugin}", "ordinary\r\n"))
-            data = arrived(f"haraka {plugin}")
-            send(message(f"{TAG} {plugin}"))
-            tagged = arrived(f"{TAG} {plugin}")
+            send(message(mark, "ordinary\r\n"))
+            data = arrived(mark)
+            send(message(f"{TAG} {listener}"))
+            tagged = arrived(f"{TAG} {listener}")
             with pytest.raises(smtplib.SMTPDataError) as e:
                 send(message("spam", GTUBE + "\r\n"))
             assert 500 <= e.value.smtp_code < 600, m.log()
@@ -62,4 +73,4 @@ def test_haraka(gate, tmp_path, plugin, page, name):
     else:
         assert re.search(rb"(?m)^X-Spam-Status: No, score=", data), data
         assert re.search(rb"(?m)^X-Spam-Flag: YES", tagged), tagged
-    assert f"haraka {plugin}" in gate.run("log", "--json").stdout
+    assert mark in gate.run("log", "--json").stdout
