@@ -284,6 +284,13 @@ static void put_off(struct txn *t)
 }
 
 /* One reply for all recipients: SMTP has no other way. */
+/* A client of a scanner protocol gets the message without a part: the part must be somewhere. */
+static bool part_taken_out(const struct txn *t)
+{
+    const struct scan_answer *a = &t->result.answer;
+    return t->judge && a->rewritten && t->result.groups[a->group].delivery.keep;
+}
+
 static void decide(struct txn *t)
 {
     size_t n = t->result.ngroups;
@@ -295,7 +302,7 @@ static void decide(struct txn *t)
         return;
     }
     wall_learn(t);
-    if (t->milter && milter_decide(t)) {
+    if ((t->milter && milter_decide(t)) || part_taken_out(t)) {
         store(t);
     } else if (t->milter || t->judge) {
         record(t);

@@ -20,7 +20,7 @@
 
 enum {
     HTTP_MEMORY = 256 * 1024, /* of one connection: request line, header fields, buffers */
-    HTTP_IDLE_S = 60
+    HTTP_IDLE_S = 20
 };
 
 /* A connection that has not said yet which protocol it speaks. */

@@ -8,6 +8,7 @@ import shutil
 import signal
 import socket
 import ssl
+import struct
 import subprocess
 import urllib.error
 import urllib.request
@@ -65,9 +66,11 @@ def gate(tmp_path_factory):
         yield g
 
 
-def talk(gate, data, port="spamd", half_close=True, timeout=30):
+def talk(gate, data, port="spamd", half_close=True, timeout=30, reset=False):
     """Raw bytes to the daemon, all that it answers."""
     with socket.create_connection(("127.0.0.1", gate.ports[port]), timeout=timeout) as s:
+        if reset:  # how it ends: nothing is left open at the other end
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         s.sendall(data)
         if half_close:
             s.shutdown(socket.SHUT_WR)
@@ -266,7 +269,7 @@ def test_other_commands(gate):
 def test_hostile_requests(gate, data):
     door = gate.pids("door")
     try:
-        talk(gate, data, "http", timeout=2)  # some are answered, some waited for
+        talk(gate, data, "http", timeout=2, reset=True)  # some are answered, some waited for
     except OSError:
         pass
     assert http(gate, "/ping") == (200, b"pong\r\n") and gate.pids("door") == door
@@ -354,6 +357,34 @@ def test_compressed_messages(gate):
     assert post_packed(gate, packed, Dictionary="1")[0] == 415
     assert post_packed(gate, packed, Compression="gzip")[0] == 415
     assert http_ok(gate)
+
+
+def test_process_edits_as_policies_say(tmp_path):
+    port = harness.free_port()
+    with gateway(tmp_path, rules=RULES, settings={
+            "listeners": [{"name": "spamd", "protocol": "spamd", "address": f"127.0.0.1:{port}"}],
+            "policies": [{"name": "exe", "parts": {"name": ["*.exe"]}, "continue": True,
+                          "do": {"quarantine_part": "_NAME_ is kept as _ID_"}},
+                         {"name": "note", "header": {"X-Note": True}, "continue": True,
+                          "do": [{"add_disclaimer": "Example Ltd"}, {"add_header": {"X-Added": "yes"}},
+                                 {"subject_prefix": "[EXT] "}]}]}) as g:
+        data = message("parts", "", headers=["MIME-Version: 1.0", "Content-Type: multipart/mixed; boundary=b"])
+        data = data.partition(b"\r\n\r\n")[0] + (
+            b"\r\n\r\n--b\r\nContent-Type: text/plain\r\n\r\nhello\r\n"
+            b"--b\r\nContent-Type: a/b; name=a.exe\r\n\r\nMZ..\r\n--b--\r\n")
+        out = spamc(port, data=data)[1]
+        assert b"MZ.." not in out and b"X-Spam-Status: No" in out
+        kept = re.search(rb"a\.exe is kept as ([0-9A-Z]{16})", out).group(1).decode()
+        assert kept in g.run("quarantine", "list", "--json").stdout
+        assert "--to" in g.run("quarantine", "release", kept, check=False).stderr
+        g.run("quarantine", "release", "--to", "bob@example.org", kept)
+        wait_for("the original", lambda: any(b"MZ.." in p.read_bytes() for p in tmp_path.glob("mail/**/new/*")))
+        for text in (data, data.replace(b"parts", TAG.encode())):  # ham, and wrapped in a report
+            out = spamc(port, data=text.replace(b"\r\n\r\n", b"\r\nX-Note: x\r\n\r\n", 1))[1]
+            assert b"Example Ltd" in out and b"MZ.." not in out and b"X-Added: yes" in out
+            assert b"Subject: [EXT] " in out
+        out = spamc(port, "--headers", data=data)[1]
+        assert out.endswith(data.partition(b"\r\n\r\n")[2])  # spamc takes the header alone
 
 
 # ---- accidents ----
