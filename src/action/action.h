@@ -25,8 +25,8 @@ bool action_edits(const struct settings *set, const struct conf *conf, const str
                   const struct decision *d, struct arena *a, struct splices *out);
 
 /* What the policies' `do:` and the script change alone, without fields of our own: for those who
- * mark the message in another way (spamd's PROCESS). Returns as action_edits; out is empty when they
- * change nothing. */
+ * mark the message in another way (spamd's PROCESS). Returns as action_edits; out is empty when
+ * they change nothing. */
 bool action_policy_edits(const struct settings *set, const struct message *m,
                          const struct decision *d, struct arena *a, struct splices *out);
 

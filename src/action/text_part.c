@@ -76,9 +76,9 @@ static void wrap(const struct part_plan *p, struct span text, struct header_plan
     splices_add(out, p->arena, m->raw.n, 0, part_lines(p, buf_span(&b)));
     buf_free(&b);
     part_drop_fields(p, &p->parts->v[0], header, out);
-    header_plan_add(header, SPAN("Content-Type"),
-                    arena_printf(p->arena, "multipart/mixed; boundary=\"%.*s\"",
-                                 SPAN_ARG(boundary)));
+    header_plan_add(
+        header, SPAN("Content-Type"),
+        arena_printf(p->arena, "multipart/mixed; boundary=\"%.*s\"", SPAN_ARG(boundary)));
     if (mime_find(&root->fields, SPAN("MIME-Version"), 0) == root->fields.n)
         header_plan_add(header, SPAN("MIME-Version"), SPAN("1.0"));
 }

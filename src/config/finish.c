@@ -59,9 +59,10 @@ static void finish_listener(struct settings *s, size_t i)
     struct listener *l = &s->listeners.v[i];
     unsigned suffix = 1;
     while (!l->name) {
-        static const char *const others[] = {
-            [LISTEN_MILTER] = "milter", [LISTEN_SPAMD] = "spamd", [LISTEN_RSPAMD] = "rspamd",
-            [LISTEN_SOCKETMAP] = "socketmap"};
+        static const char *const others[] = {[LISTEN_MILTER] = "milter",
+                                             [LISTEN_SPAMD] = "spamd",
+                                             [LISTEN_RSPAMD] = "rspamd",
+                                             [LISTEN_SOCKETMAP] = "socketmap"};
         const char *base = l->protocol != LISTEN_SMTP ? others[l->protocol] : names[l->profile];
         const char *name = suffix == 1 ? base : arena_printf(s->arena, "%s-%u", base, suffix).p;
         if (!name_taken(s, i, name))

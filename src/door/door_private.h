@@ -72,7 +72,7 @@ struct scanner {
     unsigned questions; /* for the script */
     bool ready;         /* it has told which callbacks the script has */
     bool exclusive;     /* has one message that a scanner died on before, and nothing else */
-    bool closed;    /* takes no more requests; answers may still come */
+    bool closed;        /* takes no more requests; answers may still come */
 };
 
 struct address_count {
@@ -260,9 +260,9 @@ struct txn {
     struct map seen;     /* recipients so far, in lookup form */
     const char *discard; /* whole message: accepted and dropped; why */
     struct span hold;    /* access map says QUARANTINE: why what would go out is held, or absent */
-    struct lookup *from;          /* the sender; NULL by milter */
+    struct lookup *from; /* the sender; NULL by milter */
     const struct smtp_path *path; /* the sender as it stands, while the script is asked about it */
-    int fd;              /* content, or -1 */
+    int fd;                       /* content, or -1 */
     uint64_t size;
     bool on_disk;
     int write_error; /* errno of the first failed write */

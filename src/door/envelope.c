@@ -73,7 +73,8 @@ static bool policy_at_mail(struct conn *c)
 {
     struct txn *t = c->txn;
     struct stage_answer answer;
-    if (t->discard || saying_decides(&t->req.said.all) || !stage_decides(c->door, STAGE_MAIL, &t->req.peer, t->req.env.from, SPAN_NONE, t->arena,
+    if (t->discard || saying_decides(&t->req.said.all) ||
+        !stage_decides(c->door, STAGE_MAIL, &t->req.peer, t->req.env.from, SPAN_NONE, t->arena,
                        &answer))
         return false;
     if (answer.discard) {

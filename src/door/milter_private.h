@@ -19,7 +19,7 @@ struct milter_conn {
     uint16_t port;
     bool has_ip;
     const char *discard; /* why its messages are dropped, or NULL */
-    char *unheard;         /* refusal at HELO, whose reply the MTA did not wait for; or NULL */
+    char *unheard;       /* refusal at HELO, whose reply the MTA did not wait for; or NULL */
     struct hearing hearing;
     char *name, *helo; /* heap; NULL when unknown */
     bool leaving;

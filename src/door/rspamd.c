@@ -258,7 +258,8 @@ static void begin_message(struct http_ask *q)
         return;
     }
     if (!compression_known(q)) {
-        refuse(q, MHD_HTTP_UNSUPPORTED_MEDIA_TYPE, "of compressions zstd is known, without dictionary");
+        refuse(q, MHD_HTTP_UNSUPPORTED_MEDIA_TYPE,
+               "of compressions zstd is known, without dictionary");
         return;
     }
     q->opened = judge_open(j, q->http->gate, WANT_HITS | SCAN_STAMPED, "RSPAMD");

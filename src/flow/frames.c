@@ -326,7 +326,8 @@ bool script_request_decode(struct span payload, struct arena *a, struct script_r
     r->to = str_decode(&c, a);
     r->map = str_decode(&c, a);
     bool one = call && call <= CALLS_ALL && (call & (call - 1)) == 0;
-    bool fits = (!(call & (CALL_RECIPIENT | CALL_MAP)) || r->to.p) && (call != CALL_MAP || r->map.p);
+    bool fits =
+        (!(call & (CALL_RECIPIENT | CALL_MAP)) || r->to.p) && (call != CALL_MAP || r->map.p);
     return cursor_ok(&c) && one && fits;
 }
 

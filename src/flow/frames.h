@@ -115,7 +115,7 @@ bool store_result_decode(struct span payload, struct arena *a, struct store_resu
 
 /* Door -> scan: a callback of the policy script is asked at its own command. */
 struct script_request {
-    char id[ID_SIZE];     /* of the session or transaction */
+    char id[ID_SIZE];      /* of the session or transaction */
     enum script_call call; /* one bit */
     struct peer peer;
     struct span from; /* absent before MAIL */

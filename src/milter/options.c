@@ -34,8 +34,7 @@ struct milter_options milter_choose(const struct milter_options *offer, uint32_t
     uint32_t steps =
         quiet(o, MILTER_NO_UNKNOWN, MILTER_NR_UNKNOWN) | quiet(o, MILTER_NO_DATA, MILTER_NR_DATA);
     steps |= o & (helo ? 0 : MILTER_NR_HELO);
-    steps |= o & (MILTER_NR_HEADER | MILTER_NR_EOH | MILTER_NR_BODY |
-                  MILTER_LEADING_SPACE);
+    steps |= o & (MILTER_NR_HEADER | MILTER_NR_EOH | MILTER_NR_BODY | MILTER_LEADING_SPACE);
     if (!(o & MILTER_NR_BODY))
         steps |= o & MILTER_CAN_SKIP;
     return (struct milter_options){

@@ -9,8 +9,8 @@
  * else is out of order closes the session: an MTA does not do that, and its fail action protects
  * the mail.
  *
- * The host answers connect, helo, mail, rcpt and end with milter_answer or milter_answer_text, at once or
- * later; until then no further bytes are taken. */
+ * The host answers connect, helo, mail, rcpt and end with milter_answer or milter_answer_text, at
+ * once or later; until then no further bytes are taken. */
 #ifndef GATEHOUSE_MILTER_SESSION_H
 #define GATEHOUSE_MILTER_SESSION_H
 
@@ -39,7 +39,14 @@ struct milter_host {
 };
 
 enum milter_state { MILTER_NEW, MILTER_READY, MILTER_ENVELOPE, MILTER_IN_HEADER, MILTER_IN_BODY };
-enum milter_wait { MILTER_W_NONE, MILTER_W_CONNECT, MILTER_W_HELO, MILTER_W_MAIL, MILTER_W_RCPT, MILTER_W_END };
+enum milter_wait {
+    MILTER_W_NONE,
+    MILTER_W_CONNECT,
+    MILTER_W_HELO,
+    MILTER_W_MAIL,
+    MILTER_W_RCPT,
+    MILTER_W_END
+};
 
 struct milter_session {
     const struct milter_host *host;

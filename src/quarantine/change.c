@@ -65,7 +65,8 @@ static int choose(struct quarantine_item *x, const struct span *to, size_t nto, 
             *ARENA_PUSH(a, env->rcpts, env->nrcpts, env->cap) = last->rcpt;
     }
     if (env->nrcpts == 0)
-        return last ? refuse(x->id, last, e) : err_set(e, "%s has no recipients: name them with --to", x->id);
+        return last ? refuse(x->id, last, e)
+                    : err_set(e, "%s has no recipients: name them with --to", x->id);
     return 0;
 }
 

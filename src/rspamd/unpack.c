@@ -18,7 +18,8 @@ struct unpack *unpack_new(void)
     struct unpack *u = xmalloc(sizeof *u);
     u->done = false;
     u->z = ZSTD_createDCtx();
-    if (!u->z || ZSTD_isError(ZSTD_DCtx_setParameter(u->z, ZSTD_d_windowLogMax, UNPACK_WINDOW_LOG))) {
+    if (!u->z ||
+        ZSTD_isError(ZSTD_DCtx_setParameter(u->z, ZSTD_d_windowLogMax, UNPACK_WINDOW_LOG))) {
         unpack_free(u);
         return NULL;
     }

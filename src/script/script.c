@@ -300,7 +300,8 @@ static int all_turns(struct script *s, struct policy *all, struct err *e)
 {
     static const enum script_call before[] = {CALL_RELAY, CALL_HELO, CALL_SENDER};
     for (size_t i = 0; s->m->has_envelope && i < sizeof before / sizeof *before; i++)
-        if (!asked(s->m, before[i]) && turn(s, script_call_name(before[i]), NULL, SPAN_NONE, e) != 0)
+        if (!asked(s->m, before[i]) &&
+            turn(s, script_call_name(before[i]), NULL, SPAN_NONE, e) != 0)
             return -1;
     struct policy_actions early = all->actions;
     size_t cap = s->cap;

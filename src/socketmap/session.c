@@ -72,8 +72,7 @@ size_t socketmap_input(struct socketmap_session *s, struct span in)
     while (!s->closed && !s->waiting) {
         struct span text;
         size_t n;
-        enum netstring r =
-            netstring_read(span_from(in, used), SOCKETMAP_REQUEST_MAX, &text, &n);
+        enum netstring r = netstring_read(span_from(in, used), SOCKETMAP_REQUEST_MAX, &text, &n);
         if (r == NETSTRING_MORE)
             break;
         if (r == NETSTRING_BAD) {

@@ -176,7 +176,7 @@ static void disclaimers(void **state)
 }
 
 #define NOTE                                                                                       \
-    "Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 7bit\r\n"              \
+    "Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 7bit\r\n"               \
     "Content-Disposition: inline\r\n\r\nConfidential.\r\n"
 
 static void a_message_without_text(void **state)
@@ -198,8 +198,8 @@ static void a_message_without_text(void **state)
            "Content-Disposition: inline\n\nConfidential.\n--=_" ID "--\n",
            false);
     /* Cut off: nothing can be joined. Signed as a whole: left alone. Its text was taken out: no. */
-    expect(SAY, HEAD "--b\r\nContent-Type: a/b\r\n\r\nMZ", HEAD "--b\r\nContent-Type: a/b\r\n\r\nMZ",
-           false);
+    expect(SAY, HEAD "--b\r\nContent-Type: a/b\r\n\r\nMZ",
+           HEAD "--b\r\nContent-Type: a/b\r\n\r\nMZ", false);
     static const char sealed[] = "Subject: x\r\nContent-Type: application/pkcs7-mime; "
                                  "smime-type=signed-data\r\n\r\nMII\r\n";
     expect(SAY, sealed, sealed, false);

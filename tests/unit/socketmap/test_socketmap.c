@@ -43,7 +43,8 @@ static const struct {
     const char *in, *log;
 } rows[] = {
     {"5:m key,", "ask(m|key) 6:OK key, "},
-    {"2:m ,", "ask(m|) 3:OK ,"" "},
+    {"2:m ,", "ask(m|) 3:OK ,"
+              " "},
     {"7:m a b c,", "ask(m|a b c) 8:OK a b c, "},
     {"6:none k,", "ask(none|k) 9:NOTFOUND , "},
     {"6:down k,", "ask(down|k) 15:TEMP try  later, "},
