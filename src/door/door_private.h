@@ -102,8 +102,8 @@ struct door {
     struct scanner *scanners;
     struct asks asks;
     const struct script_settings *script;
-    struct script_ask *script_asks;
-    int script_calls; /* enum script_call; -1: no scanner has told yet */
+    struct script_asks script_asks; /* in the order they were asked */
+    int script_calls;               /* enum script_call; -1: no scanner has told yet */
     struct dns *dns;
     struct txns waiting;  /* for a scanner */
     struct txns homeless; /* for the next spool */

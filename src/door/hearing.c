@@ -85,7 +85,8 @@ static void client_heard(struct conn *c, enum heard what, struct span reply)
         c->greeting = false;
         c->ending = "script";
         log_event(LOG_NOTE, c->id, "client-refused", F_SPAN("why", reply));
-        smtp_refuse_text(&c->smtp, reply);
+        unsigned code;
+        smtp_refuse_text(&c->smtp, reply_valid(reply, &code) ? reply : SPAN("550 5.7.1 Refused"));
     }
     conn_greet_on(c);
 }
@@ -125,10 +126,20 @@ static void sender_heard(struct conn *c, enum heard what, struct span reply,
 
 /* ---- RCPT ---- */
 
+/* The wall will refuse it whatever the script says: no question for that. */
+static bool refused_anyway(const struct conn *c)
+{
+    return c->guest && !c->smtp.authenticated && !guest_pending(c->guest) &&
+           guest_refusal(c->guest) && !wall_wanted_by(c->door, c->txn->pending.addr);
+}
+
 bool hear_recipient(struct conn *c)
 {
     struct txn *t = c->txn;
     t->pending_says = (struct saying){0};
+    t->pending_heard = false;
+    if (refused_anyway(c))
+        return false;
     t->pending_heard = hearing_ask(&c->hearing, CALL_RECIPIENT, t->req.id, &t->req.peer,
                                    t->req.env.from, t->pending.addr, t->arena);
     return t->pending_heard;

@@ -37,9 +37,9 @@ static void leave_scanner(struct script_ask *q)
 
 static void unlink_question(struct script_ask *q)
 {
-    *(q->prev ? &q->prev->next : &q->door->script_asks) = q->next;
-    if (q->next)
-        q->next->prev = q->prev;
+    struct script_asks *l = &q->door->script_asks;
+    *(q->prev ? &q->prev->next : &l->first) = q->next;
+    *(q->next ? &q->next->prev : &l->last) = q->prev;
 }
 
 void script_forget(struct script_ask *q)
@@ -107,10 +107,9 @@ struct script_ask *script_ask(struct door *d, const struct script_request *r, sc
     q->done = done;
     q->ctx = ctx;
     q->since = clock_mono();
-    q->next = d->script_asks;
-    if (q->next)
-        q->next->prev = q;
-    d->script_asks = q;
+    q->prev = d->script_asks.last;
+    *(q->prev ? &q->prev->next : &d->script_asks.first) = q;
+    d->script_asks.last = q;
     script_request_encode(&q->payload, r);
     if (q->payload.n <= frame_rule(FRAME_SCRIPT_REQUEST)->max)
         send_question(q); /* else its time passes: nobody but a taken-over door gets here */
@@ -121,7 +120,7 @@ void script_told(struct door *d, struct scanner *s, unsigned calls)
 {
     s->ready = true;
     d->script_calls = (int)(calls & CALLS_ALL);
-    for (struct script_ask *q = d->script_asks; q; q = q->next)
+    for (struct script_ask *q = d->script_asks.first; q; q = q->next)
         send_question(q);
 }
 
@@ -154,14 +153,12 @@ void script_scanner_lost(struct door *d, struct ask *a)
         send_question(q);
 }
 
+/* The oldest stand in front. */
 void script_expire(struct door *d, usec now)
 {
-    for (struct script_ask *q = d->script_asks; q; q = q->next) {
-        if (q->since + d->script->timeout > now)
-            continue;
+    struct script_ask *q;
+    while ((q = d->script_asks.first) && q->since + d->script->timeout <= now)
         fail(q, q->ask ? "no answer within script.timeout" : "no scanner within script.timeout");
-        return; /* the list has changed; the next one in a second */
-    }
 }
 
 /* ---- what was said ---- */

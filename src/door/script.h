@@ -11,6 +11,9 @@
 struct door;
 struct scanner;
 struct script_ask;
+struct script_asks {
+    struct script_ask *first, *last;
+};
 
 /* Whether the script has the callback, or may have it: no scanner has told yet. */
 bool script_has(const struct door *d, enum script_call call);

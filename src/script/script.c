@@ -219,6 +219,7 @@ static int turn(struct script *s, const char *name, struct part_facts *part, str
     if (!has(s, name))
         return 0;
     s->part = part;
+    s->call = name;
     lua_pushcfunction(s->L, take_turn);
     lua_pushlightuserdata(s->L, &t);
     int rc = call(s, 1, 0, e);

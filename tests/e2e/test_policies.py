@@ -224,6 +224,8 @@ def lua_stages(explain):
                              ({"to": ["nobody@example.org"]}, "reject"), ({}, "accept")):
         [r] = explain(SCRIPTS["stages"], mail(), suffix=".lua", **{"client_ip": "192.0.2.1", **options})
         assert r["outcome"] == outcome, options
+        stage = {"client_ip": "connect", "helo": "helo", "from": "mail", "to": "rcpt"}
+        assert r["script_stages"] == [stage[k] for k in options], options
 
 
 def lua_counter(explain):

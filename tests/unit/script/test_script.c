@@ -162,6 +162,7 @@ static void words_of_the_stages(void **state)
     }
     expect("function sender() return 'defer', '451 4.7.5 Wait' end", "defer=451 4.7.5 Wait");
     expect("function sender() return 'continue' end", "");
+    expect("function helo() return 'reject', 'a\\r\\nb' end", "reject=550 5.7.1 a  b");
     expect("function helo() return 'hold', 'odd' end", "hold=odd");
     expect("function helo() return 'accept' end", "accept");
     expect("function helo() return 'tag' end", "tag");
