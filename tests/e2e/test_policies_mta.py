@@ -64,8 +64,10 @@ def gate(tmp_path_factory, sink):
     with gateway(where / "g", next_hop=sink.port, settings={
             "script": {"file": str(script)}, "policies": POLICIES,
             "listeners": [{"name": "m", "protocol": "milter", "address": f"127.0.0.1:{ports[0]}"},
-                          {"name": "s", "protocol": "socketmap", "address": f"127.0.0.1:{ports[1]}"}]}) as g:
+                          {"name": "s", "protocol": "socketmap", "address": f"127.0.0.1:{ports[1]}"},
+                          {"name": "u", "protocol": "socketmap", "address": f"unix:{where}/maps.sock"}]}) as g:
         g.milter_port, g.map_port = ports
+        g.map_socket = where / "maps.sock"
         yield g
 
 
@@ -186,6 +188,9 @@ def test_postmap_asks_the_map(gate, sink, tmp_path):
     assert code != 0 and "out for lunch" in err
     code, out, err = postmap(config, gate, "aliases", "broken@example.org")
     assert code != 0 and "nil value" in err
+    r = subprocess.run(["postmap", "-c", str(config), "-q", "sales@example.org",
+                        f"socketmap:unix:{gate.map_socket}:aliases"], capture_output=True, text=True, timeout=60)
+    assert r.stdout == "ann@example.org, ben@example.org\n", r.stderr
     keys = [f"k{i}" for i in range(200)]  # over one connection
     code, out, _ = postmap(config, gate, "count", *keys)
     assert code == 0 and out == "".join(f"{k}\t1\n" for k in keys)

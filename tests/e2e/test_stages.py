@@ -231,3 +231,33 @@ def test_scanners_that_die_on_a_question(tmp_path, sink, script):
             return s.mail("alice@example.net")[0] == 250
         wait_for("an answer", answered, 60, 0.2)
         s.quit()
+
+
+def test_strangers_at_a_map(tmp_path, script):
+    port = free_port()
+    maps = script("function map(name, key) if name == 'hang' then while true do end end return name .. key end")
+    with gateway(tmp_path, settings={
+            "script": {**maps, "timeout": "5s"},
+            "listeners": [{"name": "s", "protocol": "socketmap", "address": f"127.0.0.1:{port}"}]}) as g:
+        def talk(data, n=None):
+            with socket.create_connection(("127.0.0.1", port), timeout=60) as c:
+                c.sendall(data)
+                out = b""
+                while (n is None or len(out) < n) and (piece := c.recv(65536)):
+                    out += piece
+                return out
+        want = b"7:OK mkey," * 1000
+        assert talk(b"5:m key," * 1000, len(want)) == want  # all at once
+        for nonsense in (b"GET / HTTP/1.0\r\n\r\n", b"99999:", b"5:mkey,,", b"\0" * 100, b"3:m k5:m key,"):
+            assert talk(nonsense) == b""
+        assert talk(b"6:hang k,", 20).partition(b":")[2].startswith(b"TEMP ")  # more instructions than it may
+        with socket.create_connection(("127.0.0.1", port)) as c:  # gone while its question is open
+            c.sendall(b"6:hang k,")
+        assert talk(b"5:m key,", 10) == b"7:OK mkey,"
+        # A reload closes idle sessions: their clients come back.
+        with socket.create_connection(("127.0.0.1", port), timeout=60) as c:
+            c.sendall(b"5:m key,")
+            assert c.recv(100) == b"7:OK mkey,"
+            g.reload()
+            assert c.recv(100) == b""
+        assert talk(b"5:m key,", 10) == b"7:OK mkey,"

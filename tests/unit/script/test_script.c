@@ -416,6 +416,23 @@ static void callbacks_at_their_commands(void **state)
     stand_end(t);
 }
 
+static void signed_parts_when_told(void **state)
+{
+    (void)state;
+    struct stand *t = stand_of("function sender() touch_signed() end\n"
+                               "function finish() add_disclaimer('x') end\n");
+    struct saying says;
+    struct said said = {.asked = CALL_SENDER};
+    struct err e = {0};
+    assert_int_equal(script_stage(t->script, CALL_SENDER, t->s.m, SPAN_NONE, &says, &e), 0);
+    assert_true(says.touch_signed && !saying_empty(&says));
+    saying_add(&said.all, t->s.m->arena, &says);
+    t->s.m->said = &said;
+    script_run(t->script, t->s.m, t->s.parts, &t->out);
+    assert_true(t->out.all->touch_signed);
+    stand_end(t);
+}
+
 static void a_callback_fails_at_its_command(void **state)
 {
     (void)state;
@@ -475,6 +492,7 @@ int main(void)
         cmocka_unit_test(maps_and_ticks),
         cmocka_unit_test(callbacks_at_their_commands),
         cmocka_unit_test(a_callback_fails_at_its_command),
+        cmocka_unit_test(signed_parts_when_told),
         cmocka_unit_test(hostile_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
