@@ -168,17 +168,17 @@ static const struct policy_action *refusal(const struct policy_action *x)
     return x && (x->kind == ACTION_REJECT || x->kind == ACTION_DEFER) ? x : NULL;
 }
 
-static void keep(struct hearing *h, const struct saying *says)
+/* wire: the same, encoded. */
+static void keep(struct hearing *h, const struct saying *says, const struct buf *wire)
 {
     struct buf *b = h->call == CALL_RELAY ? &h->relay : h->call == CALL_HELO ? &h->helo : NULL;
     if (!b)
         return;
     buf_free(b);
     h->asked |= h->call;
-    if (saying_empty(says))
-        return;
     h->decided |= saying_decides(says) != NULL;
-    saying_encode(b, says);
+    if (!saying_empty(says))
+        buf_add(b, buf_span(wire));
 }
 
 static void told(struct hearing *h, enum heard what, struct span reply, const struct saying *says)
@@ -194,21 +194,35 @@ static void failed(struct hearing *h)
     static const struct saying nothing;
     enum on_fail on = h->door->script->on_error;
     h->hold |= on == FAIL_HOLD;
-    keep(h, &nothing);
+    keep(h, &nothing, &(struct buf){0});
     told(h, on == FAIL_DEFER ? HEARD_REFUSAL : HEARD_NOTHING,
          SPAN("451 4.3.0 Not all checks are available now, please try later"), &nothing);
 }
 
-/* The texts are moved to the arena of the transaction by way of their wire form. */
-static struct saying settled(const struct saying *says, struct arena *a)
+/* What is wanted beside a refusal: kept for the session, or moved to the arena of the transaction
+ * by way of its wire form. */
+static void take(struct hearing *h, struct saying says, bool discard)
 {
-    struct buf b = {0};
-    struct saying copy;
-    saying_encode(&b, says);
-    struct cursor c = cursor_over(buf_span(&b));
-    saying_decode(&c, a, &copy);
-    buf_free(&b);
-    return copy;
+    struct buf wire = {0};
+    if (discard)
+        says = (struct saying){0};
+    saying_encode(&wire, &says);
+    h->bytes += wire.n;
+    if (h->bytes > SAID_BYTES_MAX) {
+        log_event(LOG_FAULT, h->id, "script-failed", F_STR("why", "it says too much"),
+                  F_STR("call", script_call_name(h->call)), F_INT("bytes", h->bytes));
+        buf_free(&wire);
+        failed(h);
+        return;
+    }
+    keep(h, &says, &wire);
+    h->discard |= discard && !h->arena;
+    if (h->arena) {
+        struct cursor c = cursor_over(buf_span(&wire));
+        saying_decode(&c, h->arena, &says);
+    }
+    buf_free(&wire);
+    told(h, discard ? HEARD_DISCARD : HEARD_NOTHING, SPAN_NONE, &says);
 }
 
 static void on_answer(void *ctx, const struct script_result *r)
@@ -220,19 +234,11 @@ static void on_answer(void *ctx, const struct script_result *r)
         return;
     }
     const struct policy_action *x = saying_decides(&r->says);
-    struct saying says = r->says;
     if (refusal(x)) {
-        told(h, HEARD_REFUSAL, span_str(x->text), &says);
+        told(h, HEARD_REFUSAL, span_str(x->text), &r->says);
         return;
     }
-    bool discard = x && x->kind == ACTION_DISCARD;
-    if (discard)
-        says = (struct saying){0};
-    keep(h, &says);
-    h->discard |= discard && !h->arena;
-    if (h->arena)
-        says = settled(&says, h->arena);
-    told(h, discard ? HEARD_DISCARD : HEARD_NOTHING, SPAN_NONE, &says);
+    take(h, r->says, x && x->kind == ACTION_DISCARD);
 }
 
 bool hearing_ask(struct hearing *h, enum script_call call, const char *id, const struct peer *peer,
@@ -253,6 +259,7 @@ void hearing_client(struct hearing *h)
 {
     hearing_helo(h);
     buf_free(&h->relay);
+    h->bytes = 0;
     h->asked = 0;
     h->discard = h->hold = h->decided = false;
 }
@@ -260,6 +267,7 @@ void hearing_client(struct hearing *h)
 void hearing_helo(struct hearing *h)
 {
     buf_free(&h->helo);
+    h->bytes = h->relay.n;
     h->asked &= ~(unsigned)CALL_HELO;
 }
 
@@ -273,9 +281,10 @@ static void inherit(const struct buf *b, struct said *said, struct arena *a)
     saying_add(&said->all, a, &s);
 }
 
-void hearing_message(const struct hearing *h, struct said *said, struct arena *a)
+void hearing_message(struct hearing *h, struct said *said, struct arena *a)
 {
     said->asked = h->asked;
+    h->bytes = h->relay.n + h->helo.n;
     inherit(&h->relay, said, a);
     inherit(&h->helo, said, a);
 }

@@ -46,6 +46,7 @@ struct hearing {
     unsigned asked;
     bool discard, hold, decided; /* hold: the script failed; decided: it accepts, tags or holds */
     struct buf relay, helo;      /* saying_encode */
+    size_t bytes;                /* of all that is said about the message in hand */
     /* The answer. reply: a whole one, for a refusal; valid during the call. says: in the arena. */
     void (*heard)(void *ctx, enum script_call call, enum heard what, struct span reply,
                   const struct saying *says);
@@ -62,7 +63,7 @@ bool hearing_ask(struct hearing *h, enum script_call call, const char *id, const
 void hearing_client(struct hearing *h);
 void hearing_helo(struct hearing *h);
 /* A message begins: it inherits what was said so far. */
-void hearing_message(const struct hearing *h, struct said *said, struct arena *a);
+void hearing_message(struct hearing *h, struct said *said, struct arena *a);
 /* The session is over. */
 void hearing_end(struct hearing *h);
 

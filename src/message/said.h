@@ -22,8 +22,15 @@ enum script_call {
 /* "relay": the name of the function. */
 const char *script_call_name(enum script_call call);
 
-/* Limits: actions of one list, bytes of one text, addresses of one action. */
-enum { SAID_ACTIONS_MAX = 4000, SAID_TEXT_MAX = 1 << 20, SAID_ADDRESSES_MAX = 1000 };
+/* Limits: actions of one list, bytes of one text, addresses of one action; bytes of all that is
+ * said about one message before it comes, for all recipients together (it travels with the
+ * message). */
+enum {
+    SAID_ACTIONS_MAX = 4000,
+    SAID_TEXT_MAX = 1 << 20,
+    SAID_ADDRESSES_MAX = 1000,
+    SAID_BYTES_MAX = 4 << 20
+};
 
 /* What is wanted for everybody, or for one recipient. */
 struct saying {

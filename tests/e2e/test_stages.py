@@ -218,6 +218,20 @@ def test_a_script_that_fails_or_is_late(tmp_path, sink, script, on_error, code):
         assert "no answer within script.timeout" in g.log_text()
 
 
+def test_a_script_that_says_too_much(tmp_path, sink, script):
+    """What is said about recipients travels with the message: it has a limit, and the scanners survive."""
+    with gateway(tmp_path, next_hop=sink.port, settings={"script": script(
+            "function recipient(m, a) add_disclaimer(('x'):rep(99990)) end")}) as g:
+        s = patient(g)
+        assert s.mail("alice@example.net")[0] == 250
+        codes = [s.rcpt(f"r{i}@example.org")[0] for i in range(50)]
+        assert 30 < codes.count(250) < 42 and codes[41:] == [451] * 9
+        s.rset()
+        s.sendmail("alice@example.net", ["bob@example.org"], MAIL)
+        sink.wait(1)
+        s.quit()
+
+
 def test_scanners_that_die_on_a_question(tmp_path, sink, script):
     with gateway(tmp_path, next_hop=sink.port, settings={
             "script": {**script(SLOW), "timeout": "2s"}}) as g:
