@@ -46,6 +46,11 @@ install: build ## install; DESTDIR= and PREFIX= (/usr/local) as usual
 	@ninja -C $(BUILD) >/dev/null
 	@DESTDIR=$(DESTDIR) meson install -C $(BUILD) --no-rebuild
 
+haraka: ## install Haraka and its plugins from npm where tests/e2e/test_haraka.py looks for them
+	@mkdir -p /var/tmp/gatehouse-test-haraka
+	@cd /var/tmp/gatehouse-test-haraka && npm install --no-audit --no-fund --ignore-scripts --omit=dev \
+	    --omit=optional --prefix . Haraka@3.3.4 haraka-plugin-rspamd@1.6.1 haraka-plugin-spamassassin@1.1.2
+
 bench: build ## all of bench/, against SpamAssassin and Postfix on this host
 	@tools/install-deps test
 	@for b in bench/*; do test -x "$$b" -a ! -d "$$b" && { echo "== $$b"; "$$b" || exit 1; }; done
@@ -69,5 +74,5 @@ parity-net: build ## hits of network rules compared with SpamAssassin's, both as
 clean: ## remove what was built
 	@rm -rf build build-*
 
-.PHONY: help all build run asan test check format install bench fuzz crash parity parity-net clean
+.PHONY: help all build run asan test check format install haraka bench fuzz crash parity parity-net clean
 .DEFAULT_GOAL := all

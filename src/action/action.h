@@ -24,6 +24,12 @@ struct span action_trace(const struct settings *set, const struct message *m, st
 bool action_edits(const struct settings *set, const struct conf *conf, const struct message *m,
                   const struct decision *d, struct arena *a, struct splices *out);
 
+/* What the policies' `do:` and the script change alone, without fields of our own: for those who
+ * mark the message in another way (spamd's PROCESS). Returns as action_edits; out is empty when
+ * they change nothing. */
+bool action_policy_edits(const struct settings *set, const struct message *m,
+                         const struct decision *d, struct arena *a, struct splices *out);
+
 /* What the policies of a group change of its envelope. keep is set by `keep` alone; a part that was
  * taken out (action_edits) is a reason too. */
 struct delivery action_delivery(const struct decision *d, struct arena *a);

@@ -1,4 +1,4 @@
-/* A text at the end of the message's own text and HTML: by an insertion where the encoding allows
+/* Texts at the end of the message's own text and HTML: by an insertion where the encoding allows
  * it, else by encoding that one body again. */
 #include "action/part_plan.h"
 
@@ -13,30 +13,6 @@ struct body {
     struct splices *out;
     bool html;
 };
-
-/* The body a reader sees first: of a multipart the first part, of alternatives all of them. */
-static void each_text(const struct part_plan *p, const struct mime_part *x,
-                      void (*fn)(void *ctx, struct part_facts *), void *ctx)
-{
-    struct part_facts *f = NULL;
-    for (size_t i = 0; i < p->parts->n; i++)
-        if (p->parts->v[i].part == x)
-            f = &p->parts->v[i];
-    if (!f || p->v[f - p->parts->v].kind != PART_STAYS)
-        return;
-    if (!f->container) {
-        struct mime_field *d = mime_last(&x->fields, SPAN("Content-Disposition"));
-        bool attached = d && span_istarts(mime_decoded(p->parts->mime, d), SPAN("attachment"));
-        bool text =
-            span_eq(f->types[0], SPAN("text/plain")) || span_eq(f->types[0], SPAN("text/html"));
-        if (!x->child && text && !attached)
-            fn(ctx, f);
-        return;
-    }
-    bool all = span_eq(f->types[0], SPAN("multipart/alternative"));
-    for (const struct mime_part *c = x->child; c; c = all ? c->next : NULL)
-        each_text(p, c, fn, ctx);
-}
 
 static bool is_ascii(struct span s)
 {
@@ -190,12 +166,19 @@ static void append(const struct body *b, struct span text, bool new_charset)
                         b->header, b->out);
 }
 
+/* One policy's. */
+struct disclaimer {
+    bool touch_signed;
+    struct span text, html;
+};
+
 struct wanted {
     const struct part_plan *plan;
     struct header_plan *header;
     struct splices *out;
-    bool touch_signed;
-    struct span text, html;
+    struct disclaimer *v;
+    size_t n, cap;
+    bool met; /* there is a text to append to, even if it must not be touched */
 };
 
 static struct span crlf(struct arena *a, struct span text)
@@ -211,15 +194,27 @@ static struct span crlf(struct arena *a, struct span text)
     return s;
 }
 
-static void append_to(void *ctx, struct part_facts *part)
+/* Those that a part gets, one below the other. */
+static struct span texts_for(const struct wanted *w, bool sealed, bool html)
 {
-    const struct wanted *w = ctx;
+    struct buf b = {0};
+    for (size_t i = 0; i < w->n; i++)
+        if (!sealed || w->v[i].touch_signed)
+            buf_add(&b, crlf(w->plan->arena, html ? w->v[i].html : w->v[i].text));
+    struct span s = arena_dup(w->plan->arena, buf_span(&b));
+    buf_free(&b);
+    return s;
+}
+
+static void append_to(struct wanted *w, struct part_facts *part)
+{
     struct arena *a = w->plan->arena;
     bool html = span_eq(part->types[0], SPAN("text/html"));
-    if (part->sealed && !w->touch_signed)
+    struct span text = texts_for(w, part->sealed, html), charset = part->part->charset;
+    w->met = true;
+    if (text.n == 0)
         return;
     const struct body b = {w->plan, part, w->header, w->out, html};
-    struct span text = crlf(a, html ? w->html : w->text), charset = part->part->charset;
     bool narrow = charset.n == 0 || span_ieq(charset, SPAN("us-ascii"));
     bool utf8 = span_ieq(charset, SPAN("utf-8"));
     bool plain = is_ascii(text);
@@ -233,27 +228,71 @@ static void append_to(void *ctx, struct part_facts *part)
     append(&b, text, !plain && !html && narrow);
 }
 
+/* The body a reader sees first: of a multipart the first part, of alternatives all of them. */
+static void each_text(struct wanted *w, const struct mime_part *x)
+{
+    const struct part_plan *p = w->plan;
+    struct part_facts *f = NULL;
+    for (size_t i = 0; i < p->parts->n; i++)
+        if (p->parts->v[i].part == x)
+            f = &p->parts->v[i];
+    if (!f)
+        return;
+    if (p->v[f - p->parts->v].kind != PART_STAYS) {
+        w->met = true; /* what is put there is a text */
+        return;
+    }
+    if (!f->container) {
+        struct mime_field *d = mime_last(&x->fields, SPAN("Content-Disposition"));
+        bool attached = d && span_istarts(mime_decoded(p->parts->mime, d), SPAN("attachment"));
+        bool text =
+            span_eq(f->types[0], SPAN("text/plain")) || span_eq(f->types[0], SPAN("text/html"));
+        if (!x->child && text && !attached)
+            append_to(w, f);
+        return;
+    }
+    bool all = span_eq(f->types[0], SPAN("multipart/alternative"));
+    for (const struct mime_part *c = x->child; c; c = all ? c->next : NULL)
+        each_text(w, c);
+}
+
+/* Whether a part around the whole message would break a signature, or stand outside of it. */
+static bool container_sealed(const struct part_plan *p)
+{
+    for (size_t i = 0; i < p->parts->n; i++)
+        if (p->parts->v[i].sealed && p->parts->v[i].part->parent == p->parts->mime->root)
+            return true;
+    return false;
+}
+
+static void want(struct wanted *w, const struct policy *policy, const struct policy_action *x)
+{
+    struct arena *a = w->plan->arena;
+    struct tags_on on = *w->plan->on;
+    on.policy = policy;
+    struct disclaimer d = {policy->touch_signed, tags_expand(&on, span_str(x->text), a), SPAN_NONE};
+    d.html = x->html ? tags_expand(&on, span_str(x->html), a) : html_of(a, d.text);
+    for (size_t i = 0; i < w->n; i++) {
+        if (span_eq(w->v[i].text, d.text) && span_eq(w->v[i].html, d.html)) {
+            w->v[i].touch_signed |= d.touch_signed;
+            return;
+        }
+    }
+    *ARENA_PUSH(a, w->v, w->n, w->cap) = d;
+}
+
 void disclaimers(const struct part_plan *p, struct header_plan *header, struct splices *out)
 {
     const struct decision *d = p->on->d;
-    for (size_t i = 0; i < d->napplied; i++) {
-        const struct policy *policy = d->applied[i].policy;
-        struct tags_on on = *p->on;
-        on.policy = policy;
-        for (size_t k = 0; k < policy->actions.n; k++) {
-            const struct policy_action *x = &policy->actions.v[k];
-            if (x->kind != ACTION_ADD_DISCLAIMER)
-                continue;
-            struct wanted w = {p,
-                               header,
-                               out,
-                               policy->touch_signed,
-                               tags_expand(&on, span_str(x->text), p->arena),
-                               SPAN_NONE};
-            w.html =
-                x->html ? tags_expand(&on, span_str(x->html), p->arena) : html_of(p->arena, w.text);
-            each_text(p, p->parts->mime->root, append_to, &w);
-            return; /* one is enough: a second would find a body that has changed */
-        }
-    }
+    struct wanted w = {.plan = p, .header = header, .out = out};
+    for (size_t i = 0; i < d->napplied; i++)
+        for (size_t k = 0; k < d->applied[i].policy->actions.n; k++)
+            if (d->applied[i].policy->actions.v[k].kind == ACTION_ADD_DISCLAIMER)
+                want(&w, d->applied[i].policy, &d->applied[i].policy->actions.v[k]);
+    if (w.n == 0)
+        return;
+    each_text(&w, p->parts->mime->root);
+    struct span text = texts_for(&w, p->parts->v[0].sealed || container_sealed(p), false);
+    if (!w.met && text.n)
+        part_add_text(p, text, header, out);
 }

@@ -182,6 +182,44 @@ static void mark(struct header_plan *p, const struct report_on *r, const struct 
     mark_addresses(p, r);
 }
 
+/* What policies want of header and parts, into the plan and out. Returns whether a part is taken
+ * out. */
+static bool policy_edits(const struct settings *set, const struct message *m,
+                         const struct decision *d, struct header_plan *plan, struct splices *out)
+{
+    for (size_t i = 0; i < d->napplied; i++) {
+        const struct policy *p = d->applied[i].policy;
+        policy_headers(plan, &(struct tags_on){set, m, d, p, NULL}, &p->actions);
+    }
+    if (!d->parts)
+        return false;
+    const struct tags_on on = {set, m, d, d->policy, NULL};
+    struct part_plan parts = part_plan_of(&on, plan->arena);
+    part_plan_emit(&parts, plan, out);
+    disclaimers(&parts, plan, out);
+    return parts.removes;
+}
+
+static void emit_header(const struct header_plan *plan, const struct message *m, size_t of_parts,
+                        struct splices *out)
+{
+    header_insert(out, plan->h, buf_span(plan->head));
+    header_plan_emit(plan, out);
+    give_way(out, of_parts);
+    splices_sort(out, m->raw.n, NULL);
+}
+
+bool action_policy_edits(const struct settings *set, const struct message *m,
+                         const struct decision *d, struct arena *a, struct splices *out)
+{
+    struct buf head = {0};
+    struct header_plan plan = header_plan_of(a, mime_header(a, m->raw, NULL), &head);
+    bool removes = policy_edits(set, m, d, &plan, out);
+    emit_header(&plan, m, out->n, out);
+    buf_free(&head);
+    return removes;
+}
+
 bool action_edits(const struct settings *set, const struct conf *conf, const struct message *m,
                   const struct decision *d, struct arena *a, struct splices *out)
 {
@@ -201,28 +239,13 @@ bool action_edits(const struct settings *set, const struct conf *conf, const str
         add_spam_headers(&head, &r, d);
         mark(&plan, &r, d);
     }
-    for (size_t i = 0; i < d->napplied; i++) {
-        const struct policy *p = d->applied[i].policy;
-        policy_headers(&plan, &(struct tags_on){set, m, d, p, NULL}, &p->actions);
-    }
-    bool removes = false;
-    size_t of_parts = 0;
-    if (d->parts) {
-        const struct tags_on on = {set, m, d, d->policy, NULL};
-        struct part_plan parts = part_plan_of(&on, a);
-        part_plan_emit(&parts, &plan, out);
-        disclaimers(&parts, &plan, out);
-        removes = parts.removes;
-        of_parts = out->n;
-    }
+    bool removes = policy_edits(set, m, d, &plan, out);
+    size_t of_parts = out->n;
     /* Last of ours: a message that begins with a continuation line would continue this field. */
     if (m->has_envelope)
         buf_printf(&head, "X-Gatehouse-Id: %s\n", m->id);
 
-    header_insert(out, h, buf_span(&head));
-    header_plan_emit(&plan, out);
-    give_way(out, of_parts);
-    splices_sort(out, m->raw.n, NULL);
+    emit_header(&plan, m, of_parts, out);
     buf_free(&head);
     return removes;
 }

@@ -143,25 +143,38 @@ static bool owns_header(const struct part_facts *part)
     return !part->part->parent || part->part->embedded;
 }
 
+void part_text(struct buf *b, struct span text)
+{
+    bool plain = plain_enough(text);
+    buf_printf(b, "Content-Type: %s\r\nContent-Transfer-Encoding: %s\r\n", text_type,
+               plain ? "7bit" : "quoted-printable");
+    buf_str(b, "Content-Disposition: inline\r\n\r\n");
+    if (plain)
+        compose_lines(b, text);
+    else
+        compose_qp(b, text);
+}
+
 /* A part within a multipart: with its header, from its place to its end. */
 static void replace_within(const struct part_plan *p, const struct part_facts *part,
                            struct span text, struct splices *out)
 {
     struct buf b = {0};
-    bool plain = plain_enough(text);
-    buf_printf(&b, "Content-Type: %s\r\nContent-Transfer-Encoding: %s\r\n", text_type,
-               plain ? "7bit" : "quoted-printable");
-    buf_str(&b, "Content-Disposition: inline\r\n\r\n");
-    if (plain)
-        compose_lines(&b, text);
-    else
-        compose_qp(&b, text);
+    part_text(&b, text);
     splices_add(out, p->arena, part->part->at, part->part->size, part_lines(p, buf_span(&b)));
     buf_free(&b);
 }
 
-static void drop_fields(const struct part_plan *p, const struct part_facts *part,
-                        struct header_plan *header, struct splices *out)
+bool part_tells_body(const struct mime_field *f)
+{
+    for (size_t k = 0; k < BODY_FIELDS; k++)
+        if (header_named(f, span_str(body_fields[k])))
+            return true;
+    return false;
+}
+
+void part_drop_fields(const struct part_plan *p, const struct part_facts *part,
+                      struct header_plan *header, struct splices *out)
 {
     const struct mime_fields *f = &part->part->fields;
     for (size_t k = 0; k < BODY_FIELDS; k++) {
@@ -195,7 +208,7 @@ static void replace_body(const struct part_plan *p, const struct part_facts *par
     struct buf b = {0};
     bool plain = plain_enough(text);
     const struct mime_part *x = part->part;
-    drop_fields(p, part, header, out);
+    part_drop_fields(p, part, header, out);
     add_field(p, part, "Content-Type", SPAN("text/plain; charset=utf-8"), header, out);
     add_field(p, part, "Content-Transfer-Encoding", plain ? SPAN("7bit") : SPAN("quoted-printable"),
               header, out);

@@ -30,13 +30,23 @@ struct part_plan part_plan_of(const struct tags_on *on, struct arena *a);
 /* The splices; header: of the message itself, for a message that is one part. */
 void part_plan_emit(struct part_plan *p, struct header_plan *header, struct splices *out);
 
-/* disclaimer.c: appends to the text and the HTML of the message what its policies want. Parts that
+/* disclaimer.c: appends to the text and the HTML of the message what its policies want, one below
+ * the other; the same text only once. A message with neither gets a part with the text. Parts that
  * the plan changes are left out. */
 void disclaimers(const struct part_plan *p, struct header_plan *header, struct splices *out);
 
 /* Headers "Name: value" of the part: put in, in place of those of the same names. */
 void part_set_header(const struct part_plan *p, const struct part_facts *part, const char *name,
                      struct span value, struct header_plan *header, struct splices *out);
+/* A text as a part: its header, the blank line, the text, with CRLF. */
+void part_text(struct buf *b, struct span text);
+/* Whether a field tells what the body is, and so goes where the body goes; deleting those. */
+bool part_tells_body(const struct mime_field *f);
+void part_drop_fields(const struct part_plan *p, const struct part_facts *part,
+                      struct header_plan *header, struct splices *out);
+/* text_part.c: the text as a part of its own, at the end of the message. */
+void part_add_text(const struct part_plan *p, struct span text, struct header_plan *header,
+                   struct splices *out);
 /* Text with CRLF in the line ends of the message. */
 struct span part_lines(const struct part_plan *p, struct span text);
 /* Where its body stands in the original. */

@@ -93,6 +93,12 @@ static void check_script(struct report *r, const struct settings *s)
     struct script *script = set->file ? script_new(set, NULL, &e) : NULL;
     if (set->file && !script)
         found(r, "script", e.text);
+    bool maps = script && script_calls(script) & CALL_MAP;
+    for (size_t i = 0; i < s->listeners.n; i++)
+        if (s->listeners.v[i].protocol == LISTEN_SOCKETMAP && !maps && (script || !set->file))
+            found(r, "script",
+                  set->file ? "a listener of protocol socketmap, and no map() to ask"
+                            : "a listener of protocol socketmap, and no script.file");
     script_free(script);
 }
 

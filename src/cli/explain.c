@@ -121,16 +121,48 @@ static void text_step(struct buf *out, const struct explained *x, const struct s
     buf_char(out, '\n');
 }
 
+/* Where a session would ask the callback. */
+static enum policy_stage stage_of_call(const char *by)
+{
+    static const char *const calls[] = {"relay", "helo", "sender", "recipient"};
+    for (size_t i = 0; by && i < sizeof calls / sizeof *calls; i++)
+        if (strcmp(by, calls[i]) == 0)
+            return (enum policy_stage)i;
+    return STAGE_END;
+}
+
+/* A line for each callback that wants something. */
 static void text_script(struct buf *out, const struct policy *p)
 {
-    buf_printf(out, "  %-8s %-24s wants", policy_stage_name(STAGE_END), p->name);
+    const char *by = NULL;
     for (size_t i = 0; i < p->actions.n; i++) {
         const struct policy_action *a = &p->actions.v[i];
-        buf_printf(out, "%s %s", i ? "," : ":", action_name(a->kind));
+        bool same = i && (a->by == by || (a->by && by && strcmp(a->by, by) == 0));
+        by = a->by;
+        if (!same)
+            buf_printf(out, "%s  %-8s %-24s %s() wants:", i ? "\n" : "",
+                       policy_stage_name(stage_of_call(by)), p->name, by ? by : "it");
+        buf_printf(out, "%s %s", same ? "," : "", action_name(a->kind));
         if (a->part)
             buf_printf(out, " %u", a->part);
     }
     buf_char(out, '\n');
+}
+
+static void json_script(struct buf *out, const struct explained *x)
+{
+    json_open(out, "script", '[');
+    for (size_t i = 0; i < x->d->napplied; i++)
+        for (size_t k = 0; x->d->applied[i].script && k < x->d->applied[i].policy->actions.n; k++)
+            json_text(out, NULL, span_str(action_name(x->d->applied[i].policy->actions.v[k].kind)));
+    json_close(out, '[');
+    json_open(out, "script_stages", '[');
+    for (size_t i = 0; i < x->d->napplied; i++)
+        for (size_t k = 0; x->d->applied[i].script && k < x->d->applied[i].policy->actions.n; k++)
+            json_text(out, NULL,
+                      span_str(policy_stage_name(
+                          stage_of_call(x->d->applied[i].policy->actions.v[k].by))));
+    json_close(out, '[');
 }
 
 static void text_delivery(struct buf *out, const struct explained *x, bool removes)
@@ -211,11 +243,7 @@ static void json(struct buf *out, const struct explained *x, bool removes, struc
     struct delivery d = action_delivery(x->d, x->j->m->arena);
     json_open(out, NULL, '{');
     json_text(out, "recipient", x->rcpt);
-    json_open(out, "script", '[');
-    for (size_t i = 0; i < x->d->napplied; i++)
-        for (size_t k = 0; x->d->applied[i].script && k < x->d->applied[i].policy->actions.n; k++)
-            json_text(out, NULL, span_str(action_name(x->d->applied[i].policy->actions.v[k].kind)));
-    json_close(out, '[');
+    json_script(out, x);
     json_open(out, "policies", '[');
     for (size_t i = 0; i < x->n; i++)
         json_step(out, x, &x->v[i]);

@@ -132,12 +132,12 @@ bool word_ok(const char *s)
 /* Settings that would be taken for a protection that a listener of this protocol does not have. */
 static void check_listener_meanings(struct checker *c, size_t i)
 {
-    static const char *const protocols[] = {"smtp", "milter", "spamd", "rspamd"};
+    static const char *const protocols[] = {"smtp", "milter", "spamd", "rspamd", "socketmap"};
     static const struct {
         const char *name;
         unsigned of; /* bits of the protocols that know it */
     } rows[] = {
-        {"tls", 1 << LISTEN_SMTP | 1 << LISTEN_SPAMD},
+        {"tls", 1 << LISTEN_SMTP | 1 << LISTEN_SPAMD | 1 << LISTEN_RSPAMD},
         {"require_tls", 1 << LISTEN_SMTP},
         {"require_auth", 1 << LISTEN_SMTP},
         {"proxy_from", 1 << LISTEN_SMTP},
@@ -145,9 +145,10 @@ static void check_listener_meanings(struct checker *c, size_t i)
         {"profile", 1 << LISTEN_SMTP},
     };
     const struct listener *l = &c->s->listeners.v[i];
-    bool asked = l->protocol == LISTEN_SPAMD || l->protocol == LISTEN_RSPAMD;
+    bool asked = l->protocol == LISTEN_SPAMD || l->protocol == LISTEN_RSPAMD ||
+                 l->protocol == LISTEN_SOCKETMAP;
     if (l->allow_from.n && !asked)
-        AT(c, say(c, "listener '%s': allow_from is for spamd and rspamd", l->name),
+        AT(c, say(c, "listener '%s': allow_from is for spamd, rspamd and socketmap", l->name),
            "listeners[%zu].allow_from", i);
     if (l->password && l->protocol != LISTEN_RSPAMD)
         AT(c, say(c, "listener '%s': password is for rspamd", l->name), "listeners[%zu].password",
@@ -159,8 +160,11 @@ static void check_listener_meanings(struct checker *c, size_t i)
                say(c, "listener '%s': %s means nothing with protocol: %s", l->name, rows[k].name,
                    protocols[l->protocol]),
                "listeners[%zu].%s", i, rows[k].name);
-    if (l->protocol == LISTEN_SPAMD && l->tls == TLS_MODE_STARTTLS)
-        AT(c, say(c, "listener '%s': spamd knows no starttls; set tls: implicit", l->name),
+    bool wrapped = l->protocol == LISTEN_SPAMD || l->protocol == LISTEN_RSPAMD;
+    if (wrapped && l->tls == TLS_MODE_STARTTLS)
+        AT(c,
+           say(c, "listener '%s': %s knows no starttls; set tls: implicit", l->name,
+               protocols[l->protocol]),
            "listeners[%zu].tls", i);
 }
 
@@ -191,7 +195,7 @@ static void check_listeners(struct checker *c)
                 AT(c, say(c, "a second listener on %s", l->address), "listeners[%zu].address", i);
         }
         check_listener_meanings(c, i);
-        if (l->protocol == LISTEN_SMTP || l->protocol == LISTEN_SPAMD)
+        if (l->protocol != LISTEN_MILTER && l->protocol != LISTEN_SOCKETMAP)
             check_listener_tls(c, i);
         if (l->protocol == LISTEN_SMTP)
             check_listener_auth(c, i);

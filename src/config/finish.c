@@ -59,21 +59,23 @@ static void finish_listener(struct settings *s, size_t i)
     struct listener *l = &s->listeners.v[i];
     unsigned suffix = 1;
     while (!l->name) {
-        static const char *const others[] = {
-            [LISTEN_MILTER] = "milter", [LISTEN_SPAMD] = "spamd", [LISTEN_RSPAMD] = "rspamd"};
+        static const char *const others[] = {[LISTEN_MILTER] = "milter",
+                                             [LISTEN_SPAMD] = "spamd",
+                                             [LISTEN_RSPAMD] = "rspamd",
+                                             [LISTEN_SOCKETMAP] = "socketmap"};
         const char *base = l->protocol != LISTEN_SMTP ? others[l->protocol] : names[l->profile];
         const char *name = suffix == 1 ? base : arena_printf(s->arena, "%s-%u", base, suffix).p;
         if (!name_taken(s, i, name))
             l->name = name;
         suffix++;
     }
-    if (l->protocol == LISTEN_MILTER || l->protocol == LISTEN_RSPAMD)
+    if (l->protocol == LISTEN_MILTER || l->protocol == LISTEN_SOCKETMAP)
         return;
     if (!l->certificate)
         l->certificate = s->tls.certificate, l->key = l->key ? l->key : s->tls.key;
     if (!l->key)
         l->key = l->certificate;
-    if (l->protocol == LISTEN_SPAMD)
+    if (l->protocol == LISTEN_SPAMD || l->protocol == LISTEN_RSPAMD)
         return;
     if (!setting_given(s, "listeners[%zu].tls", i))
         l->tls = l->certificate ? TLS_MODE_STARTTLS : TLS_MODE_NONE;

@@ -82,6 +82,7 @@ struct policy_action {
     struct strings to;   /* addresses */
     uint32_t nth;        /* instance of the field, from 1; 0: all */
     uint32_t part;       /* which part of the message, counted from 1; 0: those that matched */
+    const char *by;      /* the callback of a script that asked for it; NULL: not told */
 };
 
 struct policy_actions {

@@ -194,6 +194,8 @@ static const struct setting script_rows[] = {
           .help = "Memory that the script may use."),
     TIME_(SS, tick, .min = 1e6, .max = 86400e6, .def = "1m",
           .help = "How often each scanner calls tick(), when the script has it."),
+    TIME_(SS, timeout, .min = 1e6, .max = 60e6, .def = "10s",
+          .help = "How long relay(), helo(), sender(), recipient() and map() may take to answer."),
     ENUM_(SS, on_fail, on_error, .choices = on_fail_names, .def = "defer",
           .help = "The script has failed on a message."),
 };

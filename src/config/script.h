@@ -9,6 +9,7 @@ struct script_settings {
     uint64_t instructions; /* of the Lua machine, for one message */
     uint64_t memory;       /* bytes of one Lua machine */
     usec tick;             /* between two calls of tick() */
+    usec timeout;          /* of a question at a command */
     enum on_fail on_error;
 };
 

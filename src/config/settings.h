@@ -15,7 +15,13 @@
 
 enum profile { PROFILE_MX, PROFILE_SUBMISSION, PROFILE_RELAY };
 enum tls_mode { TLS_MODE_NONE, TLS_MODE_STARTTLS, TLS_MODE_IMPLICIT };
-enum listener_protocol { LISTEN_SMTP, LISTEN_MILTER, LISTEN_SPAMD, LISTEN_RSPAMD };
+enum listener_protocol {
+    LISTEN_SMTP,
+    LISTEN_MILTER,
+    LISTEN_SPAMD,
+    LISTEN_RSPAMD,
+    LISTEN_SOCKETMAP
+};
 enum milter_hold { MILTER_HOLD_HERE, MILTER_HOLD_MTA };
 /* When what the access map says against client and sender is told (Sendmail's delay_checks). */
 enum access_delay { ACCESS_DELAY_NO, ACCESS_DELAY_YES, ACCESS_DELAY_FRIEND, ACCESS_DELAY_HATER };
@@ -32,7 +38,7 @@ struct listener {
     enum tls_mode tls;
     bool require_tls;
     bool require_auth;             /* submission: true by default */
-    struct cidrs allow_from;       /* spamd, rspamd: who may ask; empty: loopback */
+    struct cidrs allow_from;       /* spamd, rspamd, socketmap: who may ask; empty: loopback */
     const char *password;          /* rspamd: for counters and learning; NULL: none */
     struct cidrs proxy_from;       /* peers that must send a PROXY header */
     struct cidrs xclient_from;     /* peers that may say XCLIENT */

@@ -2,7 +2,8 @@
 
 static const char *const line_ending_names[] = {"refuse", "normalise", NULL};
 static const char *const profile_names[] = {"mx", "submission", "relay", NULL};
-static const char *const protocol_names[] = {"smtp", "milter", "spamd", "rspamd", NULL};
+static const char *const protocol_names[] = {"smtp",   "milter",    "spamd",
+                                             "rspamd", "socketmap", NULL};
 static const char *const milter_hold_names[] = {"here", "mta", NULL};
 static const char *const tls_mode_names[] = {"none", "starttls", "implicit", NULL};
 static const char *const recipient_names[] = {"any", "list", "callout", NULL};
@@ -560,7 +561,8 @@ static const struct setting listener_rows[] = {
           .help =
               "smtp: mail comes in here; milter: an MTA (Sendmail, Postfix) asks what to do with "
               "the mail that it gets; spamd: clients of SpamAssassin's daemon ask (spamc, Exim); "
-              "rspamd: those of rspamd ask by HTTP (rspamc, Exim, Haraka)."),
+              "rspamd: those of rspamd ask by HTTP (rspamc, Exim, Haraka); socketmap: an MTA asks "
+              "map() of the policy script."),
     ENUM_(L, milter_hold, milter_hold, .choices = milter_hold_names, .def = "here",
           .help = "Where mail is held that came by milter: in this gateway's quarantine, or in the "
                   "MTA's."),
@@ -576,7 +578,8 @@ static const struct setting listener_rows[] = {
     BOOL_(L, require_auth, .def_note = "true for submission",
           .help = "No mail without a password."),
     CIDRS_(L, allow_from, .def = "", .def_note = "this host",
-           .help = "With spamd and rspamd: networks that may ask. Who reaches a Unix socket may."),
+           .help = "With spamd, rspamd and socketmap: networks that may ask. Who reaches a Unix "
+                   "socket may."),
     STR_(L, password, .def_note = "none",
          .help = "With rspamd: what clients must know to see the counters and to teach."),
     CIDRS_(L, proxy_from, .def = "",

@@ -5,7 +5,7 @@
 
 #include "base/clock.h"
 
-enum ask_kind { ASK_FREE, ASK_SCAN, ASK_STORE, ASK_RCPT };
+enum ask_kind { ASK_FREE, ASK_SCAN, ASK_STORE, ASK_RCPT, ASK_SCRIPT };
 
 struct ask {
     enum ask_kind kind;

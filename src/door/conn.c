@@ -79,7 +79,7 @@ static void host_reset(void *ctx)
     txn_end(((struct conn *)ctx)->txn);
 }
 
-static void set_string(char **to, struct span s)
+void string_set(char **to, struct span s)
 {
     free(*to);
     *to = NULL;
@@ -88,15 +88,6 @@ static void set_string(char **to, struct span s)
     *to = xmalloc(s.n + 1);
     memcpy(*to, s.p, s.n);
     (*to)[s.n] = '\0';
-}
-
-static void host_helo(void *ctx, struct span name, bool esmtp)
-{
-    struct conn *c = ctx;
-    (void)esmtp;
-    set_string(&c->helo, name);
-    if (c->guest)
-        guest_helo(c->guest, name);
 }
 
 static void host_auth(void *ctx, const char *user, const char *password, size_t n)
@@ -135,10 +126,11 @@ static void host_xclient(void *ctx, const struct xclient *x)
     if (x->has_port)
         c->port = x->port;
     if (x->name.p)
-        set_string(&c->name, x->name);
+        string_set(&c->name, x->name);
     if (x->helo.p)
-        set_string(&c->helo, x->helo);
-    set_string(&c->user, x->login);
+        string_set(&c->helo, x->helo);
+    string_set(&c->user, x->login);
+    hearing_client(&c->hearing); /* the script is asked at the next HELO */
     log_event(LOG_NOTE, c->id, "xclient", F_SPAN("login", x->login), F_SPAN("name", x->name));
     if (!meet(c, false) || !set_client(c))
         return;
@@ -156,7 +148,7 @@ static const struct smtp_host host = {
     .content = host_content,
     .end = host_end,
     .reset = host_reset,
-    .helo = host_helo,
+    .helo = conn_helo,
     .auth = host_auth,
     .starttls = host_starttls,
     .xclient = host_xclient,
@@ -190,7 +182,7 @@ static bool set_client(struct conn *c)
     struct door *d = c->door;
     const struct relay_settings *relay = &d->set->relay;
     c->relay_client = c->has_ip && cidrs_have(&relay->networks, &c->ip);
-    c->discard = false;
+    c->discard = NULL;
     if (!c->has_ip)
         return true;
     struct access_rule rule = access_client(d->access, &c->ip, span_str(c->name));
@@ -206,7 +198,7 @@ static bool set_client(struct conn *c)
         smtp_refuse_text(&c->smtp, rule.reply);
         return false;
     case ACCESS_DISCARD:
-        c->discard = true;
+        c->discard = "access map: client";
         return true;
     case ACCESS_RELAY:
         c->relay_client = true;
@@ -242,7 +234,7 @@ static void on_name(void *ctx, enum dns_status st, struct span name)
     struct conn *c = ctx;
     c->question = NULL;
     if (st == DNS_OK)
-        set_string(&c->name, name);
+        string_set(&c->name, name);
     wall_named(c, st);
     conn_greet_on(c);
 }
@@ -287,13 +279,10 @@ static bool policy_refuses(struct conn *c)
 {
     struct stage_answer answer;
     struct arena *a = arena_new(0);
-    struct peer peer = {.ip = c->ip,
-                        .has_ip = c->has_ip,
-                        .name = span_str(c->name),
-                        .listener = span_str(c->gate->set->name)};
+    struct peer peer = conn_peer(c);
     bool decided = stage_decides(c->door, STAGE_CONNECT, &peer, SPAN_NONE, SPAN_NONE, a, &answer);
     if (decided && answer.discard) {
-        c->discard = true;
+        c->discard = "policy at connect";
         decided = false;
     } else if (decided) {
         c->ending = "policy";
@@ -305,6 +294,8 @@ static bool policy_refuses(struct conn *c)
 
 static void greet(struct conn *c)
 {
+    if (c->hearing.ask || c->smtp.closed)
+        return;
     c->greeting = false;
     if (c->door->draining) {
         smtp_refuse(&c->smtp, R_SHUTDOWN);
@@ -319,7 +310,13 @@ static void greet(struct conn *c)
         return;
     }
     c->greeting = false;
-    if (set_client(c) && !policy_refuses(c) && wall_greets(c))
+    if (!set_client(c) || policy_refuses(c) || !wall_greets(c))
+        return;
+    struct peer peer = conn_peer(c);
+    c->greeting = hearing_ask(&c->hearing, CALL_RELAY, c->id, &peer, SPAN_NONE, SPAN_NONE, NULL);
+    if (c->greeting)
+        hold_input(c);
+    else
         smtp_greet(&c->smtp);
 }
 
@@ -431,7 +428,7 @@ static void on_secure(void *ctx)
         smtp_mark_secure(&c->smtp);
         greet(c);
     } else {
-        set_string(&c->user, SPAN_NONE);
+        string_set(&c->user, SPAN_NONE);
         smtp_secured(&c->smtp);
     }
     set_deadline(c);
@@ -457,6 +454,7 @@ static void on_close(void *ctx, const char *why)
     struct conn *c = ctx;
     struct door *d = c->door;
     smtp_end(&c->smtp);
+    hearing_end(&c->hearing);
     txn_end(c->txn); /* MAIL whose answer was held back */
     auth_forget(c);
     if (c->question)
@@ -506,6 +504,7 @@ void conn_open(struct gate *g, int fd)
     c->door = d;
     c->opened = clock_mono();
     id_new(c->id);
+    c->hearing = (struct hearing){.door = d, .heard = conn_heard, .ctx = c};
     c->next = d->conns;
     if (c->next)
         c->next->prev = c;

@@ -12,6 +12,7 @@
 
 #include "base/log.h"
 #include "base/xalloc.h"
+#include "config/script.h"
 #include "door/door_private.h"
 #include "door/judge.h"
 #include "door/wall.h"
@@ -54,6 +55,9 @@ static void session_open(struct gate *g, int fd)
     case LISTEN_RSPAMD:
         rspamd_open(g, fd);
         break;
+    case LISTEN_SOCKETMAP:
+        socketmap_open(g, fd);
+        break;
     }
 }
 
@@ -85,7 +89,7 @@ struct door_keys *door_keys_read(const struct settings *set)
     for (size_t i = 0; i < set->listeners.n; i++) {
         const struct listener *l = &set->listeners.v[i];
         struct err e;
-        bool knows = l->protocol == LISTEN_SMTP || l->protocol == LISTEN_SPAMD;
+        bool knows = l->protocol != LISTEN_MILTER && l->protocol != LISTEN_SOCKETMAP;
         if (knows && l->tls != TLS_MODE_NONE &&
             tls_server_open(&v[i], &set->tls, l->certificate, l->key, &e) != 0)
             log_event(LOG_FAULT, NULL, "no-tls", F_STR("listener", l->name), F_STR("why", e.text));
@@ -228,6 +232,7 @@ static void retire(struct door *d)
     for (size_t i = 0; i < d->ngates; i++)
         gate_stop(&d->gates[i]);
     http_leave(d);
+    socketmaps_leave(d); /* their clients come back, to the successor */
     stop_when_empty(d);
 }
 
@@ -245,6 +250,7 @@ static void drain(struct door *d)
     }
     milters_leave(d);
     spamds_leave(d);
+    socketmaps_leave(d);
     http_leave(d);
     stop_when_empty(d);
 }
@@ -333,6 +339,8 @@ int door_main(const struct settings *set, int control_fd, const int *listeners,
     d->access = access_open(set->access_file);
     d->domains = domains_open(&set->relay);
     d->policies = policy_set_new(set);
+    d->script = settings_script(set);
+    d->script_calls = -1;
     d->recipients = recipients_open(&set->recipients);
     d->auth = auth_open(d);
     d->dns = dns_new(&d->loop, &set->dns);

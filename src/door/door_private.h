@@ -16,6 +16,7 @@
 #include "policy/domains.h"
 #include "policy/policy.h"
 #include "door/recipients.h"
+#include "door/script.h"
 #include "flow/frames.h"
 #include "ipc/link.h"
 #include "kv/kv.h"
@@ -37,6 +38,7 @@ struct spf_try;
 struct judge;
 struct http;
 struct spamd;
+struct socketmap;
 
 enum {
     ACCEPT_BURST = 64,         /* sessions taken in one turn of the loop */
@@ -67,8 +69,10 @@ struct scanner {
     struct door *door;
     struct link *link;
     unsigned pending;
-    bool exclusive; /* has one message that a scanner died on before, and nothing else */
-    bool closed;    /* takes no more requests; answers may still come */
+    unsigned questions; /* for the script */
+    bool ready;         /* it has told which callbacks the script has */
+    bool exclusive;     /* has one message that a scanner died on before, and nothing else */
+    bool closed;        /* takes no more requests; answers may still come */
 };
 
 struct address_count {
@@ -91,11 +95,15 @@ struct door {
     struct conn *conns;
     struct milter_conn *milters;
     struct spamd *spamds;
+    struct socketmap *socketmaps;
     struct judge_counts judged;
     uint64_t nconns; /* of all kinds */
     struct address_count *addresses[ADDRESS_BUCKETS];
     struct scanner *scanners;
     struct asks asks;
+    const struct script_settings *script;
+    struct script_asks script_asks; /* in the order they were asked */
+    int script_calls;               /* enum script_call; -1: no scanner has told yet */
     struct dns *dns;
     struct txns waiting;  /* for a scanner */
     struct txns homeless; /* for the next spool */
@@ -134,7 +142,9 @@ struct conn {
     char id[ID_SIZE];
     struct ip ip;
     uint16_t port;
-    bool has_ip, counted, proxy_wanted, relay_client, paused, discard;
+    bool has_ip, counted, proxy_wanted, relay_client, paused;
+    const char *discard; /* its messages are dropped: why, or NULL */
+    struct hearing hearing;
     struct guest *guest;      /* NULL: exempt, or not a stranger */
     struct rate_stay stay;    /* what the session counts in */
     uv_timer_t *delay;        /* an answer is held back by a limit */
@@ -150,9 +160,14 @@ struct conn {
     const char *ending; /* for the log: how the session ended */
 };
 
+/* A string on the heap, NULL for an empty one. */
+void string_set(char **to, struct span s);
+
 void conn_open(struct gate *g, int fd);
 /* 421 when idle, else after the transaction. */
 void conn_leave(struct conn *c);
+/* Who is at the other end; the strings are the session's. */
+struct peer conn_peer(const struct conn *c);
 /* An open question was answered: go on reading. */
 void conn_go_on(struct conn *c);
 /* Something that the greeting waited for has come. */
@@ -176,6 +191,13 @@ void address_leave(struct door *d, const struct ip *ip);
 
 void conn_mail(void *ctx, const struct smtp_path *from, const struct mail_params *params);
 void conn_rcpt(void *ctx, const struct smtp_path *to, const struct rcpt_params *params);
+/* hearing.c: the script is asked; true: the command is answered later. */
+bool hear_sender(struct conn *c, const struct smtp_path *from);
+bool hear_recipient(struct conn *c);
+void conn_helo(void *ctx, struct span name, bool esmtp);
+/* What the script has said (struct hearing). */
+void conn_heard(void *ctx, enum script_call call, enum heard what, struct span reply,
+                const struct saying *says);
 /* c->txn->pending passes the wall: does it exist? Answers now or later. */
 void rcpt_admit(struct conn *c);
 /* text: a complete reply instead of id's, or absent. */
@@ -231,12 +253,16 @@ struct txn {
     bool wall_waits;     /* it waits for what the wall asks */
     bool wall_asks;      /* the content is there and waits for the same */
     struct span pending_key;
+    struct saying pending_says; /* of the script, about it */
+    bool pending_heard;         /* the script was asked about it */
+    size_t heard;               /* recipients that it was asked about */
     struct callout *callout;
     struct map seen;     /* recipients so far, in lookup form */
     const char *discard; /* whole message: accepted and dropped; why */
     struct span hold;    /* access map says QUARANTINE: why what would go out is held, or absent */
     struct lookup *from; /* the sender; NULL by milter */
-    int fd;              /* content, or -1 */
+    const struct smtp_path *path; /* the sender as it stands, while the script is asked about it */
+    int fd;                       /* content, or -1 */
     uint64_t size;
     bool on_disk;
     int write_error; /* errno of the first failed write */
@@ -288,6 +314,12 @@ void milter_finish(struct txn *t, enum reply_id id, const char *detail);
 const char *milter_session_id(const struct milter_conn *c);
 /* The MTA's client when it is a stranger without a password, or NULL. */
 struct guest *milter_guest(const struct milter_conn *c);
+
+/* ---- socketmap.c: MTAs that ask the script's map() ---- */
+
+void socketmap_open(struct gate *g, int fd);
+/* Those that wait for nothing end at once. */
+void socketmaps_leave(struct door *d);
 
 /* ---- milter_decide.c ---- */
 

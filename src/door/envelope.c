@@ -17,28 +17,15 @@ struct callout {
 
 /* ---- MAIL ---- */
 
-static struct span dup_string(struct txn *t, const char *s)
-{
-    return s ? arena_dup(t->arena, span_str(s)) : SPAN_NONE;
-}
-
 static void fill_peer(struct txn *t)
 {
-    struct conn *c = t->conn;
     struct peer *p = &t->req.peer;
-    p->ip = c->ip;
-    p->has_ip = c->has_ip;
-    p->port = c->port;
-    p->name = dup_string(t, c->name);
-    p->helo = dup_string(t, c->helo);
-    p->listener = dup_string(t, c->gate->set->name);
-    p->protocol = dup_string(t, smtp_protocol(&c->smtp));
-    p->auth_user = dup_string(t, c->user);
-    SSL *ssl = stream_ssl(c->stream);
-    if (ssl) {
-        p->tls_version = dup_string(t, SSL_get_version(ssl));
-        p->tls_cipher = dup_string(t, SSL_get_cipher_name(ssl));
-    }
+    *p = conn_peer(t->conn);
+    struct span *strings[] = {&p->name,      &p->helo,        &p->listener,  &p->protocol,
+                              &p->auth_user, &p->tls_version, &p->tls_cipher};
+    for (size_t i = 0; i < sizeof strings / sizeof *strings; i++)
+        if (strings[i]->p)
+            *strings[i] = arena_dup(t->arena, *strings[i]);
 }
 
 static void open_transaction(struct conn *c, const struct smtp_path *from,
@@ -58,6 +45,9 @@ static void open_transaction(struct conn *c, const struct smtp_path *from,
     env->body_8bit = params->body_8bit;
     t->discard = discard;
     fill_peer(t);
+    hearing_message(&c->hearing, &t->req.said, t->arena);
+    if (c->hearing.hold)
+        t->hold = SPAN("the script failed");
 }
 
 static void refuse_sender(struct conn *c, const struct smtp_path *from, enum reply_id id,
@@ -78,13 +68,13 @@ static void hold_by_access(struct txn *t, const struct access_rule *rule)
         t->hold = arena_dup(t->arena, rule->reply);
 }
 
-/* Policies that mean this sender. What was known of the client before (HELO has no reply of its own
- * to refuse with) is said here too. true: the session is answered. */
+/* Policies that mean this sender. true: the session is answered. */
 static bool policy_at_mail(struct conn *c)
 {
     struct txn *t = c->txn;
     struct stage_answer answer;
-    if (!stage_decides(c->door, STAGE_MAIL, &t->req.peer, t->req.env.from, SPAN_NONE, t->arena,
+    if (t->discard || saying_decides(&t->req.said.all) ||
+        !stage_decides(c->door, STAGE_MAIL, &t->req.peer, t->req.env.from, SPAN_NONE, t->arena,
                        &answer))
         return false;
     if (answer.discard) {
@@ -118,7 +108,7 @@ void conn_mail(void *ctx, const struct smtp_path *from, const struct mail_params
         smtp_answer(&c->smtp, R_MAP_TROUBLE, NULL);
         return;
     }
-    const char *discard = c->discard ? "access map: client" : NULL;
+    const char *discard = c->discard ? c->discard : c->hearing.discard ? "script" : NULL;
     struct access_rule rule = access_sender(d->access, &l);
     if (access_refuses(&rule) && d->set->access_delay == ACCESS_DELAY_NO) {
         refuse_sender(c, from, R_SENDER_DENIED, rule.reply);
@@ -134,7 +124,7 @@ void conn_mail(void *ctx, const struct smtp_path *from, const struct mail_params
         rule = access_client(d->access, &c->ip, span_str(c->name));
         hold_by_access(c->txn, &rule);
     }
-    if (!policy_at_mail(c))
+    if (!policy_at_mail(c) && !hear_sender(c, from))
         wall_mail(c, from);
 }
 
@@ -158,6 +148,8 @@ static void take_rcpt(struct conn *c, const struct rcpt *r)
     struct txn *t = c->txn;
     struct envelope *env = &t->req.env;
     *map_at(&t->seen, t->pending_key) = t; /* an unknown one is refused each time */
+    said_recipient(&t->req.said, t->arena, env->nrcpts, &t->pending_says);
+    t->heard += t->pending_heard;
     *ARENA_PUSH(t->arena, env->rcpts, env->nrcpts, env->cap) = *r;
     smtp_answer(&c->smtp, R_RCPT_OK, NULL);
 }
@@ -331,7 +323,8 @@ void conn_rcpt(void *ctx, const struct smtp_path *given, const struct rcpt_param
         return;
     }
     struct stage_answer answer = {0};
-    bool decided = stage_decides(d, STAGE_RCPT, &c->txn->req.peer, c->txn->req.env.from, r.addr,
+    bool decided = !saying_decides(&c->txn->req.said.all) &&
+                   stage_decides(d, STAGE_RCPT, &c->txn->req.peer, c->txn->req.env.from, r.addr,
                                  c->txn->arena, &answer);
     if (decided && !answer.discard) {
         rcpt_refuse(c, r.addr, R_RCPT_DENIED, answer.reply);
@@ -341,7 +334,8 @@ void conn_rcpt(void *ctx, const struct smtp_path *given, const struct rcpt_param
     c->txn->fate = decided || rule.verb == ACCESS_DISCARD ? FATE_DROP
                    : !ours || postmaster                  ? FATE_TAKE
                                                           : FATE_LOOK;
-    wall_rcpt(c);
+    if (!hear_recipient(c))
+        wall_rcpt(c);
 }
 
 void rcpt_admit(struct conn *c)

@@ -25,8 +25,24 @@ static void scanner_gone(struct scanner *s)
     for (size_t i = 0; i < d->asks.n; i++)
         if (d->asks.v[i]->kind == ASK_SCAN && d->asks.v[i]->target == s)
             passage_scanner_lost(d, d->asks.v[i]);
+        else if (d->asks.v[i]->kind == ASK_SCRIPT && d->asks.v[i]->target == s)
+            script_scanner_lost(d, d->asks.v[i]);
     free(s);
     passage_next(d);
+}
+
+static void on_script_frame(struct scanner *s, enum frame_type type, uint64_t tag,
+                            struct span payload)
+{
+    struct door *d = s->door;
+    struct ask *a;
+    if (type == FRAME_SCRIPT_CALLS && payload.n == 1) {
+        script_told(d, s, (unsigned char)payload.p[0]);
+    } else if (type == FRAME_SCRIPT_RESULT && (a = ask_find(&d->asks, tag, ASK_SCRIPT)) &&
+               a->target == s) {
+        s->questions--;
+        script_scanned(d, a, payload);
+    }
 }
 
 static void on_scanner_frame(void *ctx, struct link *l, enum frame_type type, uint64_t tag,
@@ -37,6 +53,10 @@ static void on_scanner_frame(void *ctx, struct link *l, enum frame_type type, ui
     (void)l;
     if (fd >= 0)
         close(fd);
+    if (type == FRAME_SCRIPT_CALLS || type == FRAME_SCRIPT_RESULT) {
+        on_script_frame(s, type, tag, payload);
+        return;
+    }
     struct ask *a = ask_find(&d->asks, tag, ASK_SCAN);
     if (type != FRAME_SCAN_RESULT || !a || a->target != s)
         return;
@@ -104,6 +124,7 @@ void links_tick(struct door *d, usec now)
 {
     expire_callouts(d, now);
     drop_stuck(d, now);
+    script_expire(d, now);
 }
 
 /* ---- spool ---- */

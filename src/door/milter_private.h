@@ -17,7 +17,10 @@ struct milter_conn {
     /* The MTA's client. */
     struct ip ip;
     uint16_t port;
-    bool has_ip, discard;
+    bool has_ip;
+    const char *discard; /* why its messages are dropped, or NULL */
+    char *unheard;       /* refusal at HELO, whose reply the MTA did not wait for; or NULL */
+    struct hearing hearing;
     char *name, *helo; /* heap; NULL when unknown */
     bool leaving;
     usec opened;
@@ -50,6 +53,16 @@ struct milter_message {
 
 /* The message is over: what it holds outside the arena. */
 void milter_message_free(struct milter_message *m);
+
+/* milter_envelope.c: what the session asks (struct milter_host), and what the script has said. */
+void milter_connect(void *ctx, struct span name, const struct ip *ip, uint16_t port);
+void milter_helo(void *ctx, struct span name);
+void milter_mail(void *ctx, struct span addr, struct span args);
+void milter_rcpt(void *ctx, struct span addr, struct span args);
+void milter_heard(void *ctx, enum script_call call, enum heard what, struct span reply,
+                  const struct saying *says);
+/* A reply of the table as answer. */
+void milter_answer_row(struct milter_conn *c, enum reply_id id, const char *detail);
 
 /* milter_edits.c: appends the operations that turn the MTA's copy into the edited message (see
  * milter/edit.h for their order). false: something can't be said in this protocol, or the MTA does

@@ -284,6 +284,13 @@ static void put_off(struct txn *t)
 }
 
 /* One reply for all recipients: SMTP has no other way. */
+/* A client of a scanner protocol gets the message without a part: the part must be somewhere. */
+static bool part_taken_out(const struct txn *t)
+{
+    const struct scan_answer *a = &t->result.answer;
+    return t->judge && a->rewritten && t->result.groups[a->group].delivery.keep;
+}
+
 static void decide(struct txn *t)
 {
     size_t n = t->result.ngroups;
@@ -295,7 +302,7 @@ static void decide(struct txn *t)
         return;
     }
     wall_learn(t);
-    if (t->milter && milter_decide(t)) {
+    if ((t->milter && milter_decide(t)) || part_taken_out(t)) {
         store(t);
     } else if (t->milter || t->judge) {
         record(t);
@@ -471,6 +478,8 @@ void passage_begin(struct txn *t)
     const struct settings *set = t->door->set;
     t->data_done = clock_mono();
     wall_facts(t);
+    if (t->heard < t->req.env.nrcpts) /* it learned of the callback in between */
+        t->req.said.asked &= ~(unsigned)CALL_RECIPIENT;
     t->req.received = clock_wall();
     if (t->write_error) {
         bool full = t->write_error == ENOSPC || t->write_error == EDQUOT || t->write_error == EROFS;

@@ -1,7 +1,8 @@
 /* rspamd's HTTP: /checkv2 and its kin. The library is libmicrohttpd, one daemon a listener, driven
  * from the door's own loop: it waits in an epoll descriptor that the loop polls, and connections
  * are accepted here. No thread of its own, because the door's state belongs to one thread; a
- * request whose message is being judged is suspended and resumed with the answer. */
+ * request whose message is being judged is suspended and resumed with the answer. TLS is ours
+ * (tunnel.h), as at every listener. */
 #include <errno.h>
 #include <microhttpd.h>
 #include <openssl/crypto.h>
@@ -12,12 +13,14 @@
 #include "base/log.h"
 #include "base/xalloc.h"
 #include "door/judge.h"
+#include "door/tunnel.h"
 #include "rspamd/reply.h"
 #include "rspamd/request.h"
+#include "rspamd/unpack.h"
 
 enum {
     HTTP_MEMORY = 256 * 1024, /* of one connection: request line, header fields, buffers */
-    HTTP_IDLE_S = 60
+    HTTP_IDLE_S = 20
 };
 
 /* A connection that has not said yet which protocol it speaks. */
@@ -47,6 +50,7 @@ struct http_ask {
     struct http *http;
     struct MHD_Connection *connection;
     enum rspamd_command command;
+    struct unpack *unpack; /* the message is compressed */
     struct buf body;
     unsigned status; /* of the answer in body; 0: none yet */
     bool suspended, opened, run;
@@ -229,6 +233,19 @@ static enum MHD_Result take_field(void *ctx, enum MHD_ValueKind kind, const char
     return MHD_YES;
 }
 
+/* rspamd's way to say it; Content-Encoding is no word of its protocol. */
+static bool compression_known(struct http_ask *q)
+{
+    const char *how = MHD_lookup_connection_value(q->connection, MHD_HEADER_KIND, "Compression");
+    if (!how)
+        return true;
+    if (!span_ieq(span_str(how), SPAN("zstd")) ||
+        MHD_lookup_connection_value(q->connection, MHD_HEADER_KIND, "Dictionary"))
+        return false;
+    q->unpack = unpack_new();
+    return q->unpack;
+}
+
 static void begin_message(struct http_ask *q)
 {
     struct judge *j = &q->judge;
@@ -240,8 +257,9 @@ static void begin_message(struct http_ask *q)
         refuse(q, MHD_HTTP_CONTENT_TOO_LARGE, "the message is too large");
         return;
     }
-    if (MHD_lookup_connection_value(q->connection, MHD_HEADER_KIND, "Compression")) {
-        refuse(q, MHD_HTTP_BAD_REQUEST, "compressed messages are not taken");
+    if (!compression_known(q)) {
+        refuse(q, MHD_HTTP_UNSUPPORTED_MEDIA_TYPE,
+               "of compressions zstd is known, without dictionary");
         return;
     }
     q->opened = judge_open(j, q->http->gate, WANT_HITS | SCAN_STAMPED, "RSPAMD");
@@ -289,14 +307,25 @@ static void begin(struct http_ask *q, const char *path, const char *method)
     }
 }
 
+static bool take_content(void *ctx, struct span bytes)
+{
+    struct http_ask *q = ctx;
+    bool fits = q->judge.txn->size + bytes.n <= q->http->gate->door->set->limits.message_size;
+    if (fits)
+        judge_content(&q->judge, bytes);
+    else
+        refuse(q, MHD_HTTP_CONTENT_TOO_LARGE, "the message is too large");
+    return fits;
+}
+
 static void take_body(struct http_ask *q, struct span bytes)
 {
     if (q->status || !q->opened)
         return; /* refused already: the rest is dropped */
-    if (q->judge.txn->size + bytes.n > q->http->gate->door->set->limits.message_size)
-        refuse(q, MHD_HTTP_CONTENT_TOO_LARGE, "the message is too large");
-    else
-        judge_content(&q->judge, bytes);
+    if (!q->unpack)
+        take_content(q, bytes);
+    else if (!unpack_feed(q->unpack, bytes, take_content, q) && !q->status)
+        refuse(q, MHD_HTTP_BAD_REQUEST, "what is said to be zstd is not");
 }
 
 static enum MHD_Result on_request(void *ctx, struct MHD_Connection *connection, const char *path,
@@ -324,6 +353,8 @@ static enum MHD_Result on_request(void *ctx, struct MHD_Connection *connection, 
         *nupload = 0;
         return MHD_YES;
     }
+    if (!q->status && q->unpack && !unpack_done(q->unpack))
+        refuse(q, MHD_HTTP_BAD_REQUEST, "the compressed message is cut off");
     if (!q->status && !q->run) {
         q->run = true;
         judge_run(&q->judge);
@@ -346,6 +377,7 @@ static void on_completed(void *ctx, struct MHD_Connection *connection, void **ow
         return;
     judge_close(&q->judge);
     buf_free(&q->body);
+    unpack_free(q->unpack);
     free(q);
     *own = NULL;
     h->in_work--;
@@ -444,12 +476,29 @@ static void newcomer_speaks(uv_poll_t *p, int status, int events)
     }
 }
 
+/* The library sees no peer: nothing asks it for one. */
+static void in_plain_text(struct gate *g, int fd)
+{
+    static const struct sockaddr_storage none = {.ss_family = AF_UNIX};
+    struct http *h = g->http;
+    if (!h || !h->mhd || h->leaving) {
+        close(fd);
+        return;
+    }
+    MHD_add_connection(h->mhd, fd, (const struct sockaddr *)&none, sizeof(sa_family_t));
+    work(h);
+}
+
 void rspamd_open(struct gate *g, int fd)
 {
     struct http *h = g->http;
     if (!h || !h->mhd || h->leaving || g->door->nconns >= g->door->set->limits.sessions ||
         !judge_allows(g, fd)) {
         close(fd);
+        return;
+    }
+    if (g->set->tls == TLS_MODE_IMPLICIT) {
+        tunnel_open(g, fd, in_plain_text);
         return;
     }
     struct newcomer *v = xcalloc(1, sizeof *v);

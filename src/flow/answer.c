@@ -1,5 +1,6 @@
 #include "flow/answer.h"
 
+#include "action/action.h"
 #include "base/map.h"
 #include "rules/report.h"
 
@@ -104,6 +105,33 @@ static void add_hits(const struct report_on *r, struct scan_answer *out)
                                          .count = f->hits[i].count};
 }
 
+/* SpamAssassin's marks, on the message as policies want it. */
+static bool rewrite(const struct settings *set, const struct report_on *on,
+                    const struct decision *d, struct splices *out)
+{
+    const struct message *m = on->m;
+    struct arena *a = on->arena;
+    uint64_t seed = map_hash(span_str(m->id));
+    struct splices edits = {0}, marks = {0};
+    action_policy_edits(set, m, d, a, &edits);
+    if (edits.n == 0)
+        return report_rewrite(on, seed, set->limits.header_bytes, out);
+    struct buf edited = {0}, marked = {0};
+    struct message changed = *m;
+    struct report_on r = *on;
+    splices_apply(&edits, m->raw, &edited);
+    changed.raw = buf_span(&edited);
+    r.m = &changed;
+    bool fine = report_rewrite(&r, seed, set->limits.header_bytes, &marks);
+    if (fine) {
+        splices_apply(&marks, changed.raw, &marked);
+        splices_add(out, a, 0, m->raw.n, arena_dup(a, buf_span(&marked)));
+    }
+    buf_free(&edited);
+    buf_free(&marked);
+    return fine;
+}
+
 void answer_make(const struct settings *set, const struct conf *conf, const struct message *m,
                  const struct verdict *v, unsigned want, struct scan_answer *out)
 {
@@ -131,6 +159,5 @@ void answer_make(const struct settings *set, const struct conf *conf, const stru
     if (want & WANT_REPORT)
         out->report = report_text(&r);
     if (want & WANT_REWRITE)
-        out->rewritten =
-            report_rewrite(&r, map_hash(span_str(m->id)), set->limits.header_bytes, &out->rewrite);
+        out->rewritten = rewrite(set, &r, d, &out->rewrite);
 }

@@ -93,6 +93,17 @@ void flow_script(struct flow *f, const struct script_settings *script)
     f->script = scripting_new(f->loop, f->set, script);
 }
 
+unsigned flow_script_calls(const struct flow *f)
+{
+    return scripting_calls(f->script);
+}
+
+void flow_script_stage(struct flow *f, struct message *m, const struct script_request *q,
+                       struct script_result *out)
+{
+    scripting_stage(f->script, m, q, out);
+}
+
 void flow_profile(struct flow *f, struct rules_profile *total)
 {
     f->profile = total;

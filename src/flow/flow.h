@@ -21,6 +21,12 @@ void flow_free(struct flow *f);
 /* Another script than the settings name; script must outlive the flow. */
 void flow_script(struct flow *f, const struct script_settings *script);
 
+/* The script's callbacks that are asked before a message: bits of enum script_call; and one of them
+ * (m: a message without bytes, in whose arena the answer lives). */
+unsigned flow_script_calls(const struct flow *f);
+void flow_script_stage(struct flow *f, struct message *m, const struct script_request *q,
+                       struct script_result *out);
+
 /* Adds up where the rules spend their time (rules/ruleset.h); NULL: no longer. */
 void flow_profile(struct flow *f, struct rules_profile *total);
 

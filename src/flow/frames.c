@@ -67,6 +67,7 @@ static void request_encode(struct buf *b, const struct scan_request *r)
     buf_u8(b, r->want);
     buf_lstr(b, r->user);
     facts_encode(b, r);
+    said_encode(b, &r->said);
 }
 
 static void request_decode(struct cursor *c, struct arena *a, struct scan_request *r)
@@ -80,6 +81,8 @@ static void request_decode(struct cursor *c, struct arena *a, struct scan_reques
     r->want = cursor_u8(c);
     r->user = str_decode(c, a);
     facts_decode(c, a, r);
+    said_decode(c, a, &r->said);
+    c->failed |= r->said.neach > r->env.nrcpts;
 }
 
 void scan_request_encode(struct buf *b, const struct scan_request *r)
@@ -301,6 +304,51 @@ bool store_result_decode(struct span payload, struct arena *a, struct store_resu
     r->code = code <= STORE_FAILED ? (enum store_code)code : STORE_FAILED;
     r->text = str_decode(&c, a);
     return cursor_ok(&c) && code <= STORE_FAILED;
+}
+
+void script_request_encode(struct buf *b, const struct script_request *r)
+{
+    id_encode(b, r->id);
+    buf_u8(b, (uint8_t)r->call);
+    peer_encode(b, &r->peer);
+    buf_lstr(b, r->from);
+    buf_lstr(b, r->to);
+    buf_lstr(b, r->map);
+}
+
+bool script_request_decode(struct span payload, struct arena *a, struct script_request *r)
+{
+    struct cursor c = cursor_over(payload);
+    *r = (struct script_request){0};
+    id_decode(&c, r->id);
+    uint8_t call = cursor_u8(&c);
+    r->call = (enum script_call)call;
+    peer_decode(&c, a, &r->peer);
+    r->from = str_decode(&c, a);
+    r->to = str_decode(&c, a);
+    r->map = str_decode(&c, a);
+    bool one = call && call <= CALLS_ALL && (call & (call - 1)) == 0;
+    bool fits =
+        (!(call & (CALL_RECIPIENT | CALL_MAP)) || r->to.p) && (call != CALL_MAP || r->map.p);
+    return cursor_ok(&c) && one && fits;
+}
+
+void script_result_encode(struct buf *b, const struct script_result *r)
+{
+    buf_u8(b, (uint8_t)r->code);
+    buf_lstr(b, r->text);
+    saying_encode(b, &r->says);
+}
+
+bool script_result_decode(struct span payload, struct arena *a, struct script_result *r)
+{
+    struct cursor c = cursor_over(payload);
+    *r = (struct script_result){0};
+    uint8_t code = cursor_u8(&c);
+    r->code = code <= SCRIPT_FAILED ? (enum script_code)code : SCRIPT_FAILED;
+    r->text = str_decode(&c, a);
+    saying_decode(&c, a, &r->says);
+    return cursor_ok(&c) && code <= SCRIPT_FAILED;
 }
 
 void rcpt_request_encode(struct buf *b, const struct rcpt_request *r)

@@ -7,6 +7,7 @@
 #include "config/settings.h"
 #include "message/delivery.h"
 #include "message/message.h"
+#include "message/said.h"
 #include "mime/splice.h"
 
 /* What a client of a scanner protocol (spamd, rspamd) is told beside the decision. */
@@ -30,6 +31,7 @@ struct scan_request {
     struct span user;   /* as in struct message */
     struct fact *facts; /* what the door has found out about the client */
     size_t nfacts, facts_cap;
+    struct said said; /* by a policy script, at the commands before */
 };
 void scan_request_encode(struct buf *b, const struct scan_request *r);
 bool scan_request_decode(struct span payload, struct arena *a, struct scan_request *r);
@@ -111,6 +113,31 @@ struct store_result {
 };
 void store_result_encode(struct buf *b, const struct store_result *r);
 bool store_result_decode(struct span payload, struct arena *a, struct store_result *r);
+
+/* Door -> scan: a callback of the policy script is asked at its own command. */
+struct script_request {
+    char id[ID_SIZE];      /* of the session or transaction */
+    enum script_call call; /* one bit */
+    struct peer peer;
+    struct span from; /* absent before MAIL */
+    struct span to;   /* the recipient; the key that a map is asked for; else absent */
+    struct span map;  /* its name; else absent */
+};
+void script_request_encode(struct buf *b, const struct script_request *r);
+bool script_request_decode(struct span payload, struct arena *a, struct script_request *r);
+
+enum script_code {
+    SCRIPT_ANSWERED,
+    SCRIPT_NOTHING, /* a map that does not have the key */
+    SCRIPT_FAILED   /* an error, a limit, no machine; text says which */
+};
+struct script_result {
+    enum script_code code;
+    struct span text; /* why it failed, or the value from a map */
+    struct saying says;
+};
+void script_result_encode(struct buf *b, const struct script_result *r);
+bool script_result_decode(struct span payload, struct arena *a, struct script_result *r);
 
 /* Recipient callout. */
 struct rcpt_request {

@@ -122,6 +122,9 @@ static bool load(struct message *m, struct span payload, int fd, unsigned *want)
     m->peer = req.peer;
     m->env = req.env;
     m->user = req.user;
+    struct said *said = ARENA_NEW(m->arena, struct said);
+    *said = req.said;
+    m->said = said;
     for (size_t i = 0; i < req.nfacts; i++)
         facts_add(&m->facts, m->arena, req.facts[i].name, req.facts[i].value);
     m->has_envelope = !(req.want & SCAN_A_FILE);
@@ -153,6 +156,45 @@ static void on_request(struct scanner *sc, struct link *from, uint64_t tag, stru
     flow_run(sc->flow, m, fd, on_judged, w);
 }
 
+/* --- the script at the commands before a message --- */
+
+static void on_script(struct scanner *sc, struct link *from, uint64_t tag, struct span payload)
+{
+    struct message *m = take_message(sc);
+    struct script_request q;
+    struct script_result r;
+    struct buf b = {0};
+    m->memory = sc->memory;
+    if (script_request_decode(payload, m->arena, &q)) {
+        struct rcpt rcpt = {.addr = q.to};
+        memcpy(m->id, q.id, sizeof m->id);
+        m->received = clock_wall();
+        m->peer = q.peer;
+        m->has_envelope = q.call == CALL_SENDER || q.call == CALL_RECIPIENT;
+        m->env.from = q.from;
+        m->env.rcpts = &rcpt;
+        m->env.nrcpts = q.call == CALL_RECIPIENT;
+        flow_script_stage(sc->flow, m, &q, &r);
+    } else {
+        r = (struct script_result){.code = SCRIPT_FAILED, .text = SPAN("unreadable question")};
+    }
+    script_result_encode(&b, &r);
+    if (b.n > frame_rule(FRAME_SCRIPT_RESULT)->max) {
+        buf_clear(&b);
+        r = (struct script_result){.code = SCRIPT_FAILED, .text = SPAN("it says too much")};
+        script_result_encode(&b, &r);
+    }
+    link_send(from, FRAME_SCRIPT_RESULT, tag, buf_span(&b), -1);
+    buf_free(&b);
+    give_message(sc, m);
+}
+
+static void tell_calls(struct scanner *sc, struct link *door)
+{
+    char calls = (char)flow_script_calls(sc->flow);
+    link_send(door, FRAME_SCRIPT_CALLS, 0, span_of(&calls, 1), -1);
+}
+
 /* --- links --- */
 
 static void on_peer_frame(void *ctx, struct link *l, enum frame_type type, uint64_t tag,
@@ -160,6 +202,8 @@ static void on_peer_frame(void *ctx, struct link *l, enum frame_type type, uint6
 {
     if (type == FRAME_SCAN_REQUEST)
         on_request(ctx, l, tag, payload, fd);
+    else if (type == FRAME_SCRIPT_REQUEST)
+        on_script(ctx, l, tag, payload);
     else if (type == FRAME_SIGN_RESULT)
         signing_answer(((struct scanner *)ctx)->signing, tag, payload);
 }
@@ -216,6 +260,8 @@ static void add_peer(struct scanner *sc, struct span payload, int fd)
                                       (enum role)(unsigned char)payload.p[0], &peer_events, sc);
         if (link_peer(sc->peers[i].link) == ROLE_SPOOL)
             signing_spool_here(sc->signing);
+        else
+            tell_calls(sc, sc->peers[i].link);
         return;
     }
     close(fd);

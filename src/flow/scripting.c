@@ -20,6 +20,9 @@ struct scripting {
     struct message *m;
     struct parts *parts;
     struct wishes *out;
+    /* The question in hand. */
+    const struct script_request *question;
+    struct script_result *answer;
 };
 
 /* --- what scripts remember --- */
@@ -123,4 +126,47 @@ void scripting_ask(struct scripting *x, struct message *m, struct parts *parts, 
     /* Nothing may jump out of the Lua machine; what a script makes is limited by counts. */
     arena_limit(m->arena, 0);
     guarded(m, x->set->limits.scan_time, run, x);
+}
+
+/* --- questions at commands --- */
+
+unsigned scripting_calls(const struct scripting *x)
+{
+    return x && x->script ? script_calls(x->script) : 0;
+}
+
+static void answer(void *ctx)
+{
+    struct scripting *x = ctx;
+    const struct script_request *q = x->question;
+    struct script_result *r = x->answer;
+    struct err e;
+    int rc;
+    if (q->call == CALL_MAP) {
+        rc = script_map(x->script, q->map, q->to, x->m->arena, &r->text, &e);
+        r->code = rc > 0 ? SCRIPT_ANSWERED : SCRIPT_NOTHING;
+    } else {
+        rc = script_stage(x->script, q->call, x->m, q->to, &r->says, &e);
+        r->code = SCRIPT_ANSWERED;
+    }
+    if (rc < 0) {
+        r->code = SCRIPT_FAILED;
+        r->text = arena_printf(x->m->arena, "%s", e.text);
+        log_event(LOG_FAULT, q->id, "script-failed", F_STR("why", e.text));
+    }
+}
+
+void scripting_stage(struct scripting *x, struct message *m, const struct script_request *q,
+                     struct script_result *out)
+{
+    *out = (struct script_result){.code = SCRIPT_FAILED, .text = SPAN("there is no script")};
+    if (!x || !x->script)
+        return;
+    *out = (struct script_result){0};
+    x->m = m;
+    x->question = q;
+    x->answer = out;
+    x->memory = m->memory;
+    arena_limit(m->arena, 0);
+    guarded(m, x->of->timeout, answer, x);
 }

@@ -4,6 +4,7 @@
 
 #include <uv.h>
 
+#include "flow/frames.h"
 #include "script/script.h"
 
 struct scripting;
@@ -16,6 +17,11 @@ void scripting_free(struct scripting *x);
 /* All of these take NULL. */
 bool scripting_wants_parts(const struct scripting *x);
 struct magic *scripting_magic(const struct scripting *x);
+/* Bits of enum script_call. */
+unsigned scripting_calls(const struct scripting *x);
+/* A callback at its own command; m is a message without bytes. */
+void scripting_stage(struct scripting *x, struct message *m, const struct script_request *q,
+                     struct script_result *out);
 void scripting_ask(struct scripting *x, struct message *m, struct parts *parts, struct wishes *out);
 
 #endif

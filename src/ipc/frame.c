@@ -5,6 +5,7 @@
 /* An envelope of 50,000 long recipients with DSN parameters stays under this, and so do the edits
  * and the receipt of a message. */
 enum { LARGEST_MESSAGE = 64 * 1024 * 1024, LARGEST_HEADER = 8 * 1024 * 1024, SMALL = 4096 };
+enum { QUESTION = 128 * 1024 }; /* addresses by milter, keys of maps: whatever fits a packet */
 
 static const struct frame_rule rules[FRAME_TYPES] = {
     [FRAME_LINK] = {"link", ROLE_SUPERVISOR, CHILD, 1, true},
@@ -21,6 +22,9 @@ static const struct frame_rule rules[FRAME_TYPES] = {
     [FRAME_RCPT_REQUEST] = {"rcpt-request", ROLE_DOOR, ROLE_SPOOL, SMALL, false},
     [FRAME_RCPT_RESULT] = {"rcpt-result", ROLE_SPOOL, ROLE_DOOR, SMALL, false},
     [FRAME_SIGN_REQUEST] = {"sign-request", ROLE_SCAN, ROLE_SPOOL, LARGEST_HEADER, false},
+    [FRAME_SCRIPT_CALLS] = {"script-calls", ROLE_SCAN, ROLE_DOOR, 1, false},
+    [FRAME_SCRIPT_REQUEST] = {"script-request", ROLE_DOOR, ROLE_SCAN, QUESTION, false},
+    [FRAME_SCRIPT_RESULT] = {"script-result", ROLE_SCAN, ROLE_DOOR, LARGEST_HEADER, false},
     [FRAME_SIGN_RESULT] = {"sign-result", ROLE_SPOOL, ROLE_SCAN, LARGEST_HEADER, false},
 };
 

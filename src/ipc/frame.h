@@ -34,6 +34,11 @@ enum frame_type {
     /* scan -> spool: a signature of ours (auth/sign.h) */
     FRAME_SIGN_REQUEST,
     FRAME_SIGN_RESULT,
+    /* scan -> door: which callbacks the policy script has (u8 of enum script_call) */
+    FRAME_SCRIPT_CALLS,
+    /* door -> scan: one of them is asked (flow/frames.h) */
+    FRAME_SCRIPT_REQUEST,
+    FRAME_SCRIPT_RESULT,
     FRAME_TYPES
 };
 

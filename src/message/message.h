@@ -13,6 +13,7 @@
 #include "message/facts.h"
 
 struct kv;
+struct said;
 
 struct message {
     char id[ID_SIZE];
@@ -32,6 +33,8 @@ struct message {
     /* What scanners remember between messages (TxRep, stamps, scripts): somebody else's; NULL:
      * nothing is remembered. */
     struct kv *memory;
+    /* What a policy script has said about it before it came; NULL: nothing. */
+    const struct said *said;
     struct facts facts;
 };
 

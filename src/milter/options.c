@@ -28,13 +28,13 @@ static uint32_t quiet(uint32_t offered, uint32_t no, uint32_t nr)
     return offered & no ? no : offered & nr;
 }
 
-struct milter_options milter_choose(const struct milter_options *offer, uint32_t wanted)
+struct milter_options milter_choose(const struct milter_options *offer, uint32_t wanted, bool helo)
 {
     uint32_t o = offer->steps;
     uint32_t steps =
         quiet(o, MILTER_NO_UNKNOWN, MILTER_NR_UNKNOWN) | quiet(o, MILTER_NO_DATA, MILTER_NR_DATA);
-    steps |= o & (MILTER_NR_HELO | MILTER_NR_HEADER | MILTER_NR_EOH | MILTER_NR_BODY |
-                  MILTER_LEADING_SPACE);
+    steps |= o & (helo ? 0 : MILTER_NR_HELO);
+    steps |= o & (MILTER_NR_HEADER | MILTER_NR_EOH | MILTER_NR_BODY | MILTER_LEADING_SPACE);
     if (!(o & MILTER_NR_BODY))
         steps |= o & MILTER_CAN_SKIP;
     return (struct milter_options){

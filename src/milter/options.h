@@ -55,8 +55,8 @@ struct milter_options {
 /* Reads an offer; false when it is none or its version is below MILTER_VERSION_MIN. */
 bool milter_offer_parse(struct span data, struct milter_options *offer);
 
-/* What we choose from an offer. wanted: actions. */
-struct milter_options milter_choose(const struct milter_options *offer, uint32_t wanted);
+/* What we choose from an offer. wanted: actions; helo: it is to be answered. */
+struct milter_options milter_choose(const struct milter_options *offer, uint32_t wanted, bool helo);
 
 /* Appends our answer; with the lists of macros that we need, where these may be asked for. */
 void milter_answer_offer(struct buf *b, const struct milter_options *chosen);

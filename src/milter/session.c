@@ -46,13 +46,19 @@ static void answered(struct milter_session *s, bool yes)
         reset_message(s);
 }
 
+static bool heard(const struct milter_session *s)
+{
+    return s->wait != MILTER_W_HELO || milter_helo_heard(s);
+}
+
 void milter_answer(struct milter_session *s, enum milter_verdict v)
 {
     if (s->closed || s->wait == MILTER_W_NONE)
         return;
-    if (s->wait == MILTER_W_CONNECT && v == MILTER_DISCARD)
+    if ((s->wait == MILTER_W_CONNECT || s->wait == MILTER_W_HELO) && v == MILTER_DISCARD)
         v = MILTER_CONTINUE;
-    put_verdict(s, v);
+    if (heard(s))
+        put_verdict(s, v);
     answered(s, v == MILTER_CONTINUE);
 }
 
@@ -63,7 +69,8 @@ void milter_answer_text(struct milter_session *s, struct span text)
         return;
     if (!milter_reply_text(&b, text))
         milter_verdict(&b, MILTER_TEMPFAIL);
-    s->host->send(s->ctx, buf_span(&b));
+    if (heard(s))
+        s->host->send(s->ctx, buf_span(&b));
     buf_free(&b);
     answered(s, false);
 }
@@ -90,7 +97,7 @@ static void on_optneg(struct milter_session *s, struct span data)
         return;
     }
     reset_message(s);
-    s->options = milter_choose(&offer, s->wanted);
+    s->options = milter_choose(&offer, s->wanted, s->answers_helo);
     s->state = MILTER_READY;
     struct buf b = {0};
     milter_answer_offer(&b, &s->options);
@@ -266,8 +273,8 @@ static void on_packet(struct milter_session *s, unsigned char cmd, struct span d
     case MILTER_HELO: {
         struct span name = SPAN("");
         milter_string(&data, &name);
+        s->wait = MILTER_W_HELO;
         s->host->helo(s->ctx, name);
-        pass(s, MILTER_NR_HELO);
         break;
     }
     case MILTER_MAIL:

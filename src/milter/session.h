@@ -9,8 +9,8 @@
  * else is out of order closes the session: an MTA does not do that, and its fail action protects
  * the mail.
  *
- * The host answers connect, mail, rcpt and end with milter_answer or milter_answer_text, at once or
- * later; until then no further bytes are taken. */
+ * The host answers connect, helo, mail, rcpt and end with milter_answer or milter_answer_text, at
+ * once or later; until then no further bytes are taken. */
 #ifndef GATEHOUSE_MILTER_SESSION_H
 #define GATEHOUSE_MILTER_SESSION_H
 
@@ -24,7 +24,7 @@ struct milter_host {
     void (*send)(void *ctx, struct span bytes);
     /* name: the client's, absent when the MTA does not know it; ip: NULL for a local client. */
     void (*connect)(void *ctx, struct span name, const struct ip *ip, uint16_t port);
-    void (*helo)(void *ctx, struct span name); /* not answered */
+    void (*helo)(void *ctx, struct span name); /* see milter_helo_heard */
     /* Address without brackets; empty: the null sender. args: see milter_string. */
     void (*mail)(void *ctx, struct span addr, struct span args);
     void (*rcpt)(void *ctx, struct span addr, struct span args);
@@ -39,7 +39,14 @@ struct milter_host {
 };
 
 enum milter_state { MILTER_NEW, MILTER_READY, MILTER_ENVELOPE, MILTER_IN_HEADER, MILTER_IN_BODY };
-enum milter_wait { MILTER_W_NONE, MILTER_W_CONNECT, MILTER_W_MAIL, MILTER_W_RCPT, MILTER_W_END };
+enum milter_wait {
+    MILTER_W_NONE,
+    MILTER_W_CONNECT,
+    MILTER_W_HELO,
+    MILTER_W_MAIL,
+    MILTER_W_RCPT,
+    MILTER_W_END
+};
 
 struct milter_session {
     const struct milter_host *host;
@@ -51,6 +58,7 @@ struct milter_session {
     enum milter_state state;
     enum milter_wait wait;
     bool closed, skip;
+    bool answers_helo; /* set by the owner before the negotiation: HELO may be refused */
 };
 
 /* wanted: actions (enum milter_action). */
@@ -68,6 +76,11 @@ static inline bool milter_waiting(const struct milter_session *s)
 static inline bool milter_in_message(const struct milter_session *s)
 {
     return s->state > MILTER_READY;
+}
+/* The MTA waits for the answer to HELO; otherwise a refusal never reaches it. */
+static inline bool milter_helo_heard(const struct milter_session *s)
+{
+    return !(s->options.steps & MILTER_NR_HELO);
 }
 static inline bool milter_may(const struct milter_session *s, uint32_t actions)
 {

@@ -47,6 +47,10 @@ static int choose(struct quarantine_item *x, const struct span *to, size_t nto, 
     struct quarantine_rcpt *last = NULL;
     for (size_t i = 0; i < nto; i++) {
         size_t k = 0;
+        if (x->nrcpts == 0) { /* it came without an envelope: to whom is for the operator to say */
+            *ARENA_PUSH(a, env->rcpts, env->nrcpts, env->cap) = (struct rcpt){.addr = to[i]};
+            continue;
+        }
         while (k < x->nrcpts && !span_ieq(x->rcpts[k].rcpt.addr, to[i]))
             k++;
         if (k == x->nrcpts)
@@ -61,7 +65,8 @@ static int choose(struct quarantine_item *x, const struct span *to, size_t nto, 
             *ARENA_PUSH(a, env->rcpts, env->nrcpts, env->cap) = last->rcpt;
     }
     if (env->nrcpts == 0)
-        return last ? refuse(x->id, last, e) : err_set(e, "%s has no recipients", x->id);
+        return last ? refuse(x->id, last, e)
+                    : err_set(e, "%s has no recipients: name them with --to", x->id);
     return 0;
 }
 

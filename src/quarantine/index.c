@@ -43,7 +43,8 @@ int quarantine_index_put(struct db *d, const struct quarantine_item *x, struct e
     db_put_text(d, span_str(x->id));
     db_put_int(d, x->received);
     db_put_int(d, x->expires);
-    db_put_int(d, (int64_t)item_count(x, QUARANTINE_HELD));
+    /* One without recipients (a scanner's client asked about it) is there until it expires. */
+    db_put_int(d, x->nrcpts ? (int64_t)item_count(x, QUARANTINE_HELD) : 1);
     db_put_text(d, buf_span(&b));
     int result = db_done(d, e);
     buf_free(&b);

@@ -55,6 +55,8 @@ static bool word_fits(struct span want, struct span have)
 static bool rcpts_fit(const struct quarantine_filter *f, struct arena *a,
                       const struct quarantine_item *x)
 {
+    if (x->nrcpts == 0)
+        return !f->recipient.p && !f->reason.p && !f->policy.p;
     for (size_t i = 0; i < x->nrcpts; i++) {
         const struct quarantine_rcpt *r = &x->rcpts[i];
         if ((f->all || r->state == QUARANTINE_HELD) &&

@@ -14,6 +14,7 @@ static struct policy_action *add(lua_State *L, enum action_kind kind)
     struct policy_actions *list = &s->into->actions;
     struct policy_action *x = ARENA_PUSH(s->m->arena, list->v, list->n, s->cap);
     x->kind = kind;
+    x->by = s->call;
     return x;
 }
 
@@ -148,7 +149,11 @@ static int rejected(lua_State *L)
 
 bool action_by_word(struct script *s, const char *word, const char *text)
 {
-    text = text ? arena_strdup(s->m->arena, text) : "";
+    char *clean = arena_strdup(s->m->arena, text ? text : "");
+    for (char *c = clean; *c; c++)
+        if ((unsigned char)*c < ' ' || *c == 0x7f)
+            *c = ' ';
+    text = clean;
     if (strcmp(word, "reject") == 0)
         decide(s->L, ACTION_REJECT, reply(s->L, text, reject_default));
     else if (strcmp(word, "defer") == 0)

@@ -164,6 +164,15 @@ bool script_wants_parts(const struct script *s)
            has(s, "wrapup") || has(s, "end");
 }
 
+unsigned script_calls(const struct script *s)
+{
+    unsigned bits = 0;
+    for (unsigned call = CALL_RELAY; call <= CALL_MAP; call <<= 1)
+        if (has(s, script_call_name((enum script_call)call)))
+            bits |= call;
+    return bits;
+}
+
 /* What one call gets and gives, in a protected call of its own: the arguments allocate. */
 struct turn {
     struct script *s;
@@ -210,6 +219,7 @@ static int turn(struct script *s, const char *name, struct part_facts *part, str
     if (!has(s, name))
         return 0;
     s->part = part;
+    s->call = name;
     lua_pushcfunction(s->L, take_turn);
     lua_pushlightuserdata(s->L, &t);
     int rc = call(s, 1, 0, e);
@@ -225,10 +235,40 @@ static struct policy *policy_new(struct script *s)
     return p;
 }
 
+static bool asked(const struct message *m, enum script_call call)
+{
+    return m->said && m->said->asked & call;
+}
+
+static struct policy *policy_saying(struct script *s, const struct saying *what)
+{
+    struct policy *p = policy_new(s);
+    struct saying copy = {0};
+    saying_add(&copy, s->m->arena, what);
+    p->actions = copy.actions;
+    p->touch_signed = copy.touch_signed;
+    return p;
+}
+
+/* What recipient() has said about each when it was named. */
+static void recall_recipients(struct script *s)
+{
+    struct message *m = s->m;
+    const struct said *said = m->said;
+    s->out->each = arena_array(m->arena, m->env.nrcpts, sizeof *s->out->each);
+    for (size_t i = 0; i < said->neach && i < m->env.nrcpts; i++)
+        if (said->each[i].actions.n)
+            s->out->each[i] = policy_saying(s, &said->each[i]);
+}
+
 static int recipients(struct script *s, struct policy *all, struct err *e)
 {
     struct message *m = s->m;
     int rc = 0;
+    if (asked(m, CALL_RECIPIENT)) {
+        recall_recipients(s);
+        return 0;
+    }
     if (!has(s, "recipient"))
         return 0;
     s->out->each = arena_array(m->arena, m->env.nrcpts, sizeof *s->out->each);
@@ -259,10 +299,11 @@ static int each_part(struct script *s, struct err *e)
 
 static int all_turns(struct script *s, struct policy *all, struct err *e)
 {
-    if (s->m->has_envelope &&
-        (turn(s, "relay", NULL, SPAN_NONE, e) != 0 || turn(s, "helo", NULL, SPAN_NONE, e) != 0 ||
-         turn(s, "sender", NULL, SPAN_NONE, e) != 0))
-        return -1;
+    static const enum script_call before[] = {CALL_RELAY, CALL_HELO, CALL_SENDER};
+    for (size_t i = 0; s->m->has_envelope && i < sizeof before / sizeof *before; i++)
+        if (!asked(s->m, before[i]) &&
+            turn(s, script_call_name(before[i]), NULL, SPAN_NONE, e) != 0)
+            return -1;
     struct policy_actions early = all->actions;
     size_t cap = s->cap;
     if (recipients(s, all, e) != 0)
@@ -306,7 +347,8 @@ void script_run(struct script *s, struct message *m, struct parts *parts, struct
     s->out = out;
     *out = (struct wishes){0};
     s->actions = s->cap = 0;
-    struct policy *p = s->into = policy_new(s);
+    struct policy *p = s->into = m->said ? policy_saying(s, &m->said->all) : policy_new(s);
+    s->cap = p->actions.n;
     if (all_turns(s, p, &e) != 0)
         script_failed(s->set, m, e.text, out);
     else
@@ -315,6 +357,30 @@ void script_run(struct script *s, struct message *m, struct parts *parts, struct
     s->m = NULL;
     s->parts = NULL;
     s->into = NULL;
+}
+
+/* --- one callback at its own command --- */
+
+int script_stage(struct script *s, enum script_call call, struct message *m, struct span rcpt,
+                 struct saying *out, struct err *e)
+{
+    struct wishes none = {0};
+    refill(s);
+    s->m = m;
+    s->out = &none;
+    s->actions = s->cap = 0;
+    s->for_one = call == CALL_RECIPIENT;
+    struct policy *p = s->into = policy_new(s);
+    int rc = turn(s, script_call_name(call), NULL, call == CALL_RECIPIENT ? rcpt : SPAN_NONE, e);
+    *out = (struct saying){0};
+    if (rc == 0)
+        *out = (struct saying){p->actions, p->touch_signed};
+    lua_settop(s->L, 0);
+    s->for_one = false;
+    s->m = NULL;
+    s->out = NULL;
+    s->into = NULL;
+    return rc;
 }
 
 /* --- map and tick --- */
@@ -333,7 +399,11 @@ static int ask_map(lua_State *L)
     lua_getglobal(L, "map");
     push_span(L, q->name);
     push_span(L, q->key);
-    lua_call(L, 2, 1);
+    lua_call(L, 2, 2);
+    const char *why = lua_tostring(L, -1);
+    lua_pop(L, 1);
+    if (lua_isnil(L, -1) && why)
+        return luaL_error(L, "%s", why);
     const char *text = lua_tolstring(L, -1, &n);
     q->found = text != NULL;
     if (text)

@@ -30,7 +30,8 @@ struct script {
     struct policy *into; /* where actions go */
     size_t cap;          /* of its list */
     size_t actions;
-    bool for_one; /* one recipient is in hand */
+    bool for_one;     /* one recipient is in hand */
+    const char *call; /* the callback that runs */
 };
 
 /* The machine's own place for the struct. */

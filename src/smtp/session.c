@@ -195,6 +195,10 @@ static void settle(struct smtp_session *s, unsigned code)
     s->wait = WAIT_NONE;
     bool good = code < 400;
     switch (was) {
+    case WAIT_HELO:
+        if (good)
+            s->state = SMTP_READY;
+        break;
     case WAIT_MAIL:
         if (good)
             s->state = SMTP_MAIL;
@@ -234,7 +238,10 @@ void smtp_answer(struct smtp_session *s, enum reply_id id, const char *detail)
         return;
     struct buf b = {0};
     unsigned code = reply_row(id)->code;
-    reply_add(&b, id, code == 421 ? s->policy->hostname : detail);
+    if (s->wait == WAIT_HELO && s->esmtp && code < 400)
+        session_offer(s, &b);
+    else
+        reply_add(&b, id, code == 421 || id == R_EHLO ? s->policy->hostname : detail);
     answer(s, &b, code);
 }
 

@@ -51,6 +51,7 @@ struct smtp_host {
     void (*content)(void *ctx, struct span bytes);
     void (*end)(void *ctx); /* all content was there: answer */
     void (*reset)(void *ctx);
+    /* Answer R_EHLO (the machine says what this session offers), or why not. */
     void (*helo)(void *ctx, struct span name, bool esmtp);
     /* Answer R_AUTH_OK, R_AUTH_BAD or R_AUTH_LATER. user and password die with the call. */
     void (*auth)(void *ctx, const char *user, const char *password, size_t password_n);
@@ -61,7 +62,7 @@ struct smtp_host {
 };
 
 enum smtp_state { SMTP_START, SMTP_READY, SMTP_MAIL, SMTP_RCPT, SMTP_CHUNKS };
-enum smtp_wait { WAIT_NONE, WAIT_MAIL, WAIT_RCPT, WAIT_END, WAIT_AUTH, WAIT_TLS };
+enum smtp_wait { WAIT_NONE, WAIT_HELO, WAIT_MAIL, WAIT_RCPT, WAIT_END, WAIT_AUTH, WAIT_TLS };
 enum smtp_fault { FAULT_PIPELINED = 1, FAULT_NOT_SMTP = 2, FAULT_BARE_LINE_END = 4, FAULTS = 8 };
 enum smtp_content { CONTENT_NONE, CONTENT_DATA, CONTENT_CHUNK };
 

@@ -13,6 +13,8 @@ void session_reset(struct smtp_session *s);
 
 /* One command line without its line end; more: input is already waiting behind it. */
 void session_command(struct smtp_session *s, struct span line, bool more);
+/* What EHLO is answered with. */
+void session_offer(const struct smtp_session *s, struct buf *b);
 /* A line of the AUTH dialogue. */
 void session_auth_line(struct smtp_session *s, struct span line);
 

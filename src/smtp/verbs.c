@@ -45,29 +45,32 @@ static bool helo_fine(struct span name)
     return true;
 }
 
-static bool greet(struct smtp_session *s, struct span arg, bool esmtp)
+/* Who was greeted before and is not greeted now must say it again. */
+static void greet(struct smtp_session *s, struct span arg, bool esmtp)
 {
     if (!helo_fine(arg)) {
         session_reply(s, R_BAD_HELO, NULL);
-        return false;
+        return;
     }
     session_reset(s);
-    s->state = SMTP_READY;
+    s->state = SMTP_START;
     s->esmtp = esmtp;
+    s->wait = WAIT_HELO;
     s->host->helo(s->ctx, arg, esmtp);
-    return true;
 }
 
 static void do_helo(struct smtp_session *s, struct span arg)
 {
-    if (greet(s, arg, false))
-        session_reply(s, R_EHLO, s->policy->hostname);
+    greet(s, arg, false);
 }
 
 static void do_ehlo(struct smtp_session *s, struct span arg)
 {
-    if (!greet(s, arg, true))
-        return;
+    greet(s, arg, true);
+}
+
+void session_offer(const struct smtp_session *s, struct buf *b)
+{
     const struct smtp_policy *p = s->policy;
     char size[40];
     snprintf(size, sizeof size, "SIZE %llu", (unsigned long long)s->limits->message_size);
@@ -89,12 +92,9 @@ static void do_ehlo(struct smtp_session *s, struct span arg)
         {true, "ENHANCEDSTATUSCODES"},
     };
     size_t n = sizeof lines / sizeof *lines;
-    struct buf b = {0};
     for (size_t i = 0; i < n; i++)
         if (lines[i].on)
-            reply_line(&b, 250, i == n - 1, span_str(lines[i].text));
-    s->host->send(s->ctx, buf_span(&b));
-    buf_free(&b);
+            reply_line(b, 250, i == n - 1, span_str(lines[i].text));
 }
 
 /* ---- MAIL, RCPT ---- */

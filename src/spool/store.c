@@ -17,10 +17,10 @@ static bool to_queue(const struct storing *s, const struct group *g)
     return g->outcome == OUT_ACCEPT || g->outcome == OUT_TAG || g->outcome == OUT_CLEAN;
 }
 
-/* The message as it came is kept beside what is delivered. */
+/* The message as it came is kept beside what is delivered, here or by those who asked. */
 static bool to_keep(const struct storing *s, const struct group *g)
 {
-    return g->nrcpts && g->delivery.keep && g->outcome != OUT_DEFER &&
+    return (g->nrcpts || s->elsewhere) && g->delivery.keep && g->outcome != OUT_DEFER &&
            (s->promised || g->outcome != OUT_REJECT);
 }
 

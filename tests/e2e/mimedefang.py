@@ -9,6 +9,7 @@ import subprocess
 import harness
 from unpacked import Missing, unpack
 
+WORKERS = 4
 PACKAGES = ["mimedefang", "libmilter1.0.1", "libmime-tools-perl", "libmailtools-perl",
             "libio-stringy-perl", "libunix-syslog-perl", "libconvert-binhex-perl"]
 
@@ -32,7 +33,7 @@ sub filter_end {
 
 
 class Mimedefang:
-    def __init__(self, directory, workers=4):
+    def __init__(self, directory, workers=WORKERS):
         self.dir = pathlib.Path(directory)
         self.dir.mkdir()
         self.root = unpack("mimedefang", PACKAGES, "usr/bin/mimedefang")

@@ -74,13 +74,15 @@ class Sendmail:
         self.cf.write_text(r.stdout)
         self.binary = self.root / "usr/libexec/sendmail/sendmail"
 
+    def command(self, *args):
+        # It waits a minute on a machine whose name has no domain.
+        return ["unshare", "--uts", "sh", "-c", 'hostname sendmail.test && exec "$@"', "sh",
+                str(self.binary), f"-C{self.cf}", *args]
+
     def __enter__(self):
         self.log = open(self.dir / "log", "ab")
-        self.process = subprocess.Popen(
-            # It waits a minute on a machine whose name has no domain.
-            ["unshare", "--uts", "sh", "-c", 'hostname sendmail.test && exec "$@"', "sh",
-             str(self.binary), "-bD", "-q1s", f"-C{self.cf}"], stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log,
-            start_new_session=True)
+        self.process = subprocess.Popen(self.command("-bD", "-q1s"), stdin=subprocess.DEVNULL,
+                                        stdout=self.log, stderr=self.log, start_new_session=True)
         harness.wait_for("Sendmail", self.listens, 90)
         return self
 

@@ -224,6 +224,8 @@ def lua_stages(explain):
                              ({"to": ["nobody@example.org"]}, "reject"), ({}, "accept")):
         [r] = explain(SCRIPTS["stages"], mail(), suffix=".lua", **{"client_ip": "192.0.2.1", **options})
         assert r["outcome"] == outcome, options
+        stage = {"client_ip": "connect", "helo": "helo", "from": "mail", "to": "rcpt"}
+        assert r["script_stages"] == [stage[k] for k in options], options
 
 
 def lua_counter(explain):
@@ -324,8 +326,8 @@ def test_decided_at_mail_and_at_connect(tmp_path, sink):
         assert s.mail("x@bad.example") == (550, b"5.7.1 Refused by policy")
         assert s.mail("x@good.example")[0] == 250
         s.rset()
-        s.ehlo("evil.example")
-        assert s.mail("x@good.example") == (451, b"4.7.1 Not now")
+        assert s.ehlo("evil.example") == (451, b"4.7.1 Not now")
+        assert s.mail("x@good.example")[0] == 503
         s.quit()
         g.settings["policies"] = [{"name": "c", "clients": ["127.0.0.0/8"],
                                    "do": {"reject": "Go away"}}]

@@ -8,6 +8,7 @@ import shutil
 import signal
 import socket
 import ssl
+import struct
 import subprocess
 import urllib.error
 import urllib.request
@@ -38,7 +39,7 @@ score    T_FROM_EVIL   2
 @pytest.fixture(scope="module")
 def gate(tmp_path_factory):
     directory = tmp_path_factory.mktemp("scanners")
-    ports = {name: harness.free_port() for name in ("spamd", "tls", "http")}
+    ports = {name: harness.free_port() for name in ("spamd", "tls", "http", "https")}
     cert = directory / "cert.pem"
     subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj",
                     "/CN=gate.test", "-keyout", cert, "-out", directory / "c"], check=True,
@@ -54,18 +55,22 @@ def gate(tmp_path_factory):
              "tls": "implicit", "certificate": str(cert)},
             {"name": "http", "protocol": "rspamd", "address": f"127.0.0.1:{ports['http']}",
              "password": "secret"},
+            {"name": "https", "protocol": "rspamd", "address": f"127.0.0.1:{ports['https']}",
+             "tls": "implicit", "certificate": str(cert)},
         ],
         "policies": [
             {"name": "hard", "recipients": ["hard@example.org"], "on_spam": "reject"},
             {"name": "default", "subject_tag": "[SPAM] "}],
     }) as g:
-        g.ports = ports
+        g.ports, g.cert = ports, cert
         yield g
 
 
-def talk(gate, data, port="spamd", half_close=True):
+def talk(gate, data, port="spamd", half_close=True, timeout=30, reset=False):
     """Raw bytes to the daemon, all that it answers."""
-    with socket.create_connection(("127.0.0.1", gate.ports[port]), timeout=30) as s:
+    with socket.create_connection(("127.0.0.1", gate.ports[port]), timeout=timeout) as s:
+        if reset:  # how it ends: nothing is left open at the other end
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         s.sendall(data)
         if half_close:
             s.shutdown(socket.SHUT_WR)
@@ -264,7 +269,7 @@ def test_other_commands(gate):
 def test_hostile_requests(gate, data):
     door = gate.pids("door")
     try:
-        talk(gate, data, "http")
+        talk(gate, data, "http", timeout=2, reset=True)  # some are answered, some waited for
     except OSError:
         pass
     assert http(gate, "/ping") == (200, b"pong\r\n") and gate.pids("door") == door
@@ -296,8 +301,90 @@ def test_rspamc(gate):
     assert "Action: rewrite subject" in out and "Score: 9.00 / 5.00" in out
     assert "Symbol: T_HELO_BAD (1.00)" in out
     assert json.loads(rspamc("-j", data=message(TAG)))["score"] == 6
+    assert json.loads(rspamc("-z", "-j", data=message(TAG)))["score"] == 6
     assert "Messages scanned:" in rspamc("-P", "secret", "stat")
     assert "501" in rspamc("-P", "secret", "learn_spam", data=message(TAG))
+
+
+def test_https(gate):
+    import http.client
+    trust = ssl.create_default_context(cafile=str(gate.cert))
+    trust.check_hostname = False
+    c = http.client.HTTPSConnection("127.0.0.1", gate.ports["https"], timeout=60, context=trust)
+    large = message(TAG, "x" * 998 + "\r\n" + ("y" * 60 + "\r\n") * 20000)
+    for data in (message(TAG), large, message(TAG)):  # one connection
+        c.request("POST", "/checkv2", data)
+        r = c.getresponse()
+        assert r.status == 200 and json.loads(r.read())["score"] == 6
+    c.request("POST", "/checkv2", large * 2)  # answered before it was read
+    assert c.getresponse().status == 413
+    c.close()
+    for nonsense in (b"GET /ping HTTP/1.0\r\n\r\n", b"\x16\x03\x01" + bytes(300)):
+        assert b"pong" not in talk(gate, nonsense, "https")
+    with socket.create_connection(("127.0.0.1", gate.ports["https"]), timeout=30) as raw:
+        with trust.wrap_socket(raw) as s:
+            s.sendall(b"POST /checkv2 HTTP/1.1\r\nHost: x\r\nContent-Length: 900\r\n\r\nbroken off")
+    assert http_ok(gate)
+
+
+def http_ok(gate):
+    return http(gate, "/ping") == (200, b"pong\r\n")
+
+
+def zstd(data, *options):
+    if not shutil.which("zstd"):
+        pytest.skip("no zstd")
+    return subprocess.run(["zstd", "-q", "-c", *options], input=data, capture_output=True, check=True).stdout
+
+
+def post_packed(gate, data, **headers):
+    import http.client
+    c = http.client.HTTPConnection("127.0.0.1", gate.ports["http"], timeout=60)
+    c.request("POST", "/checkv2", data, headers={"Compression": "zstd", **headers})
+    r = c.getresponse()
+    return r.status, r.read()
+
+
+def test_compressed_messages(gate):
+    packed = zstd(message(TAG))
+    code, text = post_packed(gate, packed)
+    assert code == 200 and json.loads(text)["score"] == 6
+    assert post_packed(gate, packed[:-5]) == (400, b'{"error":"the compressed message is cut off"}')
+    assert post_packed(gate, packed + b"x")[0] == 400
+    assert post_packed(gate, message(TAG))[0] == 400
+    assert post_packed(gate, zstd(bytes(100 << 20)))[0] == 413  # 100 MiB from 10 kB
+    assert post_packed(gate, zstd(os.urandom(1 << 19) * 100, "--long=27"))[0] in (400, 413)
+    assert post_packed(gate, packed, Dictionary="1")[0] == 415
+    assert post_packed(gate, packed, Compression="gzip")[0] == 415
+    assert http_ok(gate)
+
+
+def test_process_edits_as_policies_say(tmp_path):
+    port = harness.free_port()
+    with gateway(tmp_path, rules=RULES, settings={
+            "listeners": [{"name": "spamd", "protocol": "spamd", "address": f"127.0.0.1:{port}"}],
+            "policies": [{"name": "exe", "parts": {"name": ["*.exe"]}, "continue": True,
+                          "do": {"quarantine_part": "_NAME_ is kept as _ID_"}},
+                         {"name": "note", "header": {"X-Note": True}, "continue": True,
+                          "do": [{"add_disclaimer": "Example Ltd"}, {"add_header": {"X-Added": "yes"}},
+                                 {"subject_prefix": "[EXT] "}]}]}) as g:
+        data = message("parts", "", headers=["MIME-Version: 1.0", "Content-Type: multipart/mixed; boundary=b"])
+        data = data.partition(b"\r\n\r\n")[0] + (
+            b"\r\n\r\n--b\r\nContent-Type: text/plain\r\n\r\nhello\r\n"
+            b"--b\r\nContent-Type: a/b; name=a.exe\r\n\r\nMZ..\r\n--b--\r\n")
+        out = spamc(port, data=data)[1]
+        assert b"MZ.." not in out and b"X-Spam-Status: No" in out
+        kept = re.search(rb"a\.exe is kept as ([0-9A-Z]{16})", out).group(1).decode()
+        assert kept in g.run("quarantine", "list", "--json").stdout
+        assert "--to" in g.run("quarantine", "release", kept, check=False).stderr
+        g.run("quarantine", "release", "--to", "bob@example.org", kept)
+        wait_for("the original", lambda: any(b"MZ.." in p.read_bytes() for p in tmp_path.glob("mail/**/new/*")))
+        for text in (data, data.replace(b"parts", TAG.encode())):  # ham, and wrapped in a report
+            out = spamc(port, data=text.replace(b"\r\n\r\n", b"\r\nX-Note: x\r\n\r\n", 1))[1]
+            assert b"Example Ltd" in out and b"MZ.." not in out and b"X-Added: yes" in out
+            assert b"Subject: [EXT] " in out
+        out = spamc(port, "--headers", data=data)[1]
+        assert out.endswith(data.partition(b"\r\n\r\n")[2])  # spamc takes the header alone
 
 
 # ---- accidents ----

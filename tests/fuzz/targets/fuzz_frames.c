@@ -25,7 +25,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct scan_result result;
     struct scan_request request;
     struct rcpt_result rcpt;
-    switch (data[0] % 4) {
+    struct script_request question;
+    struct script_result answer;
+    switch (data[0] % 6) {
     case 0:
         if (store_request_decode(in, a, &store))
             store_request_encode(&b, &store);
@@ -45,6 +47,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         if (rcpt_result_decode(in, a, &rcpt)) {
             rcpt_result_encode(&b, &rcpt);
             same(&b, in);
+        }
+        break;
+    case 4:
+        if (script_request_decode(in, a, &question))
+            script_request_encode(&b, &question);
+        break;
+    case 5:
+        if (script_result_decode(in, a, &answer)) {
+            script_result_encode(&b, &answer);
+            if (!script_result_decode(buf_span(&b), a, &answer))
+                abort();
         }
         break;
     }

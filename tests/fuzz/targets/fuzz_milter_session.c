@@ -54,8 +54,10 @@ static void host_connect(void *ctx, struct span name, const struct ip *ip, uint1
 
 static void host_helo(void *ctx, struct span name)
 {
+    struct mta *m = ctx;
     (void)name;
-    check(!((struct mta *)ctx)->open);
+    check(!m->open);
+    answer(m);
 }
 
 static void host_mail(void *ctx, struct span addr, struct span args)

@@ -23,6 +23,11 @@ static const char *const policies[] = {
     "policies: [{name: p, header: {Subject: true}, continue: true, touch_signed: true,\n"
     "  do: [{change_header: {Subject: x, Content-Type: text/plain}}, {add_disclaimer: t},\n"
     "       {notify: [a@b.example]}, {copy: c@d.example}]}]",
+    "policies: [{name: p, parts: {type: '!text/*'}, continue: true, do: {replace_part: gone}},\n"
+    " {name: q, header: {From: '*a*'}, continue: true, do: {add_disclaimer: {text: t, html: "
+    "\"<b>\"}}},\n"
+    " {name: r, continue: true, touch_signed: true, do: [{add_disclaimer: \"\xc3\xbc "
+    "_SUBJECT_\"}]}]",
 };
 enum { SETS = sizeof policies / sizeof *policies };
 

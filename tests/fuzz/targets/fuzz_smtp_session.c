@@ -76,9 +76,14 @@ static void f_reset(void *ctx)
 }
 static void f_helo(void *ctx, struct span name, bool esmtp)
 {
-    (void)ctx, (void)esmtp;
+    struct host_state *h = ctx;
+    (void)esmtp;
     if (name.n == 0 || name.n > SMTP_HELO_MAX)
         abort();
+    if (h->whim % 8 == 3)
+        smtp_answer_text(&h->s, SPAN("550 5.7.1 no"));
+    else
+        smtp_answer(&h->s, R_EHLO, NULL);
 }
 static void f_auth(void *ctx, const char *user, const char *password, size_t n)
 {

@@ -175,6 +175,48 @@ static void disclaimers(void **state)
            false);
 }
 
+#define NOTE                                                                                       \
+    "Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 7bit\r\n"               \
+    "Content-Disposition: inline\r\n\r\nConfidential.\r\n"
+
+static void a_message_without_text(void **state)
+{
+    (void)state;
+    expect(SAY, HEAD EXE("a.exe") END, HEAD EXE("a.exe") "--b\r\n" NOTE END, false);
+    expect(SAY,
+           "Subject: x\r\nContent-Type: application/pdf;\r\n name=a.pdf\r\n"
+           "Content-Transfer-Encoding: base64\r\n\r\nJVBERg==\r\n",
+           "Content-Type: multipart/mixed; boundary=\"=_" ID "\"\r\nMIME-Version: 1.0\r\n"
+           "Subject: x\r\n\r\n--=_" ID "\r\nContent-Type: application/pdf;\r\n name=a.pdf\r\n"
+           "Content-Transfer-Encoding: base64\r\n\r\nJVBERg==\r\n\r\n--=_" ID "\r\n" NOTE "--=_" ID
+           "--\r\n",
+           false);
+    expect(SAY, "Subject: x\nContent-Type: image/gif\n\nGIF",
+           "Content-Type: multipart/mixed; boundary=\"=_" ID "\"\nMIME-Version: 1.0\nSubject: x\n\n"
+           "--=_" ID "\nContent-Type: image/gif\n\nGIF\n--=_" ID "\n"
+           "Content-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: 7bit\n"
+           "Content-Disposition: inline\n\nConfidential.\n--=_" ID "--\n",
+           false);
+    /* Cut off: nothing can be joined. Signed as a whole: left alone. Its text was taken out: no. */
+    expect(SAY, HEAD "--b\r\nContent-Type: a/b\r\n\r\nMZ",
+           HEAD "--b\r\nContent-Type: a/b\r\n\r\nMZ", false);
+    static const char sealed[] = "Subject: x\r\nContent-Type: application/pkcs7-mime; "
+                                 "smime-type=signed-data\r\n\r\nMII\r\n";
+    expect(SAY, sealed, sealed, false);
+}
+
+static void several_disclaimers(void **state)
+{
+    (void)state;
+    static const char two[] = "    header: {Subject: true}\n    continue: true\n"
+                              "    do: {add_disclaimer: {text: One., html: <b>1</b>}}\n"
+                              "  - name: q\n    header: {Subject: true}\n    continue: true\n"
+                              "    do: [{add_disclaimer: Two.}, {add_disclaimer: Two.}]";
+    expect(two, "Subject: x\n\nhello\n", "Subject: x\n\nhello\nOne.\nTwo.\n", false);
+    expect(two, "Subject: x\nContent-Type: text/html\n\n<p>a</p>\n",
+           "Subject: x\nContent-Type: text/html\n\n<p>a</p>\n<b>1</b>\n<p>Two.</p>\n", false);
+}
+
 static void disclaimers_beyond_ascii(void **state)
 {
     (void)state;
@@ -244,6 +286,8 @@ int main(void)
         cmocka_unit_test(signed_parts_stay),
         cmocka_unit_test(parts_are_renamed),
         cmocka_unit_test(disclaimers),
+        cmocka_unit_test(a_message_without_text),
+        cmocka_unit_test(several_disclaimers),
         cmocka_unit_test(disclaimers_beyond_ascii),
         cmocka_unit_test(what_goes_beside),
     };

@@ -148,6 +148,72 @@ static void an_id_that_is_none_is_refused(void **state)
     arena_free(a);
 }
 
+static struct saying wants_much(void)
+{
+    static const char *to[] = {"a@b.example", "c@d.example"};
+    static struct policy_action v[] = {
+        {.kind = ACTION_REJECT, .text = "550 5.7.1 no"},
+        {.kind = ACTION_CHANGE_HEADER, .name = "X-A", .text = "b", .nth = 3},
+        {.kind = ACTION_ADD_DISCLAIMER, .text = "t", .html = "<h>"},
+        {.kind = ACTION_NOTIFY, .to = {to, 2}, .subject = "s", .text = "t"},
+        {.kind = ACTION_DROP_PART, .part = 7},
+    };
+    return (struct saying){{v, 5}, true};
+}
+
+static void questions_to_the_script(void **state)
+{
+    (void)state;
+    struct arena *a = arena_new(0);
+    struct buf b = {0};
+    struct script_request in = {.call = CALL_RECIPIENT, .from = SPAN(""), .to = SPAN("a@b")}, out;
+    in.peer.name = SPAN("client.example");
+    id_new(in.id);
+    script_request_encode(&b, &in);
+    assert_true(script_request_decode(buf_span(&b), a, &out));
+    assert_true(span_eq(out.to, in.to) && span_eq(out.peer.name, in.peer.name) && out.from.p);
+    assert_null(out.map.p);
+    for (size_t n = 0; n < b.n; n++)
+        assert_false(script_request_decode(span_of(b.p, n), a, &out));
+    b.p[ID_LEN] = CALL_RELAY | CALL_HELO; /* one at a time */
+    assert_false(script_request_decode(buf_span(&b), a, &out));
+    b.p[ID_LEN] = CALL_MAP; /* which? */
+    assert_false(script_request_decode(buf_span(&b), a, &out));
+    buf_free(&b);
+    arena_free(a);
+}
+
+static void what_a_script_wants_comes_back(void **state)
+{
+    (void)state;
+    struct arena *a = arena_new(0);
+    struct buf b = {0};
+    struct script_result in = {.code = SCRIPT_ANSWERED, .says = wants_much()}, out;
+    script_result_encode(&b, &in);
+    assert_true(script_result_decode(buf_span(&b), a, &out));
+    assert_int_equal(out.says.actions.n, 5);
+    assert_true(out.says.touch_signed);
+    assert_int_equal(out.says.actions.v[1].nth, 3);
+    assert_string_equal(out.says.actions.v[2].html, "<h>");
+    assert_string_equal(out.says.actions.v[3].to.v[1], "c@d.example");
+    assert_int_equal(out.says.actions.v[4].part, 7);
+    assert_null(out.says.actions.v[4].text);
+    for (size_t n = 0; n < b.n; n++)
+        assert_false(script_result_decode(span_of(b.p, n), a, &out));
+    /* An action without what it needs, and one that there is not. */
+    struct policy_action bad = {.kind = ACTION_ADD_HEADER, .text = "no name"};
+    in.says = (struct saying){{&bad, 1}, false};
+    buf_clear(&b);
+    script_result_encode(&b, &in);
+    assert_false(script_result_decode(buf_span(&b), a, &out));
+    bad = (struct policy_action){.kind = ACTION_KINDS};
+    buf_clear(&b);
+    script_result_encode(&b, &in);
+    assert_false(script_result_decode(buf_span(&b), a, &out));
+    buf_free(&b);
+    arena_free(a);
+}
+
 static void small_frames(void **state)
 {
     (void)state;
@@ -180,6 +246,8 @@ int main(void)
         cmocka_unit_test(groups_must_name_each_recipient_once),
         cmocka_unit_test(an_id_that_is_none_is_refused),
         cmocka_unit_test(small_frames),
+        cmocka_unit_test(questions_to_the_script),
+        cmocka_unit_test(what_a_script_wants_comes_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

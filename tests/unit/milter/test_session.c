@@ -57,7 +57,12 @@ static void host_connect(void *ctx, struct span name, const struct ip *ip, uint1
 
 static void host_helo(void *ctx, struct span name)
 {
-    event(ctx, "helo", name);
+    struct script *x = ctx;
+    event(x, "helo", name);
+    if (span_eq(name, SPAN("no")))
+        milter_answer_text(&x->s, SPAN("550 5.7.1 not you"));
+    else if (!x->later)
+        milter_answer(&x->s, MILTER_CONTINUE);
 }
 
 static void envelope(struct script *x, const char *what, struct span addr, struct span args)
@@ -272,6 +277,24 @@ static void waits_for_answers(void **state)
     buf_free(&in);
 }
 
+static void helo_may_be_refused(void **state)
+{
+    static const char *const packets[] = {"Hno~", "Hyes~", "M<a>~", NULL};
+    struct script x;
+    (void)state;
+    begin(&x);
+    x.s.answers_helo = true;
+    run(&x, ALL, packets, SIZE_MAX);
+    assert_true(milter_helo_heard(&x.s));
+    assert_string_equal(x.log.p, "<O helo(no) <y550 5.7.1 not you~ helo(yes) <c mail(a) <c ");
+    finish(&x);
+    begin(&x); /* an MTA that does not wait for the answer does not hear it */
+    run(&x, ALL, packets, SIZE_MAX);
+    assert_false(milter_helo_heard(&x.s));
+    assert_string_equal(x.log.p, "<O helo(no) helo(yes) mail(a) <c ");
+    finish(&x);
+}
+
 static void skips(void **state)
 {
     static const char *const one[] = {"M<a>~", "Bx", NULL};
@@ -398,7 +421,7 @@ static void negotiation(void **state)
     };
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        struct milter_options got = milter_choose(&cases[i].offer, 0x13);
+        struct milter_options got = milter_choose(&cases[i].offer, 0x13, false);
         assert_int_equal(got.version, cases[i].chosen.version);
         assert_int_equal(got.actions, cases[i].chosen.actions);
         assert_int_equal(got.steps, cases[i].chosen.steps);
@@ -416,6 +439,7 @@ int main(void)
         cmocka_unit_test(conversations),
         cmocka_unit_test(cut_anywhere),
         cmocka_unit_test(waits_for_answers),
+        cmocka_unit_test(helo_may_be_refused),
         cmocka_unit_test(skips),
         cmocka_unit_test(bad_lengths),
         cmocka_unit_test(nothing_is_held_when_idle),

@@ -162,6 +162,7 @@ static void words_of_the_stages(void **state)
     }
     expect("function sender() return 'defer', '451 4.7.5 Wait' end", "defer=451 4.7.5 Wait");
     expect("function sender() return 'continue' end", "");
+    expect("function helo() return 'reject', 'a\\r\\nb' end", "reject=550 5.7.1 a  b");
     expect("function helo() return 'hold', 'odd' end", "hold=odd");
     expect("function helo() return 'accept' end", "accept");
     expect("function helo() return 'tag' end", "tag");
@@ -359,7 +360,8 @@ static void maps_and_ticks(void **state)
     struct stand *t = stand_of("local n = 0\nfunction tick() n = n + 1 end\n"
                                "function map(name, key)\n"
                                "  if name == 'count' then return tostring(n) end\n"
-                               "  if name == 'bad' then error('down') end\nend\n");
+                               "  if name == 'bad' then error('down') end\n"
+                               "  if name == 'later' then return nil, 'busy' end\nend\n");
     struct span value;
     struct err e = {0};
     assert_int_equal(script_tick(t->script, &e), 0);
@@ -369,6 +371,82 @@ static void maps_and_ticks(void **state)
     assert_int_equal(script_map(t->script, SPAN("x"), SPAN("k"), t->s.m->arena, &value, &e), 0);
     assert_int_equal(script_map(t->script, SPAN("bad"), SPAN("k"), t->s.m->arena, &value, &e), -1);
     assert_non_null(strstr(e.text, "down"));
+    assert_int_equal(script_map(t->script, SPAN("later"), SPAN("k"), t->s.m->arena, &value, &e),
+                     -1);
+    assert_non_null(strstr(e.text, "busy"));
+    assert_int_equal(script_calls(t->script), CALL_MAP);
+    stand_end(t);
+}
+
+/* What was said at the commands is not asked again, and comes in front of what is said now. */
+static void callbacks_at_their_commands(void **state)
+{
+    (void)state;
+    struct stand *t = stand_of(
+        "function relay(m) add_header('X-R', m.client_ip) return 'hold', 'first' end\n"
+        "function sender(m) add_header('X-S', m.sender) end\n"
+        "function recipient(m, r) if r:match('^eve') then tag() end end\n"
+        "function finish(m) add_header('X-F', 'f') if header('X-Two')[1] then accept() end end\n");
+    struct message *m = t->s.m;
+    struct saying says;
+    struct said said = {.asked = CALL_RELAY | CALL_RECIPIENT};
+    struct err e = {0};
+    assert_int_equal(script_calls(t->script), CALL_RELAY | CALL_SENDER | CALL_RECIPIENT);
+    assert_int_equal(script_stage(t->script, CALL_RELAY, m, SPAN_NONE, &says, &e), 0);
+    assert_int_equal(says.actions.n, 2);
+    assert_int_equal(saying_decides(&says)->kind, ACTION_HOLD);
+    saying_add(&said.all, m->arena, &says);
+    assert_int_equal(script_stage(t->script, CALL_RECIPIENT, m, t->rcpts[1].addr, &says, &e), 0);
+    assert_int_equal(saying_decides(&says)->kind, ACTION_TAG);
+    said_recipient(&said, m->arena, 1, &says);
+    assert_int_equal(said.neach, 2);
+    assert_int_equal(script_stage(t->script, CALL_HELO, m, SPAN_NONE, &says, &e), 0);
+    assert_true(saying_empty(&says)); /* there is no such callback */
+    m->said = &said;
+    script_run(t->script, m, t->s.parts, &t->out);
+    assert_null(t->out.each[0]);
+    assert_int_equal(t->out.each[1]->actions.v[0].kind, ACTION_TAG);
+    /* The last one that decides holds; everything else is kept, in order. */
+    static const char *const want[] = {"X-R", "X-S", "X-F", NULL};
+    assert_int_equal(t->out.all->actions.n, 4);
+    for (size_t i = 0; i < 3; i++)
+        assert_string_equal(t->out.all->actions.v[i].name, want[i]);
+    assert_int_equal(t->out.all->actions.v[3].kind, ACTION_ACCEPT);
+    assert_int_equal(said.all.actions.n, 2); /* the message's own list is another one */
+    stand_end(t);
+}
+
+static void signed_parts_when_told(void **state)
+{
+    (void)state;
+    struct stand *t = stand_of("function sender() touch_signed() end\n"
+                               "function finish() add_disclaimer('x') end\n");
+    struct saying says;
+    struct said said = {.asked = CALL_SENDER};
+    struct err e = {0};
+    assert_int_equal(script_stage(t->script, CALL_SENDER, t->s.m, SPAN_NONE, &says, &e), 0);
+    assert_true(says.touch_signed && !saying_empty(&says));
+    saying_add(&said.all, t->s.m->arena, &says);
+    t->s.m->said = &said;
+    script_run(t->script, t->s.m, t->s.parts, &t->out);
+    assert_true(t->out.all->touch_signed);
+    stand_end(t);
+}
+
+static void a_callback_fails_at_its_command(void **state)
+{
+    (void)state;
+    struct stand *t = stand_of("function helo() add_header('X-A', 'b') error('no') end\n"
+                               "function relay() return 'perhaps' end\n"
+                               "function sender() while true do end end\n");
+    struct saying says;
+    struct err e = {0};
+    static const enum script_call calls[] = {CALL_HELO, CALL_RELAY, CALL_SENDER};
+    for (size_t i = 0; i < 3; i++) {
+        assert_int_equal(script_stage(t->script, calls[i], t->s.m, SPAN_NONE, &says, &e), -1);
+        assert_true(saying_empty(&says));
+        assert_true(e.text[0]);
+    }
     stand_end(t);
 }
 
@@ -412,6 +490,9 @@ int main(void)
         cmocka_unit_test(recipients_have_fates_of_their_own),
         cmocka_unit_test(a_part_is_taken_out),
         cmocka_unit_test(maps_and_ticks),
+        cmocka_unit_test(callbacks_at_their_commands),
+        cmocka_unit_test(a_callback_fails_at_its_command),
+        cmocka_unit_test(signed_parts_when_told),
         cmocka_unit_test(hostile_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

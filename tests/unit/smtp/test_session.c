@@ -15,7 +15,7 @@ struct bench {
     struct smtp_limits limits;
     struct smtp_policy policy;
     struct buf out, content, events;
-    bool tls_started, closed, later;
+    bool tls_started, closed, later, helo_later;
     enum reply_id rcpt_answer, begin_answer, end_answer, auth_answer;
     unsigned open; /* transactions: accepted MAIL minus reset */
     char user[300], password[600];
@@ -69,8 +69,12 @@ static void b_reset(void *ctx)
 }
 static void b_helo(void *ctx, struct span name, bool esmtp)
 {
-    buf_printf(&((struct bench *)ctx)->events, "%s(%.*s);", esmtp ? "ehlo" : "helo",
-               SPAN_ARG(name));
+    struct bench *b = ctx;
+    buf_printf(&b->events, "%s(%.*s);", esmtp ? "ehlo" : "helo", SPAN_ARG(name));
+    if (span_eq(name, SPAN("unwanted.example")))
+        smtp_answer_text(&b->s, SPAN("550 5.7.1 not you"));
+    else if (!b->helo_later)
+        smtp_answer(&b->s, R_EHLO, NULL);
 }
 static void b_auth(void *ctx, const char *user, const char *password, size_t n)
 {
@@ -177,6 +181,9 @@ static const struct {
     {"EHLO a b\r\n", "501"},
     {"EHLO a(b)\r\n", "501"},
     {"EHLO [192.0.2.1]\r\n", "250"},
+    {"EHLO unwanted.example\r\nMAIL FROM:<a@b.example>\r\nHELO c\r\nMAIL FROM:<a@b.example>\r\n",
+     "550 503 250 250"},
+    {"HELO c\r\n" TO "HELO unwanted.example\r\nRCPT TO:<a@b.example>\r\n", "250 250 250 550 503"},
     {"ehlo c\r\nmail from:<a@b.example>\r\nrcpt to:<c@d.example>\r\ndata\r\nx\r\n.\r\nquit\r\n",
      "250 250 250 354 250 221"},
     {"NOOP\r\nNOOP x\r\nRSET\r\nHELP\r\n", "250 250 250 214"},
@@ -493,6 +500,21 @@ static void limits_of_a_message(void **state)
     bench_free(b);
 }
 
+static void helo_is_answered_later(void **state)
+{
+    (void)state;
+    struct bench *b = bench_new();
+    b->helo_later = true;
+    assert_string_equal(SAY(b, "EHLO c\r\n"), "");
+    assert_int_equal(b->s.wait, WAIT_HELO);
+    smtp_leave(&b->s); /* not before the answer */
+    assert_string_equal(codes(b), "");
+    smtp_answer(&b->s, R_EHLO, NULL);
+    assert_non_null(strstr(b->out.p, "250-PIPELINING"));
+    assert_string_equal(codes(b), "250 421");
+    bench_free(b);
+}
+
 static void every_way_out_resets(void **state)
 {
     (void)state;
@@ -622,6 +644,7 @@ int main(void)
         cmocka_unit_test(xclient_starts_anew),
         cmocka_unit_test(limits_of_a_session),
         cmocka_unit_test(limits_of_a_message),
+        cmocka_unit_test(helo_is_answered_later),
         cmocka_unit_test(every_way_out_resets),
         cmocka_unit_test(answers_from_outside),
         cmocka_unit_test(leaving_waits_for_the_transaction),
