@@ -213,6 +213,24 @@ struct dkim_settings {
     enum on_fail on_sign_error;
 };
 
+struct srs_settings {
+    const char *domain;   /* of rewritten senders; NULL: senders stay */
+    const char *key_file; /* auth/keyfile.h */
+    usec lifetime;
+    struct strings exempt_recipients; /* as in policies: they get senders as they are */
+};
+
+enum batv_action { BATV_FACT, BATV_REJECT };
+
+struct batv_settings {
+    struct strings domains; /* "example.org", ".example.org" */
+    const char *key_file;   /* auth/keyfile.h */
+    usec lifetime;
+    enum batv_action on_invalid;      /* bounces without a tag, or with a wrong one */
+    struct strings exempt_recipients; /* patterns: they get all bounces */
+    struct strings unsigned_to;       /* patterns: they get senders as they are */
+};
+
 struct hashcash_settings {
     struct strings accept; /* resources of ours beside the recipients: address, @domain */
 };
@@ -312,6 +330,8 @@ struct settings {
     struct record_settings record;
     struct dns_settings dns;
     struct dkim_settings dkim;
+    struct srs_settings srs;
+    struct batv_settings batv;
     struct arc_settings arc;
     struct hashcash_settings hashcash;
     struct wall_settings wall;

@@ -17,6 +17,7 @@ static const char *const dmarc_methods[] = {"tree", "suffix", NULL};
 static const char *const tls_versions[] = {"1.2", "1.3", NULL};
 static const char *const canonicalisations[] = {"relaxed/relaxed", "relaxed/simple",
                                                 "simple/relaxed", "simple/simple", NULL};
+static const char *const batv_actions[] = {"fact", "reject", NULL};
 static const char *const seal_names[] = {"never", "modified", "always", NULL};
 static const char *const levels[] = {"error", "warn", "info", "debug", NULL};
 
@@ -39,6 +40,8 @@ const struct setting_section setting_sections[] = {
     {"dns", "Questions to the DNS: MX of next hops, names of clients."},
     {"dkim", "Signatures of sending domains (DKIM): what is accepted, and signatures of our own."},
     {"arc", "What forwarders say they saw (ARC)."},
+    {"srs", "Senders of strangers' mail that is passed on to other domains (SRS)."},
+    {"batv", "Senders of our users' mail are signed, so that forged bounces are known (BATV)."},
     {"hashcash", "Stamps on mail (X-Hashcash): each counts once."},
     {"wall", "Who is calling: lists, manners, names. Neither relay.networks nor loopback nor users "
              "with a password are asked."},
@@ -375,6 +378,33 @@ static const struct setting rows[] = {
           .help = "Seal mail of others before it is passed on: never, when we changed what was "
                   "there, or always."),
     STR_(S, arc.domain, .def_note = "no seals", .help = "Domain whose key in dkim.keys seals."),
+
+    STR_(S, srs.domain, .def_note = "senders stay as they are",
+         .help = "Domain of rewritten senders; mail for it must come to this gateway."),
+    PATH_(S, srs.key_file, .def_note = "none",
+          .help = "Secrets, one a line: the first makes addresses, all recognise them."),
+    TIME_(S, srs.lifetime, .min = DAY, .max = 365 * DAY, .def = "21d",
+          .help = "How long bounces to a rewritten sender are taken."),
+    STRS_(S, srs.exempt_recipients, .def = "",
+          .help = "Recipients elsewhere who get senders as they are, written as in policies; those "
+                  "in relay.domains always do."),
+
+    STRS_(S, batv.domains, .def = "",
+          .help = "Domains of our users whose senders are signed when mail leaves for other "
+                  "domains, and who get bounces only to such senders; .example.org: and all below "
+                  "it."),
+    PATH_(S, batv.key_file, .def_note = "none",
+          .help = "Secrets, one a line: the first signs, all verify."),
+    TIME_(S, batv.lifetime, .min = DAY, .max = 365 * DAY, .def = "7d",
+          .help = "How long bounces to a signed sender are taken."),
+    ENUM_(S, batv_action, batv.on_invalid, .choices = batv_actions, .def = "reject",
+          .help = "Bounces of strangers without a valid tag are refused, or marked (fact 'batv'): "
+                  "for the first week."),
+    STRS_(S, batv.exempt_recipients, .def = "postmaster@",
+          .help = "Recipients who get bounces without a tag all the same, written as in policies."),
+    STRS_(S, batv.unsigned_to, .def = "",
+          .help = "Recipients elsewhere who get senders as they are, written as in policies: "
+                  "mailing lists that know their members by it."),
 
     STRS_(S, hashcash.accept, .def = "",
           .help = "Stamps are for a recipient of the message, or for one of these: address or "

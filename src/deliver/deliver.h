@@ -22,6 +22,12 @@ struct dns;
  * queue, MX routes fail for now. */
 struct deliver *deliver_new(uv_loop_t *loop, const struct settings *set, struct record *rec,
                             struct quarantine *qua, struct dns *dns, struct err *e);
+struct signer;
+struct returnpath;
+/* Before the first message: who signs our reports (NULL: nobody), and what senders become towards
+ * other domains (NULL: they stay). Both outlive d. */
+void deliver_identify(struct deliver *d, const struct signer *signer,
+                      const struct returnpath *returns);
 /* Nothing is in work any more (deliver_drain). */
 void deliver_free(struct deliver *d);
 /* Before the first message. */

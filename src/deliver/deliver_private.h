@@ -1,6 +1,8 @@
 #ifndef GATEHOUSE_DELIVER_PRIVATE_H
 #define GATEHOUSE_DELIVER_PRIVATE_H
 
+#include "auth/canon.h"
+#include "auth/returnpath.h"
 #include "deliver/client.h"
 #include "deliver/deliver.h"
 #include "deliver/report.h"
@@ -23,7 +25,8 @@ struct job {
     struct queue_msg *m; /* NULL: a probe */
     uint32_t *rcpts;
     size_t n;
-    bool again; /* was put back once because a reused connection was dead */
+    enum returnpath_kind sender; /* what it becomes for its recipients */
+    bool again;                  /* was put back once because a reused connection was dead */
     /* while it is carried */
     struct arena *arena;
     struct queue_meta meta;
@@ -107,7 +110,11 @@ struct deliver {
     struct record *rec;
     struct quarantine *qua;
     struct dns *dns;
-    struct sts *sts; /* NULL: not asked for */
+    struct sts *sts;                  /* NULL: not asked for */
+    const struct returnpath *returns; /* NULL: senders stay */
+    const struct signer *signer;      /* NULL: no keys */
+    struct auth_digests digests;      /* with signer */
+    struct domains *domains;          /* with returns */
     struct queue *q;
     struct routes *routes;
     struct ssl_ctx_st *tls, *tls_verified, *tls_dane; /* NULL with queue.tls: none */
@@ -153,6 +160,15 @@ void job_answer_all(struct job *j, enum answer_class class, struct span text);
 void job_wait(struct job *j, usec until, struct span why, bool tried);
 /* Whether the message's time is over. */
 bool deliver_expired(const struct deliver *d, const struct queue_msg *m, usec now);
+
+/* sender.c: what the sender can become towards other domains. */
+enum returnpath_kind sender_kind(const struct deliver *d, const struct queue_msg *m,
+                                 struct arena *a);
+/* Puts the recipients of v who see it so first; how many. */
+size_t sender_part(const struct deliver *d, const struct queue_msg *m, enum returnpath_kind kind,
+                   uint32_t *v, size_t n);
+/* The sender for the next hop of a job that is loaded. */
+struct span sender_of(const struct job *j);
 
 /* deliver.c */
 void deliver_reschedule(struct deliver *d, struct queue_msg *m);

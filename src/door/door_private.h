@@ -9,6 +9,7 @@
 #ifndef GATEHOUSE_DOOR_DOOR_PRIVATE_H
 #define GATEHOUSE_DOOR_DOOR_PRIVATE_H
 
+#include "auth/returnpath.h"
 #include "base/map.h"
 #include "dns/dns.h"
 #include "door/access.h"
@@ -104,6 +105,7 @@ struct door {
     struct policy_set *policies;
     struct recipients *recipients;
     struct authenticator *auth;
+    struct returnpath *returns; /* NULL: neither SRS nor BATV */
     /* The wall: who is calling (wall.h). */
     struct kv *state;
     struct lists *lists;
@@ -187,6 +189,16 @@ int callout_send(struct door *d, struct txn *t, struct span key, struct span add
 /* The transaction that waits for a callout ends. */
 void callout_cancel(struct txn *t);
 
+/* ---- returns.c: bounces come back (SRS, BATV) ---- */
+
+enum batv_tag { TAG_UNSEEN, TAG_VALID, TAG_EXPIRED, TAG_MISSING, TAG_FORGED };
+
+/* *to is a recipient that was just given: what SRS or BATV made is replaced, with l, by the address
+ * itself; t->returns and t->proven say so. false: it was refused. */
+bool returns_rcpt(struct conn *c, struct smtp_path *to, struct lookup *l);
+/* The facts go into the scan request. */
+void returns_facts(struct txn *t);
+
 /* ---- stages.c: policies before the message ---- */
 
 struct stage_answer {
@@ -226,10 +238,15 @@ struct txn {
     struct scan_request req; /* id, peer, envelope */
     struct rcpt *dropped;    /* access map says DISCARD */
     size_t ndropped, dropped_cap;
-    struct rcpt pending; /* recipient that is being looked at */
-    enum rcpt_fate fate; /* of it, when nothing speaks against it */
-    bool wall_waits;     /* it waits for what the wall asks */
-    bool wall_asks;      /* the content is there and waits for the same */
+    struct rcpt pending;          /* recipient that is being looked at */
+    enum rcpt_fate fate;          /* of it, when nothing speaks against it */
+    bool wall_waits;              /* it waits for what the wall asks */
+    bool wall_asks;               /* the content is there and waits for the same */
+    enum returnpath_kind returns; /* what it was before */
+    bool proven;                  /* and was made here, for mail that left here */
+    size_t nproven;               /* recipients that were */
+    enum batv_tag tag;            /* the worst that was seen */
+    bool by_srs;                  /* a rewritten sender came back */
     struct span pending_key;
     struct callout *callout;
     struct map seen;     /* recipients so far, in lookup form */

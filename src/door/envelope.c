@@ -34,6 +34,7 @@ static void fill_peer(struct txn *t)
     p->listener = dup_string(t, c->gate->set->name);
     p->protocol = dup_string(t, smtp_protocol(&c->smtp));
     p->auth_user = dup_string(t, c->user);
+    p->may_relay = c->relay_client || c->smtp.authenticated;
     SSL *ssl = stream_ssl(c->stream);
     if (ssl) {
         p->tls_version = dup_string(t, SSL_get_version(ssl));
@@ -157,6 +158,7 @@ static void take_rcpt(struct conn *c, const struct rcpt *r)
 {
     struct txn *t = c->txn;
     struct envelope *env = &t->req.env;
+    t->nproven += t->proven;
     *map_at(&t->seen, t->pending_key) = t; /* an unknown one is refused each time */
     *ARENA_PUSH(t->arena, env->rcpts, env->nrcpts, env->cap) = *r;
     smtp_answer(&c->smtp, R_RCPT_OK, NULL);
@@ -299,7 +301,10 @@ void conn_rcpt(void *ctx, const struct smtp_path *given, const struct rcpt_param
         rcpt_refuse(c, path_addr(&to), R_BAD_ADDRESS_SYNTAX, SPAN_NONE);
         return;
     }
-    bool may_relay = c->relay_client || c->smtp.authenticated;
+    if (!returns_rcpt(c, &to, &l))
+        return;
+    bool returned = c->txn->returns == RETURN_SRS; /* whoever knows it was given it by us */
+    bool may_relay = c->relay_client || c->smtp.authenticated || returned;
     if (!may_relay && local_is_route(path_local(&to))) {
         rcpt_refuse(c, path_addr(&to), R_ROUTED, SPAN_NONE);
         return;

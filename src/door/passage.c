@@ -471,6 +471,9 @@ void passage_begin(struct txn *t)
     const struct settings *set = t->door->set;
     t->data_done = clock_mono();
     wall_facts(t);
+    returns_facts(t);
+    if (t->hold.p)
+        t->req.want |= SCAN_HELD;
     t->req.received = clock_wall();
     if (t->write_error) {
         bool full = t->write_error == ENOSPC || t->write_error == EDQUOT || t->write_error == EROFS;

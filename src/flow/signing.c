@@ -239,6 +239,31 @@ static void sign_group(struct job *j, struct group *g)
         ask(j, g, &r);
 }
 
+static bool may_be_held(const struct scan_result *r)
+{
+    for (size_t i = 0; i < r->ngroups; i++)
+        if (r->groups[i].outcome == OUT_HOLD || r->groups[i].outcome == OUT_REJECT ||
+            r->groups[i].delivery.keep)
+            return true;
+    return false;
+}
+
+/* The quarantine keeps the bytes as they came. */
+void signing_for_release(struct signing *s, struct message *m, struct scan_result *result,
+                         bool held)
+{
+    struct splices none = {0};
+    struct sign_request r;
+    struct buf b = {0};
+    if (!s || (!held && !may_be_held(result)) ||
+        !sign_wants_dkim(s->set, m, signable_new(&s->digests, m, &none, m->arena), &r))
+        return;
+    sign_request_encode(&b, &r);
+    if (b.n <= SIGNING_RELEASE_MAX)
+        result->sign = arena_dup(m->arena, buf_span(&b));
+    buf_free(&b);
+}
+
 void signing_run(struct signing *s, struct message *m, struct scan_result *result,
                  void (*done)(void *ctx), void *ctx)
 {

@@ -28,6 +28,12 @@ void signing_free(struct signing *s);
 void signing_run(struct signing *s, struct message *m, struct scan_result *result,
                  void (*done)(void *ctx), void *ctx);
 
+/* Mail of our users that is held: what its signature needs goes with it, so that the spool can sign
+ * it on the day it is released. held: it will be held, whatever the result says. */
+enum { SIGNING_RELEASE_MAX = 256 * 1024 };
+void signing_for_release(struct signing *s, struct message *m, struct scan_result *result,
+                         bool held);
+
 /* An answer of the spool; a spool that is there now; a spool that is gone. */
 void signing_answer(struct signing *s, uint64_t tag, struct span payload);
 void signing_spool_here(struct signing *s);

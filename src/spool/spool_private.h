@@ -37,6 +37,7 @@ struct spool {
     struct record *record;
     struct dns *dns;
     const struct signer *signer; /* NULL: no keys */
+    const struct returnpath *returns;
     struct link *control;
     struct peer_link peers[PEERS_MAX];
     uint64_t serial;
