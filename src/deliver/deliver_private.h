@@ -198,13 +198,14 @@ void dest_forget_down(struct dest *t);
 void dest_resolve(struct dest *t);
 void targets_clear(struct dest *t);
 
-/* dane.c (RFC 7672): what DNSSEC says about the exchanger at t->at_mx. done gets the records (a
+/* dane.c (RFC 7672): what DNSSEC says about a host. done gets the records (a
  * reference, or NULL when there are none); usable: false when they could not be asked, and the host
  * must not be used now. Never called from inside. */
 typedef void dane_done(struct dest *t, bool usable, struct dane *records);
 /* Whether the list of exchangers of name was validated, into t->mx_secure; then go_on. */
 void dane_begin(struct dest *t, struct span name, void (*go_on)(struct dest *t));
-void dane_ask(struct dest *t, dane_done *done);
+void dane_ask(struct dest *t, const char *host, dane_done *done);
+bool dane_wanted(const struct deliver *d);
 
 /* maildir.c: delivers the job's message, one file a recipient; ends in job_answered. */
 void maildir_start(struct job *j);

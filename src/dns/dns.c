@@ -202,6 +202,17 @@ static void take(struct dns_question *q, const struct ub_result *r)
     }
 }
 
+static struct span without_dot(const char *name)
+{
+    struct span s = span_str(name);
+    return span_sub(s, 0, s.n - (s.n && s.p[s.n - 1] == '.'));
+}
+
+static bool same_name(const char *a, const char *b)
+{
+    return span_ieq(without_dot(a), without_dot(b));
+}
+
 static void tell(struct dns_question *q, const struct ub_result *r)
 {
     struct span v[DNS_ANSWERS_MAX];
@@ -210,6 +221,8 @@ static void tell(struct dns_question *q, const struct ub_result *r)
     a.rcode = r->rcode;
     a.secure = r->secure;
     a.ttl = r->ttl > 0 ? (uint32_t)r->ttl : 0;
+    if (r->canonname && !same_name(r->canonname, r->qname))
+        a.canonical = without_dot(r->canonname);
     if (r->havedata)
         a.status = a.n ? DNS_OK : DNS_TEMPFAIL;
     drop(q);
