@@ -20,8 +20,11 @@ struct dns_question {
         dns_name_fn *name;
     } done;
     void *ctx;
-    int ids[2];  /* libunbound's, of lookups under way */
-    int waiting; /* lookups under way */
+    int ids[2];                   /* libunbound's, of lookups under way */
+    struct cache_entry *known[2]; /* answers that are only to be told */
+    struct dns_question *next_known;
+    bool is_known; /* in the list of such */
+    int waiting;   /* lookups under way */
     bool ended, tempfail;
     int rcode;           /* ANY: of what was no answer */
     struct ip wanted;    /* REVERSE: the address that must come back */
@@ -46,13 +49,31 @@ static void on_timer_closed(uv_handle_t *h)
     free(q);
 }
 
+static void forget_known(struct dns_question *q)
+{
+    struct dns *d = q->dns;
+    struct dns_question **at = &d->known;
+    if (!q->is_known)
+        return;
+    while (*at != q)
+        at = &(*at)->next_known;
+    *at = q->next_known;
+    if (d->known_last == &q->next_known)
+        d->known_last = at;
+    q->is_known = false;
+}
+
 static void drop(struct dns_question *q)
 {
     struct dns *d = q->dns;
     q->ended = true;
-    for (int i = 0; i < 2; i++)
+    for (int i = 0; i < 2; i++) {
         if (q->ids[i])
             ub_cancel(d->ub, q->ids[i]);
+        cache_entry_unref(q->known[i]);
+        q->known[i] = NULL;
+    }
+    forget_known(q);
     if (q->prev)
         q->prev->next = q->next;
     else
@@ -177,6 +198,45 @@ static void take_ptr(struct dns_question *q, struct span rdata)
     lookup(q, f->name, ip_is4(&q->wanted) ? DNS_A : DNS_AAAA);
 }
 
+static void take(struct dns_question *q, const struct lookup_answer *r)
+{
+    for (size_t i = 0; i < r->n; i++) {
+        if (r->type == DNS_MX_RR)
+            take_mx(q->found, r->rdata[i]);
+        else if (r->type == DNS_PTR)
+            take_ptr(q, r->rdata[i]);
+        else
+            take_address(q->found, r->type, r->rdata[i]);
+    }
+}
+
+static void tell(struct dns_question *q, const struct lookup_answer *r)
+{
+    struct dns_answer a = {.status = DNS_NONE, .rdata = r->rdata, .n = r->n};
+    a.nxdomain = r->nxdomain;
+    a.rcode = r->rcode;
+    a.secure = r->secure;
+    a.ttl = r->ttl;
+    a.canonical = r->canonical;
+    if (r->havedata)
+        a.status = a.n ? DNS_OK : DNS_TEMPFAIL;
+    drop(q);
+    q->done.answer(q->ctx, &a);
+}
+
+/* r: NULL when there was no answer, or none that says anything. */
+static void answered(struct dns_question *q, const struct lookup_answer *r)
+{
+    if (!r)
+        q->tempfail = true;
+    else if (q->kind == ANY)
+        tell(q, r);
+    else if (r->havedata)
+        take(q, r);
+    if (q->waiting == 0 && !q->ended)
+        finish(q);
+}
+
 /* The records that have the form of their type. */
 static size_t records(const struct ub_result *r, struct span v[DNS_ANSWERS_MAX])
 {
@@ -188,72 +248,106 @@ static size_t records(const struct ub_result *r, struct span v[DNS_ANSWERS_MAX])
     return n;
 }
 
-static void take(struct dns_question *q, const struct ub_result *r)
-{
-    struct span v[DNS_ANSWERS_MAX];
-    size_t n = records(r, v);
-    for (size_t i = 0; i < n; i++) {
-        if (r->qtype == DNS_MX_RR)
-            take_mx(q->found, v[i]);
-        else if (r->qtype == DNS_PTR)
-            take_ptr(q, v[i]);
-        else
-            take_address(q->found, r->qtype, v[i]);
-    }
-}
-
 static struct span without_dot(const char *name)
 {
     struct span s = span_str(name);
     return span_sub(s, 0, s.n - (s.n && s.p[s.n - 1] == '.'));
 }
 
-static bool same_name(const char *a, const char *b)
+static struct lookup_answer read_result(const struct ub_result *r, struct span v[DNS_ANSWERS_MAX])
 {
-    return span_ieq(without_dot(a), without_dot(b));
-}
-
-static void tell(struct dns_question *q, const struct ub_result *r)
-{
-    struct span v[DNS_ANSWERS_MAX];
-    struct dns_answer a = {.status = DNS_NONE, .rdata = v, .n = records(r, v)};
-    a.nxdomain = r->nxdomain;
-    a.rcode = r->rcode;
-    a.secure = r->secure;
-    a.ttl = r->ttl > 0 ? (uint32_t)r->ttl : 0;
-    if (r->canonname && !same_name(r->canonname, r->qname))
+    struct lookup_answer a = {.type = r->qtype,
+                              .rcode = r->rcode,
+                              .havedata = r->havedata,
+                              .nxdomain = r->nxdomain,
+                              .secure = r->secure,
+                              .ttl = r->ttl > 0 ? (uint32_t)r->ttl : 0,
+                              .rdata = v,
+                              .n = records(r, v)};
+    if (r->canonname && !span_ieq(without_dot(r->canonname), without_dot(r->qname)))
         a.canonical = without_dot(r->canonname);
-    if (r->havedata)
-        a.status = a.n ? DNS_OK : DNS_TEMPFAIL;
-    drop(q);
-    q->done.answer(q->ctx, &a);
+    return a;
 }
 
 static void on_answer(void *ctx, int error, struct ub_result *r)
 {
     struct dns_question *q = ctx;
+    struct span v[DNS_ANSWERS_MAX];
+    struct lookup_answer a;
     q->waiting--;
     for (int i = 0; r && i < 2; i++)
         if (q->waiting == 0 || (r->qtype == DNS_AAAA) == (i == 1))
             q->ids[i] = 0; /* answered: nothing to cancel */
-    bool answered = !error && r;
-    if (answered)
+    bool usable = !error && r;
+    if (usable)
         q->rcode = r->bogus ? DNS_RCODE_SERVFAIL : r->rcode;
-    if (!answered || (q->rcode != DNS_RCODE_NOERROR && q->rcode != DNS_RCODE_NXDOMAIN))
-        q->tempfail = true;
-    else if (q->kind == ANY)
-        tell(q, r);
-    else if (r->havedata)
-        take(q, r);
+    usable = usable && (q->rcode == DNS_RCODE_NOERROR || q->rcode == DNS_RCODE_NXDOMAIN);
+    if (usable) {
+        a = read_result(r, v);
+        dns_cache_put(q->dns->cache, without_dot(r->qname), &a, clock_mono());
+    }
+    answered(q, usable ? &a : NULL);
     ub_resolve_free(r);
-    if (q->waiting == 0 && !q->ended)
-        finish(q);
+}
+
+/* --- what is known --- */
+
+enum { KNOWN_TOLD = 256 }; /* in one turn of the loop */
+
+static void tell_one(struct dns_question *q)
+{
+    for (int i = 0; i < 2 && !q->ended; i++) {
+        struct cache_entry *e = q->known[i];
+        q->known[i] = NULL;
+        if (!e)
+            continue;
+        struct lookup_answer a = dns_cache_answer(e, clock_mono());
+        q->waiting--;
+        q->rcode = a.rcode;
+        answered(q, &a);
+        cache_entry_unref(e);
+    }
+}
+
+static void tell_known(struct dns *d)
+{
+    for (int i = 0; i < KNOWN_TOLD && d->known; i++) {
+        struct dns_question *q = d->known;
+        forget_known(q);
+        tell_one(q);
+    }
+    if (!d->known)
+        uv_idle_stop(&d->idle);
+}
+
+static void on_idle(uv_idle_t *idle)
+{
+    tell_known(idle->data);
+}
+
+static bool is_in_cache(struct dns_question *q, const char *name, int type)
+{
+    struct dns *d = q->dns;
+    struct cache_entry *e = dns_cache_get(d->cache, without_dot(name), type, clock_mono());
+    if (!e)
+        return false;
+    q->known[type == DNS_AAAA] = e;
+    if (q->is_known)
+        return true;
+    q->is_known = true;
+    q->next_known = NULL;
+    *d->known_last = q;
+    d->known_last = &q->next_known;
+    uv_idle_start(&d->idle, on_idle);
+    return true;
 }
 
 static void lookup(struct dns_question *q, const char *name, int type)
 {
     int id = 0;
     q->waiting++;
+    if (is_in_cache(q, name, type))
+        return;
     if (!dns_library(q->dns) ||
         ub_resolve_async(q->dns->ub, name, type, CLASS_IN, q, on_answer, &id) != 0) {
         q->waiting--;

@@ -2,6 +2,7 @@
 #ifndef GATEHOUSE_DNS_DNS_PRIVATE_H
 #define GATEHOUSE_DNS_DNS_PRIVATE_H
 
+#include "dns/cache.h"
 #include "dns/dns.h"
 
 #include <unbound.h>
@@ -13,6 +14,9 @@ struct dns {
     uv_poll_t poll;
     bool polling;
     struct dns_question *open; /* doubly linked */
+    struct dns_cache *cache;
+    uv_idle_t idle;                           /* while questions are known */
+    struct dns_question *known, **known_last; /* answered from the cache, to be told */
 };
 
 /* The library with its settings, watched by the loop; made when first wanted. false: out of memory

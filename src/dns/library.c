@@ -14,6 +14,8 @@ struct dns *dns_new(uv_loop_t *loop, const struct dns_settings *s)
     struct dns *d = xcalloc(1, sizeof *d);
     d->loop = loop;
     d->set = s;
+    d->cache = dns_cache_new();
+    d->known_last = &d->known;
     return d;
 }
 
@@ -100,6 +102,8 @@ bool dns_library(struct dns *d)
     configure(d);
     uv_poll_init(d->loop, &d->poll, ub_fd(d->ub));
     d->poll.data = d;
+    uv_idle_init(d->loop, &d->idle);
+    d->idle.data = d;
     uv_poll_start(&d->poll, UV_READABLE, on_readable);
     uv_unref((uv_handle_t *)&d->poll);
     d->polling = true;
@@ -118,14 +122,21 @@ static void on_poll_closed(uv_handle_t *h)
     end(h->data);
 }
 
+static void on_idle_closed(uv_handle_t *h)
+{
+    struct dns *d = h->data;
+    uv_close((uv_handle_t *)&d->poll, on_poll_closed);
+}
+
 void dns_free(struct dns *d)
 {
     if (!d)
         return;
     while (d->open)
         dns_cancel(d->open);
+    dns_cache_free(d->cache);
     if (d->polling)
-        uv_close((uv_handle_t *)&d->poll, on_poll_closed);
+        uv_close((uv_handle_t *)&d->idle, on_idle_closed);
     else
         end(d);
 }

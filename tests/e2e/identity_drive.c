@@ -4,7 +4,8 @@
  *
  * The first round asks the DNS of the settings and keeps its answers. Then ROUNDS rounds with these
  * answers at hand, which is what the checks cost, and ROUNDS rounds that ask again, which the
- * resolver's cache answers. CPU of all threads of this process. */
+ * resolver's cache answers. CPU of all threads of this process, the quickest fifth of the rounds.
+ */
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +16,8 @@
 
 #include "auth/auth.h"
 #include "base/log.h"
+
+enum { SLICES = 5 };
 
 /* A question that was asked, with its answer. */
 struct kept {
@@ -113,12 +116,18 @@ static const struct auth_facts *judge(struct drive *d, struct span raw, const st
     return &d->m->facts.auth;
 }
 
+/* The quickest of some slices: others use the machine, too. */
 static double rounds(struct drive *d, struct span raw, uint64_t n, const struct resolver *r)
 {
-    double start = cpu_micros();
-    for (uint64_t i = 0; i < n; i++)
-        judge(d, raw, r);
-    return (cpu_micros() - start) / (double)n;
+    double best = 0;
+    for (int slice = 0; slice < SLICES; slice++) {
+        double start = cpu_micros();
+        for (uint64_t i = 0; i < n / SLICES + 1; i++)
+            judge(d, raw, r);
+        double each = (cpu_micros() - start) / (double)(n / SLICES + 1);
+        best = slice == 0 || each < best ? each : best;
+    }
+    return best;
 }
 
 static struct span file(const char *path)
