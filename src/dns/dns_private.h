@@ -13,6 +13,7 @@ struct dns {
     struct ub_ctx *ub;
     uv_poll_t poll;
     bool polling;
+    unsigned handles;          /* still to be closed */
     struct dns_question *open; /* doubly linked */
     struct dns_cache *cache;
     uv_idle_t idle;                           /* while questions are known */

@@ -117,15 +117,11 @@ static void end(struct dns *d)
     free(d);
 }
 
-static void on_poll_closed(uv_handle_t *h)
-{
-    end(h->data);
-}
-
-static void on_idle_closed(uv_handle_t *h)
+static void on_handle_closed(uv_handle_t *h)
 {
     struct dns *d = h->data;
-    uv_close((uv_handle_t *)&d->poll, on_poll_closed);
+    if (--d->handles == 0)
+        end(d);
 }
 
 void dns_free(struct dns *d)
@@ -135,8 +131,11 @@ void dns_free(struct dns *d)
     while (d->open)
         dns_cancel(d->open);
     dns_cache_free(d->cache);
-    if (d->polling)
-        uv_close((uv_handle_t *)&d->idle, on_idle_closed);
-    else
+    if (!d->polling) {
         end(d);
+        return;
+    }
+    d->handles = 2;
+    uv_close((uv_handle_t *)&d->idle, on_handle_closed);
+    uv_close((uv_handle_t *)&d->poll, on_handle_closed);
 }
