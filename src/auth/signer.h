@@ -17,9 +17,9 @@
 
 enum {
     SIGNER_KEYS_MAX = 4096,
-    SIGNER_ACTIVE_MAX = 4,       /* keys of one domain that sign */
-    SIGNER_RSA_BITS_MIN = 1024,  /* RFC 8301 section 3.2 */
-    SIGN_LINE = 72               /* lines of a signature field are not longer */
+    SIGNER_ACTIVE_MAX = 4,      /* keys of one domain that sign */
+    SIGNER_RSA_BITS_MIN = 1024, /* RFC 8301 section 3.2 */
+    SIGN_LINE = 72              /* lines of a signature field are not longer */
 };
 
 struct signer;

@@ -11,11 +11,11 @@
 
 /* What a client of a scanner protocol (spamd, rspamd) is told beside the decision. */
 enum scan_want {
-    WANT_HITS = 1,    /* the rules that hit */
-    WANT_REPORT = 2,  /* SpamAssassin's report */
-    WANT_REWRITE = 4, /* the message as SpamAssassin marks or wraps it */
-    WANT_ANY = 7,     /* any of these: the answer is filled */
-    SCAN_A_FILE = 8,  /* without envelope and client, as `gatehouse scan` sees a file */
+    WANT_HITS = 1,     /* the rules that hit */
+    WANT_REPORT = 2,   /* SpamAssassin's report */
+    WANT_REWRITE = 4,  /* the message as SpamAssassin marks or wraps it */
+    WANT_ANY = 7,      /* any of these: the answer is filled */
+    SCAN_A_FILE = 8,   /* without envelope and client, as `gatehouse scan` sees a file */
     SCAN_STAMPED = 16, /* the MTA's own trace field may stand on top already */
     SCAN_HELD = 32     /* it will be held, whatever is found */
 };
