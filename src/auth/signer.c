@@ -474,3 +474,18 @@ int signer_sign(const struct signer *s, const struct sign_request *r, uint64_t n
         return err_set(e, "there is no key for %.*s", SPAN_ARG(r->domain));
     return 0;
 }
+
+int signer_sign_own(const struct signer *s, const struct settings *set, struct span raw,
+                    uint64_t now, struct buf *fields, struct err *e)
+{
+    struct sign_request r;
+    struct buf made = {0};
+    struct arena *a = s && s->n ? arena_new(0) : NULL;
+    bool wanted = a && sign_wants_own(set, signable_own(&s->digests, raw, a), &r);
+    int rc = wanted ? signer_sign(s, &r, now, &made, e) : 0;
+    sign_fields_wire(fields, buf_span(&made));
+    buf_free(&made);
+    if (a)
+        arena_free(a);
+    return rc == 0 ? wanted : -1;
+}

@@ -36,6 +36,11 @@ size_t signer_keys(const struct signer *s);
 int signer_sign(const struct signer *s, const struct sign_request *r, uint64_t now,
                 struct buf *fields, struct err *e);
 
+/* A whole message of our own making (a report, a notice): appends the fields to be put on top of
+ * it, CRLF line ends. 1; 0 when its author's domain is not one of dkim.sign; -1 with e. */
+int signer_sign_own(const struct signer *s, const struct settings *set, struct span raw,
+                    uint64_t now, struct buf *fields, struct err *e);
+
 /* --- key files, also for `gatehouse dkim` --- */
 
 /* Names that may become file names: letters, digits, '.', '-', '_', not starting with a dot. */

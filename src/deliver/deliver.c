@@ -427,8 +427,6 @@ struct deliver *deliver_new(uv_loop_t *loop, const struct settings *set, struct 
 void deliver_identify(struct deliver *d, const struct signer *signer,
                       const struct returnpath *returns)
 {
-    if (signer && !d->signer)
-        auth_digests_open(&d->digests);
     d->signer = signer;
     d->returns = returns;
     if (returns && !d->domains)
@@ -461,8 +459,6 @@ void deliver_free(struct deliver *d)
     routes_free(d->routes);
     if (d->domains)
         domains_free(d->domains);
-    if (d->signer)
-        auth_digests_close(&d->digests);
     close_tls(d);
     sts_free(d->sts);
     d->handles = 3;

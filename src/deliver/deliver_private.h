@@ -1,7 +1,6 @@
 #ifndef GATEHOUSE_DELIVER_PRIVATE_H
 #define GATEHOUSE_DELIVER_PRIVATE_H
 
-#include "auth/canon.h"
 #include "auth/returnpath.h"
 #include "deliver/client.h"
 #include "deliver/deliver.h"
@@ -113,7 +112,6 @@ struct deliver {
     struct sts *sts;                  /* NULL: not asked for */
     const struct returnpath *returns; /* NULL: senders stay */
     const struct signer *signer;      /* NULL: no keys */
-    struct auth_digests digests;      /* with signer */
     struct domains *domains;          /* with returns */
     struct queue *q;
     struct routes *routes;

@@ -12,7 +12,6 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "auth/sign.h"
 #include "auth/signer.h"
 #include "base/log.h"
 #include "base/xalloc.h"
@@ -146,16 +145,8 @@ static void store_report(struct pending *p)
 static void sign_in_thread(uv_work_t *work)
 {
     struct pending *p = work->data;
-    const struct deliver *d = p->d;
-    struct arena *a = arena_new(0);
-    struct sign_request r;
-    struct buf fields = {0};
-    if (sign_wants_own(d->set, signable_own(&d->digests, buf_span(&p->bytes), a), &r) &&
-        signer_sign(d->signer, &r, (uint64_t)(p->composed / USEC_PER_SEC), &fields,
-                    &p->unsigned_why) == 0)
-        sign_fields_wire(&p->fields, buf_span(&fields));
-    buf_free(&fields);
-    arena_free(a);
+    signer_sign_own(p->d->signer, p->d->set, buf_span(&p->bytes),
+                    (uint64_t)(p->composed / USEC_PER_SEC), &p->fields, &p->unsigned_why);
 }
 
 /* A report that can't be signed goes out all the same: it is all that its reader gets. */

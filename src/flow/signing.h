@@ -23,8 +23,8 @@ struct signing *signing_new(uv_loop_t *loop, const struct settings *set, signing
                             void *ctx);
 void signing_free(struct signing *s);
 
-/* Signs the groups that are delivered, in place. s may be NULL. done(ctx) comes exactly once, now
- * or later; m and result must stay until then. */
+/* Signs the groups that are delivered and the notices that are sent beside, in place. s may be
+ * NULL. done(ctx) comes exactly once, now or later; m and result must stay until then. */
 void signing_run(struct signing *s, struct message *m, struct scan_result *result,
                  void (*done)(void *ctx), void *ctx);
 

@@ -267,8 +267,16 @@ def test_reports_and_released_mail_are_signed(tmp_path, sink):
     settings = {"relay": {"networks": ["127.0.0.2/32"], "domains": ["example.org"]},
                 "dkim": {"sign": [f"example.org one {one}"]},
                 "queue": {"bounce_from": "postmaster@example.org"},
-                "policies": [{"name": "default", "on_spam": "hold", "reject_score": 5000}]}
+                "policies": [{"name": "tell", "recipients": ["joe@example.org"], "continue": True,
+                              "do": [{"notify": {"to": "ann@example.org", "subject": "seen _ID_"}}]},
+                             {"name": "default", "on_spam": "hold", "reject_score": 5000}]}
     with gateway(tmp_path, next_hop=sink.port, settings=settings) as g:
+        with g.smtp() as s:  # a notice of ours about a stranger's mail
+            s.sendmail("alice@example.net", ["joe@example.org"], message())
+        notice = {to[0]: data for _, to, data in sink.wait(2)}
+        assert verified(notice["ann@example.org"], "one", one_record)
+        assert b"DKIM-Signature" not in notice["joe@example.org"]
+        sink.messages.clear()
         sink.rcpt_reply = lambda addr: b"550 5.1.1 no such user" if addr.startswith("nobody") else None
         submit(g, "alice@example.net", "nobody@far.test", data=message(
             subject="K\u00f6ln =?utf-8?q?=C3=A4?=", body="dear nobody\r\n"))
