@@ -104,12 +104,17 @@ enum returnpath_kind returnpath_kind(const struct returnpath *r, struct arena *a
     return !ours && r->srs.nsecrets ? RETURN_SRS : RETURN_NOT;
 }
 
-bool returnpath_make(const struct returnpath *r, struct arena *a, enum returnpath_kind kind,
-                     struct span sender, usec now, struct span *out)
+enum returnpath_made returnpath_make(const struct returnpath *r, struct arena *a,
+                                     enum returnpath_kind kind, struct span sender, usec now,
+                                     struct span *out)
 {
+    struct span made = sender;
     *out = sender;
-    bool made = kind == RETURN_SRS    ? srs_forward(&r->srs, a, sender, now, out)
-                : kind == RETURN_BATV ? batv_sign(&r->batv, a, sender, now, out)
-                                      : false;
-    return made && !span_eq(*out, sender);
+    bool fits = kind == RETURN_SRS    ? srs_forward(&r->srs, a, sender, now, &made)
+                : kind == RETURN_BATV ? batv_sign(&r->batv, a, sender, now, &made)
+                                      : true;
+    if (!fits)
+        return RETURN_TOO_LONG;
+    *out = made;
+    return span_eq(made, sender) ? RETURN_SAME : RETURN_CHANGED;
 }

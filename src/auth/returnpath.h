@@ -39,8 +39,10 @@ bool returnpath_wants_tag(const struct returnpath *r, struct span domain);
 /* What such a sender can become; ours: its domain is one of ours. */
 enum returnpath_kind returnpath_kind(const struct returnpath *r, struct arena *a,
                                      struct span sender, bool ours);
-/* The sender for the next hop. false: it stays as it is. */
-bool returnpath_make(const struct returnpath *r, struct arena *a, enum returnpath_kind kind,
-                     struct span sender, usec now, struct span *out);
+/* The sender for the next hop: *out, which is the sender itself unless RETURN_CHANGED. */
+enum returnpath_made { RETURN_SAME, RETURN_CHANGED, RETURN_TOO_LONG };
+enum returnpath_made returnpath_make(const struct returnpath *r, struct arena *a,
+                                     enum returnpath_kind kind, struct span sender, usec now,
+                                     struct span *out);
 
 #endif

@@ -69,8 +69,17 @@ struct span sender_of(const struct job *j)
     struct span from = j->meta.env.from, out = from;
     if (j->sender == RETURN_BATV && !by_our_user(d, j->m, &j->meta.peer))
         return from; /* its bounces are none of ours */
-    if (returnpath_make(d->returns, j->arena, j->sender, from, clock_wall(), &out))
+    switch (returnpath_make(d->returns, j->arena, j->sender, from, clock_wall(), &out)) {
+    case RETURN_SAME:
+        break;
+    case RETURN_CHANGED:
         log_event(LOG_NOTE, j->m->id, "sender-changed", F_SPAN("from", from), F_SPAN("as", out),
                   F_STR("by", j->sender == RETURN_SRS ? "srs" : "batv"));
+        break;
+    case RETURN_TOO_LONG:
+        log_event(LOG_WARN, j->m->id, "sender-not-changed", F_SPAN("from", from),
+                  F_STR("why", "the new address would be too long"));
+        break;
+    }
     return out;
 }

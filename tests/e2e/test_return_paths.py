@@ -113,6 +113,33 @@ def test_what_is_passed_on_gets_a_sender_that_comes_back(tmp_path, sink):
         assert sink.wait(3)[2][1] == ["SRS0=abcd=XY=one.test=u@first.test"]
 
 
+def test_redirects_of_policies(tmp_path, sink):
+    """Forwarding as it is mostly done; and who counts as one of us."""
+    (tmp_path / "access").write_text("Connect:127.0.0.3 RELAY\n")
+    settings = settings_for(tmp_path, access_file=str(tmp_path / "access"), policies=[
+        {"name": "away", "recipients": ["ann@example.org"], "do": [{"redirect": "ann@elsewhere.test"}]},
+        {"name": "list", "recipients": ["list@example.org"],
+         "do": [{"redirect": "x@far.test"}, {"change_sender": "list-owner@example.org"}]}])
+    with gateway(tmp_path, next_hop=sink.port, settings=settings) as g:
+        def passed_on(sender, to, source="127.0.0.1"):
+            before = len(sink.messages)
+            with g.smtp(source_address=(source, 0)) as s:
+                s.sendmail(sender, [to], message(subject=f"r {time.monotonic_ns()}"))
+            return sink.wait(before + 1)[before][:2]
+        assert passed_on("alice@example.net", "ann@example.org") == (srs0("alice@example.net", OLD),
+                                                                    ["ann@elsewhere.test"])
+        assert passed_on("", "ann@example.org", "127.0.0.2") == ("", ["ann@elsewhere.test"])
+        # Its bounces come to the list: they must be told from forged ones.
+        assert passed_on("alice@example.net", "list@example.org") == (prvs("list-owner@example.org", OLD), ["x@far.test"])
+        # A stranger who says he is bob gets no tag of bob's.
+        assert passed_on("bob@example.org", "ann@example.org") == ("bob@example.org", ["ann@elsewhere.test"])
+        assert passed_on("bob@example.org", "x@far.test", "127.0.0.3")[0] == prvs("bob@example.org", OLD)
+        # What is too long to be rewritten goes out as it is.
+        long = "a" * 200 + "@a-long-name-of-a-domain.example.net"
+        assert passed_on(long, "ann@example.org") == (long, ["ann@elsewhere.test"])
+        assert "sender-not-changed" in g.log_text()
+
+
 def test_forged_and_old_return_addresses_are_refused(tmp_path, sink):
     settings = settings_for(tmp_path)
     settings["srs"]["lifetime"] = "10d"
