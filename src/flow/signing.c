@@ -289,6 +289,9 @@ void signing_for_release(struct signing *s, struct message *m, struct scan_resul
     sign_request_encode(&b, &r);
     if (b.n <= SIGNING_RELEASE_MAX)
         result->sign = arena_dup(m->arena, buf_span(&b));
+    else
+        log_event(LOG_WARN, m->id, "not-signed-when-released",
+                  F_STR("why", "the header is too large"));
     buf_free(&b);
 }
 
