@@ -8,7 +8,7 @@ static const struct eval_fn_def *const tables[] = {
     eval_freemail, eval_header,       eval_date,     eval_forged,   eval_relay,  eval_list,
     eval_net,      eval_antivirus,    eval_shorturl, eval_phishing, eval_access, eval_fromname,
     eval_pdf,      eval_shortcircuit, eval_language, eval_office,   eval_dns,    eval_uridnsbl,
-    eval_askdns,   eval_hashbl,       eval_auth,     eval_txrep,    eval_geo,
+    eval_askdns,   eval_hashbl,       eval_auth,     eval_txrep,    eval_geo,    eval_digests,
 };
 
 /* Names that SpamAssassin 4 keeps for older rule files. */
