@@ -5,6 +5,7 @@
 #define GATEHOUSE_DIGESTS_ASK_H
 
 #include "digests/pyzor.h"
+#include "digests/razor.h"
 #include "digests/where.h"
 
 /* --- Pyzor: a datagram each way --- */
@@ -37,5 +38,35 @@ typedef void dcc_done(void *ctx, struct span answer, const char *why); /* absent
 struct dcc_ask *dcc_ask(uv_loop_t *loop, struct dns *dns, const struct dcc_question *q,
                         dcc_done *done, void *ctx);
 void dcc_drop(struct dcc_ask *a);
+
+/* --- Razor: a conversation of lines --- */
+
+enum razor_op {
+    RAZOR_CHECK,
+    RAZOR_REPORT,  /* as spam, with an identity */
+    RAZOR_DISCOVER /* which servers are there to check with */
+};
+struct razor_question {
+    struct where to;
+    enum razor_op op;
+    struct razor_server *server; /* what is known of it; kept up to date; outlives the question */
+    struct span raw;             /* the message; stays until done or dropped */
+    const char *min_cf;
+    struct span user, password; /* for reports */
+    usec timeout;
+};
+struct razor_ask;
+/* f (check), list (discover: HOST or HOST:PORT, n of them): NULL with why when there is no answer.
+ * A report that was taken has neither f nor why. */
+struct razor_result {
+    const struct razor_fact *f;
+    const struct span *list;
+    size_t n;
+    const char *why;
+};
+typedef void razor_done(void *ctx, const struct razor_result *r);
+struct razor_ask *razor_ask(uv_loop_t *loop, struct dns *dns, const struct razor_question *q,
+                            razor_done *done, void *ctx);
+void razor_drop(struct razor_ask *a);
 
 #endif

@@ -8,24 +8,8 @@
 
 #include "base/log.h"
 #include "base/xalloc.h"
-#include "digests/ask.h"
 #include "digests/dcc.h"
-
-struct pyzor_server {
-    struct where at;
-    struct pyzor_account who;
-};
-
-struct digests {
-    uv_loop_t *loop;
-    const struct settings *set;
-    struct dns *dns;
-    struct pyzor_server *pyzor;
-    size_t npyzor;
-    struct where dcc;
-    bool has_dcc;
-    struct job *jobs; /* messages that wait */
-};
+#include "digests/digests_private.h"
 
 /* One server of Pyzor that is asked for one message. */
 struct pyzor_open {
@@ -43,11 +27,13 @@ struct job {
     size_t open;
     struct pyzor_open *pyzor;
     struct dcc_ask *dcc;
+    struct razor_ask *razor;
+    size_t razor_at, razor_tried; /* server that is asked; how many were */
 };
 
 /* --- servers --- */
 
-static struct buf file_of(const char *path)
+struct buf digests_file(const char *path)
 {
     struct buf b = {0};
     int fd = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
@@ -60,14 +46,14 @@ static struct buf file_of(const char *path)
     if (fd >= 0)
         close(fd);
     else if (path)
-        log_event(LOG_WARN, NULL, "pyzor-accounts-unreadable", F_STR("file", path));
+        log_event(LOG_WARN, NULL, "digests-file-unreadable", F_STR("file", path));
     return b;
 }
 
 static void add_pyzor(struct digests *d)
 {
     const struct pyzor_settings *s = &d->set->pyzor;
-    struct buf accounts = file_of(s->servers.n ? s->accounts : NULL);
+    struct buf accounts = digests_file(s->servers.n ? s->accounts : NULL);
     struct err e;
     d->pyzor = xcalloc(s->servers.n + 1, sizeof *d->pyzor);
     if (pyzor_accounts_check(buf_span(&accounts), &e) != 0)
@@ -84,14 +70,30 @@ static void add_pyzor(struct digests *d)
     buf_free(&accounts);
 }
 
+static void add_razor(struct digests *d)
+{
+    const struct razor_settings *s = &d->set->razor;
+    struct razor_servers *r = &d->razor;
+    struct err e;
+    for (size_t i = 0; i < s->servers.n && r->n < RAZOR_SERVERS; i++) {
+        r->v[r->n].known = RAZOR_SERVER_DEFAULT;
+        r->n += where_parse(s->servers.v[i], &r->v[r->n].at, &e) == 0;
+    }
+    r->discovery_known = RAZOR_SERVER_DEFAULT;
+    r->discovers = !r->n && s->discovery && where_parse(s->discovery, &r->discovery, &e) == 0;
+    d->has_razor = r->n || r->discovers;
+}
+
 struct digests *digests_new(uv_loop_t *loop, const struct settings *set, struct dns *dns)
 {
     struct err e;
-    if (!set->pyzor.servers.n && !set->dcc.dccifd)
+    if (!set->pyzor.servers.n && !set->dcc.dccifd && !set->razor.servers.n &&
+        !set->razor.discovery && !set->razor.reporting.n)
         return NULL;
     struct digests *d = xcalloc(1, sizeof *d);
     *d = (struct digests){.loop = loop, .set = set, .dns = dns};
     add_pyzor(d);
+    add_razor(d);
     d->has_dcc = set->dcc.dccifd && where_parse(set->dcc.dccifd, &d->dcc, &e) == 0;
     return d;
 }
@@ -119,6 +121,8 @@ void digests_free(struct digests *d)
                 pyzor_drop(j->pyzor[i].ask);
         if (j->dcc)
             dcc_drop(j->dcc);
+        if (j->razor)
+            razor_drop(j->razor);
         job_free(j);
     }
     if (d)
@@ -144,6 +148,8 @@ static void one_less(struct job *j)
         failed(f, "Pyzor does not answer", set->pyzor.on_error);
     if (f->dcc.state == DIGEST_UNAVAILABLE)
         failed(f, "DCC does not answer", set->dcc.on_error);
+    if (f->razor.state == DIGEST_UNAVAILABLE)
+        failed(f, "Razor does not answer", set->razor.on_error);
     digests_done *done = j->done;
     void *ctx = j->ctx;
     job_free(j);
@@ -232,6 +238,89 @@ static void ask_dcc(struct job *j)
     j->dcc = dcc_ask(d->loop, d->dns, &q, on_dcc, j);
 }
 
+/* --- Razor --- */
+
+static void ask_razor(struct job *j);
+
+static void on_servers(void *ctx, const struct razor_result *result)
+{
+    struct job *j = ctx;
+    struct razor_servers *r = &j->d->razor;
+    struct razor_fact *f = &j->m->facts.digests.razor;
+    size_t n = 0;
+    j->razor = NULL;
+    for (size_t i = 0; i < result->n && n < RAZOR_SERVERS; i++) {
+        char text[300];
+        struct err e;
+        bool port = span_find(result->list[i], ':') != SIZE_MAX;
+        snprintf(text, sizeof text, port ? "%.*s" : "%.*s:2703", SPAN_ARG(result->list[i]));
+        r->v[n].known = RAZOR_SERVER_DEFAULT;
+        n += where_parse(text, &r->v[n].at, &e) == 0 && !r->v[n].at.path[0];
+    }
+    if (n) {
+        r->n = n;
+        r->first = 0;
+        r->discovered = clock_mono();
+        ask_razor(j);
+    } else {
+        f->state = DIGEST_UNAVAILABLE;
+        snprintf(f->why, sizeof f->why, "%.60s: %s", r->discovery.text,
+                 result->why ? result->why : "it names no servers");
+    }
+    one_less(j);
+}
+
+static void on_razor(void *ctx, const struct razor_result *result)
+{
+    struct job *j = ctx;
+    struct razor_servers *r = &j->d->razor;
+    struct razor_fact *f = &j->m->facts.digests.razor;
+    j->razor = NULL;
+    if (result->f) {
+        *f = *result->f;
+        r->first = j->razor_at < r->n ? j->razor_at : 0;
+    } else {
+        f->state = DIGEST_UNAVAILABLE;
+        snprintf(f->why, sizeof f->why, "%.60s: %s",
+                 j->razor_at < r->n ? r->v[j->razor_at].at.text : "", result->why);
+        if (++j->razor_tried < r->n)
+            ask_razor(j);
+    }
+    one_less(j);
+}
+
+static struct razor_question razor_question_of(const struct job *j, enum razor_op op)
+{
+    const struct razor_settings *s = &j->d->set->razor;
+    return (struct razor_question){
+        .op = op, .raw = j->m->raw, .min_cf = s->min_cf, .timeout = s->timeout};
+}
+
+/* The servers one after the other, each with its time, until one answers; when they have to be
+ * found out (once a day), that first. */
+static void ask_razor(struct job *j)
+{
+    enum { RETRIES = 2 };
+    static const usec day = 24 * 3600 * USEC_PER_SEC;
+    struct digests *d = j->d;
+    struct razor_servers *r = &d->razor;
+    if (j->razor_tried > RETRIES)
+        return;
+    j->open++;
+    if (r->discovers && (!r->n || clock_mono() - r->discovered > day) && !j->razor_tried) {
+        struct razor_question q = razor_question_of(j, RAZOR_DISCOVER);
+        q.to = r->discovery;
+        q.server = &r->discovery_known;
+        j->razor = razor_ask(d->loop, d->dns, &q, on_servers, j);
+        return;
+    }
+    struct razor_question q = razor_question_of(j, RAZOR_CHECK);
+    j->razor_at = (r->first + j->razor_tried) % r->n;
+    q.to = r->v[j->razor_at].at;
+    q.server = &r->v[j->razor_at].known;
+    j->razor = razor_ask(d->loop, d->dns, &q, on_razor, j);
+}
+
 void digests_ask(struct digests *d, struct message *m, digests_done *done, void *ctx)
 {
     struct job *j = xcalloc(1, sizeof *j);
@@ -243,5 +332,9 @@ void digests_ask(struct digests *d, struct message *m, digests_done *done, void 
         m->facts.digests.dcc.reputation = -1;
     ask_pyzor(j);
     ask_dcc(j);
+    struct razor_fact *razor = &m->facts.digests.razor;
+    if (d->has_razor && m->raw.n &&
+        !too_large(m, d->set->razor.max_size, "razor.max_size", razor->why))
+        ask_razor(j);
     one_less(j);
 }

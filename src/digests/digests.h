@@ -24,6 +24,23 @@ void digests_free(struct digests *d);
 typedef void digests_done(void *ctx);
 void digests_ask(struct digests *d, struct message *m, digests_done *done, void *ctx);
 
+/* Tells the services, as far as they are configured, that m is spam; Pyzor alone also takes that it
+ * is not. told: once for each server, why: NULL when it took the report. done: once, from the loop,
+ * or from within when there is nobody to tell. */
+enum digest_service { DIGEST_PYZOR = 1, DIGEST_RAZOR = 2, DIGEST_DCC = 4 };
+typedef void digests_told(void *ctx, const char *service, const char *server, const char *why);
+struct digests_report {
+    unsigned services; /* of enum digest_service */
+    bool wanted;
+    digests_told *told;
+    digests_done *done;
+    void *ctx;
+};
+void digests_report(struct digests *d, const struct message *m, const struct digests_report *r);
+/* The digest that Pyzor is asked about. */
+enum { DIGEST_TEXT_SIZE = 41 };
+void digests_of_text(struct span raw, char out[DIGEST_TEXT_SIZE]);
+
 /* What was found out, as facts by name: pyzor.count, dcc.body, razor.cf, pyzor.unavailable, ... and
  * what was skipped. Memory is m's arena. */
 void digests_publish(struct message *m);

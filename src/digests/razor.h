@@ -76,6 +76,8 @@ bool razor_answers(struct arena *a, struct span answer, const struct razor_signa
 /* Confidence from which on a part is spam: "ac", "ac+N", "ac-N", "N". */
 unsigned razor_least(const char *min_cf, uint64_t average);
 
+/* The message itself, when a server that is told of spam does not know it: its header and parts. */
+void razor_whole(struct arena *a, struct buf *out, struct span raw);
 /* The answer to a challenge when we report (a=ai, a=auth). */
 void razor_response(struct span password, struct span challenge, char out[32]);
 /* A value of the form of a line: NAME=VALUE&...; absent when it is not there. */

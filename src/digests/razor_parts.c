@@ -314,3 +314,21 @@ struct span razor_cleaned(struct arena *a, struct span part, bool without_html)
     part = without_newlines(a, part);
     return header_end(part, &body_at) == SIZE_MAX ? SPAN("") : span_from(part, body_at);
 }
+
+void razor_whole(struct arena *a, struct buf *out, struct span raw)
+{
+    enum { HEADER_MAX = 15 * 1024 };
+    struct razor_parts parts;
+    size_t body_at = 0;
+    struct span text = razor_unix(a, raw);
+    struct span header = span_sub(text, 0, header_end(text, &body_at));
+    razor_split(a, text, &parts);
+    buf_str(out, "-a=r&message=*\r\n");
+    buf_add(out, span_sub(header, 0, HEADER_MAX));
+    buf_char(out, '\n');
+    for (size_t i = 0; i < parts.n; i++) {
+        buf_str(out, "\r\n");
+        buf_add(out, parts.v[i]);
+    }
+    buf_str(out, "\r\n.\r\n");
+}

@@ -244,11 +244,12 @@ static size_t href(struct span s)
     return n ? i + n : 0;
 }
 
-/* next_host: s begins behind its scheme. */
-static struct span host_of(struct arena *a, struct span s, bool in_href)
+/* next_host: s begins behind its scheme; one that stands there once more is passed over, but not in
+ * the first link. */
+static struct span host_of(struct arena *a, struct span s, bool in_href, bool first)
 {
     size_t n = 0;
-    if (span_istarts(s, SPAN("http://")))
+    if (!first && span_istarts(s, SPAN("http://")))
         s = span_from(s, 7);
     while (n < s.n && !memchr(in_href ? ">\"/?<" : ">\"/?<\n\r", s.p[n], in_href ? 5 : 7))
         n++;
@@ -310,6 +311,8 @@ static bool next_link(struct span *s)
     return true;
 }
 
+enum { LINKS_MAX = 2000 }; /* looked at in one part */
+
 static void extract(struct hosts *h, struct span s)
 {
     size_t n = 0, at = 0;
@@ -324,14 +327,16 @@ static void extract(struct hosts *h, struct span s)
         h->n = 0; /* autolinks count only beside a link */
         return;
     }
-    for (s = span_from(s, at + n);; in_href = false) {
-        struct span host = host_of(h->a, s, in_href);
+    bool first = true;
+    size_t links = 0;
+    for (s = span_from(s, at + n);; first = in_href = false) {
+        struct span host = host_of(h->a, s, in_href, first);
         if (!host.n || span_eq(host, SPAN("0")))
             return;
         struct span domain = is_number(host) ? host : razor_domain(host);
         if (domain.n > 1 && span_find(domain, '.') != SIZE_MAX)
             add_host(h, domain, true);
-        if (h->n >= RAZOR_HOSTS || !next_link(&s))
+        if (h->n >= RAZOR_HOSTS || ++links >= LINKS_MAX || !next_link(&s))
             return;
     }
 }
