@@ -78,7 +78,7 @@ static void told(void *ctx, const char *service, const char *server, const char 
     json_flag(&b, "reported", !why);
     if (why)
         json_text(&b, "why", span_str(why));
-    json_close(&b, '}');
+    json_close(&b, '{');
     printf("%.*s\n", SPAN_ARG(buf_span(&b)));
     buf_free(&b);
 }
@@ -98,7 +98,7 @@ static void would_tell(const struct reporting *r, const char *service, const cha
         json_text(&b, "service", span_str(service));
         json_text(&b, "server", span_str(server));
         json_text(&b, "would_send", span_str(what));
-        json_close(&b, '}');
+        json_close(&b, '{');
         printf("%.*s\n", SPAN_ARG(buf_span(&b)));
         buf_free(&b);
     } else {

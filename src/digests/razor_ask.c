@@ -178,7 +178,7 @@ static void prove(struct razor_ask *a, struct span answer)
 {
     struct buf b = {0};
     char response[32];
-    struct span challenge = razor_value(a->a, answer, "achal");
+    struct span challenge = razor_value(a->a, span_trim(answer), "achal");
     if (!challenge.n) {
         fail(a, "it does not know the identity: ", span_trim(answer));
         return;
