@@ -78,5 +78,7 @@ const struct command commands[] = {
     {"dkim", "keys that sign our mail: make, rotate, check in the DNS", cmd_dkim_help, cmd_dkim},
     {"log", "what happened to which message", cmd_log_help, cmd_log},
     {"wall", "what the first wall remembers about clients and users", cmd_wall_help, cmd_wall},
+    {"report", "tell Pyzor, Razor, DCC or SpamCop that messages are spam", cmd_report_help,
+     cmd_report},
     {0},
 };

@@ -61,6 +61,11 @@ static bool host_port_ok(struct span s, bool port_needed, bool names)
     return (v4 || (names && domain_ok(host))) && port_ok(span_from(s, colon + 1));
 }
 
+bool server_ok(struct span s)
+{
+    return host_port_ok(s, true, true);
+}
+
 static const char *route_problem(struct span r)
 {
     if (span_eq(r, SPAN("mx")))
@@ -349,5 +354,6 @@ void settings_cross_check(const struct settings *s, struct settings_problems *ou
     check_mail(&c);
     check_return_paths(&c);
     check_policies(&c);
+    check_digests(&c);
     settings_check_wall(s, out);
 }

@@ -248,6 +248,7 @@ struct wall_settings {
     struct cidrs exempt_clients;
     struct strings exempt_names;      /* of clients: host.example, .example (and below) */
     struct strings exempt_recipients; /* as in policies */
+    const char *asn_database;         /* MaxMind's format; NULL: the ASN of clients is not known */
     enum wall_refuse refuse;
     usec greet_wait;
     const char *teaser; /* NULL: none */
@@ -285,6 +286,39 @@ struct reputation_settings {
 
 struct state_settings {
     uint64_t size; /* bytes, of each file */
+};
+
+/* Services that count messages by digests (room digests). Each is off until its servers are set. */
+struct pyzor_settings {
+    struct strings servers; /* HOST:PORT */
+    const char *accounts;   /* Pyzor's accounts file; NULL: anonymous */
+    usec timeout;
+    uint64_t max_size;
+    enum on_fail on_error;
+};
+
+struct dcc_settings {
+    const char *dccifd; /* "unix:/var/dcc/dccifd", HOST:PORT; NULL: off */
+    bool query;         /* ask without counting */
+    usec timeout;
+    uint64_t max_size;
+    enum on_fail on_error;
+};
+
+struct razor_settings {
+    struct strings servers;   /* catalogue servers, HOST:PORT; tried in order */
+    struct strings reporting; /* nomination servers */
+    const char *discovery;    /* who names them when `servers` is empty; NULL: nobody */
+    const char *min_cf;       /* "ac", "ac+N", "ac-N", "N" */
+    const char *identity;     /* file with user= and pass= */
+    usec timeout;
+    uint64_t max_size;
+    enum on_fail on_error;
+};
+
+struct spamcop_settings {
+    const char *from, *to, *relay;
+    uint64_t max_size;
 };
 
 struct log_settings {
@@ -334,6 +368,10 @@ struct settings {
     struct batv_settings batv;
     struct arc_settings arc;
     struct hashcash_settings hashcash;
+    struct pyzor_settings pyzor;
+    struct dcc_settings dcc;
+    struct razor_settings razor;
+    struct spamcop_settings spamcop;
     struct wall_settings wall;
     struct greylist_settings greylist;
     struct rate_settings rates;

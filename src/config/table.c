@@ -43,6 +43,10 @@ const struct setting_section setting_sections[] = {
     {"srs", "Senders of strangers' mail that is passed on to other domains (SRS)."},
     {"batv", "Senders of our users' mail are signed, so that forged bounces are known (BATV)."},
     {"hashcash", "Stamps on mail (X-Hashcash): each counts once."},
+    {"pyzor", "Pyzor: how often others have reported the same text."},
+    {"dcc", "DCC: how many recipients the same message had elsewhere."},
+    {"razor", "Vipul's Razor: whether others have reported the same text."},
+    {"spamcop", "Reports to SpamCop by `gatehouse report`."},
     {"wall", "Who is calling: lists, manners, names. Neither relay.networks nor loopback nor users "
              "with a password are asked."},
     {"greylist", "Unknown senders are asked to come again."},
@@ -410,6 +414,59 @@ static const struct setting rows[] = {
           .help = "Stamps are for a recipient of the message, or for one of these: address or "
                   "@domain."),
 
+    STRS_(S, pyzor.servers, .def = "",
+          .help = "Servers to ask, HOST:PORT; their counts are added. None: Pyzor is off. The "
+                  "public one is public.pyzor.org:24441."),
+    PATH_(S, pyzor.accounts, .def_note = "the anonymous user",
+          .help = "Accounts file of Pyzor: HOST : PORT : USER : SALT,KEY a line."),
+    TIME_(S, pyzor.timeout, .min = 10e3, .max = 60e6, .def = "5s",
+          .help = "How long a message waits for an answer."),
+    SIZE_(S, pyzor.max_size, .min = 1024, .max = 64 * MIB, .def = "2MiB",
+          .help = "Nobody is asked about larger messages."),
+    ENUM_(S, on_fail, pyzor.on_error, .choices = fail_names, .def = "pass",
+          .help = "What happens when no server answers; pass: its rules do not hit, and the "
+                  "receipt says why."),
+
+    STR_(S, dcc.dccifd, .def_note = "DCC is off",
+         .help = "Socket of dccifd: unix:/var/dcc/dccifd, or HOST:PORT."),
+    BOOL_(S, dcc.query, .def = "false",
+          .help = "Ask without counting the message (files are never counted)."),
+    TIME_(S, dcc.timeout, .min = 10e3, .max = 60e6, .def = "5s",
+          .help = "How long a message waits for the answer."),
+    SIZE_(S, dcc.max_size, .min = 1024, .max = 256 * MIB, .def = "20MiB",
+          .help = "dccifd is not asked about larger messages."),
+    ENUM_(S, on_fail, dcc.on_error, .choices = fail_names, .def = "pass",
+          .help = "What happens when dccifd does not answer."),
+
+    STRS_(S, razor.servers, .def = "",
+          .help = "Catalogue servers, HOST:PORT; the next one is asked when one does not answer. "
+                  "None, and no razor.discovery: Razor is off."),
+    STRS_(S, razor.reporting, .def = "",
+          .help = "Nomination servers, HOST:PORT, to which `gatehouse report` sends."),
+    STR_(S, razor.discovery, .def_note = "nobody",
+         .help = "Server that names catalogue servers, once a day, when razor.servers names none: "
+                 "discovery.razor.cloudmark.com:2703."),
+    STR_(S, razor.min_cf, .def = "ac",
+         .help = "Confidence from which on a part is spam: 0 to 100, or ac (what the server says), "
+                 "ac+N, ac-N."),
+    PATH_(S, razor.identity, .def_note = "no reports",
+          .help = "File with user=... and pass=..., as razor-admin -register writes it."),
+    TIME_(S, razor.timeout, .min = 10e3, .max = 60e6, .def = "5s",
+          .help = "How long a message waits for the answer."),
+    SIZE_(S, razor.max_size, .min = 1024, .max = 64 * MIB, .def = "2MiB",
+          .help = "Nobody is asked about larger messages."),
+    ENUM_(S, on_fail, razor.on_error, .choices = fail_names, .def = "pass",
+          .help = "What happens when no server answers."),
+
+    STR_(S, spamcop.from, .def_note = "postmaster at hostname",
+         .help = "Sender of reports: the address that is registered with SpamCop."),
+    STR_(S, spamcop.to, .def = "spamassassin-submit@spam.spamcop.net",
+         .help = "Where reports go; SpamCop gives each user an address of his own."),
+    STR_(S, spamcop.relay, .def_note = "the MX of spamcop.to, port 587",
+         .help = "Server that takes the reports: HOST:PORT."),
+    SIZE_(S, spamcop.max_size, .min = 1024, .max = 64 * MIB, .def = "50KiB",
+          .help = "Longer messages are cut in reports; SpamCop takes no more."),
+
     BOOL_(S, wall.enabled, .def = "true", .help = "Look at who is calling."),
     CIDRS_(S, wall.exempt_clients, .def = "", .help = "Clients that nothing is asked about."),
     STRS_(S, wall.exempt_names, .def = "",
@@ -418,6 +475,9 @@ static const struct setting rows[] = {
     STRS_(S, wall.exempt_recipients, .def = "postmaster@",
           .help = "Recipients who get mail that the wall would refuse at RCPT, written as in "
                   "policies."),
+    PATH_(S, wall.asn_database, .def_note = "the ASN of clients is not known",
+          .help = "Database of MaxMind's format (GeoLite2-ASN.mmdb, GeoIP2-ISP.mmdb) that tells "
+                  "whose a client's address is: for rates and reputation by ASN."),
     ENUM_(S, wall_refuse, wall.refuse, .choices = wall_refuse_names, .def = "rcpt",
           .help = "When a client that is not wanted is told: at once (connect), or at each "
                   "recipient (rcpt), so that the log names sender and recipient and "

@@ -7,6 +7,15 @@
 
 enum { CLASS_IN = 1 };
 
+/* One lookup of the library. Its answer may come from within the call that asks, or from anywhere
+ * inside the library: it is kept, and taken from the loop. */
+struct lookup {
+    struct dns_question *q;
+    int id;     /* libunbound's; 0: nothing to cancel */
+    bool ready; /* answered, not yet taken */
+    struct dns_result r;
+};
+
 /* One question of the caller: one lookup, or two (A and AAAA), for a reverse name PTR first. */
 struct dns_question {
     struct dns *dns;
@@ -20,11 +29,10 @@ struct dns_question {
         dns_name_fn *name;
     } done;
     void *ctx;
-    int ids[2];                   /* libunbound's, of lookups under way */
-    struct cache_entry *known[2]; /* answers that are only to be told */
-    struct dns_question *next_known;
-    bool is_known; /* in the list of such */
-    int waiting;   /* lookups under way */
+    uint64_t deadline; /* of the loop's clock */
+    struct lookup lookups[2];
+    size_t nlookups;
+    int waiting; /* lookups under way */
     bool ended, tempfail;
     int rcode;           /* ANY: of what was no answer */
     struct ip wanted;    /* REVERSE: the address that must come back */
@@ -45,35 +53,19 @@ struct found {
 static void on_timer_closed(uv_handle_t *h)
 {
     struct dns_question *q = h->data;
+    for (size_t i = 0; i < q->nlookups; i++)
+        buf_free(&q->lookups[i].r.bytes);
     free(q->found);
     free(q);
-}
-
-static void forget_known(struct dns_question *q)
-{
-    struct dns *d = q->dns;
-    struct dns_question **at = &d->known;
-    if (!q->is_known)
-        return;
-    while (*at != q)
-        at = &(*at)->next_known;
-    *at = q->next_known;
-    if (d->known_last == &q->next_known)
-        d->known_last = at;
-    q->is_known = false;
 }
 
 static void drop(struct dns_question *q)
 {
     struct dns *d = q->dns;
     q->ended = true;
-    for (int i = 0; i < 2; i++) {
-        if (q->ids[i])
-            ub_cancel(d->ub, q->ids[i]);
-        cache_entry_unref(q->known[i]);
-        q->known[i] = NULL;
-    }
-    forget_known(q);
+    for (size_t i = 0; i < q->nlookups; i++)
+        if (q->lookups[i].id)
+            ub_cancel(d->ub, q->lookups[i].id);
     if (q->prev)
         q->prev->next = q->next;
     else
@@ -168,6 +160,7 @@ static struct dns_question *question(struct dns *d, int kind, void *ctx)
     uv_timer_init(d->loop, &q->timer);
     q->timer.data = q;
     uv_timer_start(&q->timer, on_deadline, (uint64_t)(d->set->timeout / 1000), 0);
+    q->deadline = uv_now(d->loop) + (uint64_t)(d->set->timeout / 1000);
     return q;
 }
 
@@ -198,36 +191,53 @@ static void take_ptr(struct dns_question *q, struct span rdata)
     lookup(q, f->name, ip_is4(&q->wanted) ? DNS_A : DNS_AAAA);
 }
 
-static void take(struct dns_question *q, const struct lookup_answer *r)
+/* The records that have the form of their type. */
+static size_t records(const struct dns_result *r, struct span v[DNS_ANSWERS_MAX])
 {
-    for (size_t i = 0; i < r->n; i++) {
+    size_t n = 0, all = dns_result_records(r, v);
+    for (size_t i = 0; i < all; i++) {
+        v[n] = v[i];
+        n += dns_rdata_sane(v[n], (enum dns_type)r->type);
+    }
+    return n;
+}
+
+static void take(struct dns_question *q, const struct dns_result *r)
+{
+    struct span v[DNS_ANSWERS_MAX];
+    size_t n = records(r, v);
+    for (size_t i = 0; i < n; i++) {
         if (r->type == DNS_MX_RR)
-            take_mx(q->found, r->rdata[i]);
+            take_mx(q->found, v[i]);
         else if (r->type == DNS_PTR)
-            take_ptr(q, r->rdata[i]);
+            take_ptr(q, v[i]);
         else
-            take_address(q->found, r->type, r->rdata[i]);
+            take_address(q->found, r->type, v[i]);
     }
 }
 
-static void tell(struct dns_question *q, const struct lookup_answer *r)
+static void tell(struct dns_question *q, const struct dns_result *r)
 {
-    struct dns_answer a = {.status = DNS_NONE, .rdata = r->rdata, .n = r->n};
-    a.nxdomain = r->nxdomain;
+    struct span v[DNS_ANSWERS_MAX];
+    struct dns_answer a = {.status = DNS_NONE, .rdata = v, .n = records(r, v)};
+    a.nxdomain = r->rcode == DNS_RCODE_NXDOMAIN;
     a.rcode = r->rcode;
     a.secure = r->secure;
     a.ttl = r->ttl;
-    a.canonical = r->canonical;
+    if (r->canonical[0])
+        a.canonical = span_str(r->canonical);
     if (r->havedata)
         a.status = a.n ? DNS_OK : DNS_TEMPFAIL;
     drop(q);
     q->done.answer(q->ctx, &a);
 }
 
-/* r: NULL when there was no answer, or none that says anything. */
-static void answered(struct dns_question *q, const struct lookup_answer *r)
+static void take_lookup(struct dns_question *q, const struct dns_result *r)
 {
-    if (!r)
+    q->waiting--;
+    if (!r->failed)
+        q->rcode = r->rcode;
+    if (r->failed || (q->rcode != DNS_RCODE_NOERROR && q->rcode != DNS_RCODE_NXDOMAIN))
         q->tempfail = true;
     else if (q->kind == ANY)
         tell(q, r);
@@ -237,125 +247,49 @@ static void answered(struct dns_question *q, const struct lookup_answer *r)
         finish(q);
 }
 
-/* The records that have the form of their type. */
-static size_t records(const struct ub_result *r, struct span v[DNS_ANSWERS_MAX])
+static void on_ready(uv_timer_t *t)
 {
-    size_t n = 0;
-    for (size_t i = 0; r->havedata && r->data[i] && n < DNS_ANSWERS_MAX; i++) {
-        v[n] = span_of(r->data[i], r->len[i] > 0 ? (size_t)r->len[i] : 0);
-        n += dns_rdata_sane(v[n], (enum dns_type)r->qtype);
-    }
-    return n;
-}
-
-static struct span without_dot(const char *name)
-{
-    struct span s = span_str(name);
-    return span_sub(s, 0, s.n - (s.n && s.p[s.n - 1] == '.'));
-}
-
-static struct lookup_answer read_result(const struct ub_result *r, struct span v[DNS_ANSWERS_MAX])
-{
-    struct lookup_answer a = {.type = r->qtype,
-                              .rcode = r->rcode,
-                              .havedata = r->havedata,
-                              .nxdomain = r->nxdomain,
-                              .secure = r->secure,
-                              .ttl = r->ttl > 0 ? (uint32_t)r->ttl : 0,
-                              .rdata = v,
-                              .n = records(r, v)};
-    if (r->canonname && !span_ieq(without_dot(r->canonname), without_dot(r->qname)))
-        a.canonical = without_dot(r->canonname);
-    return a;
-}
-
-static void on_answer(void *ctx, int error, struct ub_result *r)
-{
-    struct dns_question *q = ctx;
-    struct span v[DNS_ANSWERS_MAX];
-    struct lookup_answer a;
-    q->waiting--;
-    for (int i = 0; r && i < 2; i++)
-        if (q->waiting == 0 || (r->qtype == DNS_AAAA) == (i == 1))
-            q->ids[i] = 0; /* answered: nothing to cancel */
-    bool usable = !error && r;
-    if (usable)
-        q->rcode = r->bogus ? DNS_RCODE_SERVFAIL : r->rcode;
-    usable = usable && (q->rcode == DNS_RCODE_NOERROR || q->rcode == DNS_RCODE_NXDOMAIN);
-    if (usable) {
-        a = read_result(r, v);
-        dns_cache_put(q->dns->cache, without_dot(r->qname), &a, clock_mono());
-    }
-    answered(q, usable ? &a : NULL);
-    ub_resolve_free(r);
-}
-
-/* --- what is known --- */
-
-enum { KNOWN_TOLD = 256 }; /* in one turn of the loop */
-
-static void tell_one(struct dns_question *q)
-{
-    for (int i = 0; i < 2 && !q->ended; i++) {
-        struct cache_entry *e = q->known[i];
-        q->known[i] = NULL;
-        if (!e)
+    struct dns_question *q = t->data;
+    uint64_t now = uv_now(q->dns->loop);
+    uv_timer_start(&q->timer, on_deadline, q->deadline > now ? q->deadline - now : 0, 0);
+    for (size_t i = 0; i < q->nlookups && !q->ended; i++) {
+        struct lookup *l = &q->lookups[i];
+        if (!l->ready)
             continue;
-        struct lookup_answer a = dns_cache_answer(e, clock_mono());
-        q->waiting--;
-        q->rcode = a.rcode;
-        answered(q, &a);
-        cache_entry_unref(e);
+        l->ready = false;
+        take_lookup(q, &l->r);
     }
 }
 
-static void tell_known(struct dns *d)
+/* From inside the library. sec: 0 insecure, 1 bogus, 2 secure. */
+static void on_answer(void *ctx, int rcode, void *packet, int n, int sec, char *why, int limited)
 {
-    for (int i = 0; i < KNOWN_TOLD && d->known; i++) {
-        struct dns_question *q = d->known;
-        forget_known(q);
-        tell_one(q);
-    }
-    if (!d->known)
-        uv_idle_stop(&d->idle);
-}
-
-static void on_idle(uv_idle_t *idle)
-{
-    tell_known(idle->data);
-}
-
-static bool is_in_cache(struct dns_question *q, const char *name, int type)
-{
-    struct dns *d = q->dns;
-    struct cache_entry *e = dns_cache_get(d->cache, without_dot(name), type, clock_mono());
-    if (!e)
-        return false;
-    q->known[type == DNS_AAAA] = e;
-    if (q->is_known)
-        return true;
-    q->is_known = true;
-    q->next_known = NULL;
-    *d->known_last = q;
-    d->known_last = &q->next_known;
-    uv_idle_start(&d->idle, on_idle);
-    return true;
+    struct lookup *l = ctx;
+    (void)why, (void)limited;
+    l->id = 0;
+    l->ready = true;
+    l->r.secure = sec == 2;
+    l->r.failed = rcode != 0 || sec == 1 || !packet || n < 0 ||
+                  !dns_packet_read(span_of(packet, (size_t)n), l->r.type, &l->r);
+    if (l->r.failed && (rcode != 0 || sec == 1))
+        l->q->rcode = rcode ? rcode : DNS_RCODE_SERVFAIL;
+    uv_timer_start(&l->q->timer, on_ready, 0, 0);
 }
 
 static void lookup(struct dns_question *q, const char *name, int type)
 {
+    struct lookup *l = &q->lookups[q->nlookups++];
     int id = 0;
+    l->q = q;
+    l->r.type = type;
     q->waiting++;
-    if (is_in_cache(q, name, type))
-        return;
     if (!dns_library(q->dns) ||
-        ub_resolve_async(q->dns->ub, name, type, CLASS_IN, q, on_answer, &id) != 0) {
-        q->waiting--;
-        q->tempfail = true;
-        uv_timer_start(&q->timer, on_deadline, 0, 0); /* told from the loop, as promised */
-        return;
+        ub_resolve_event(q->dns->ub, name, type, CLASS_IN, l, on_answer, &id) != 0) {
+        l->ready = l->r.failed = true;
+        uv_timer_start(&q->timer, on_ready, 0, 0); /* told from the loop, as promised */
+    } else if (!l->ready) {
+        l->id = id;
     }
-    q->ids[type == DNS_AAAA] = id;
 }
 
 /* --- questions --- */

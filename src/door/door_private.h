@@ -20,6 +20,7 @@
 #include "flow/frames.h"
 #include "ipc/link.h"
 #include "kv/kv.h"
+#include "lists/asn.h"
 #include "lists/lists.h"
 #include "loop/stream.h"
 #include "rate/rate.h"
@@ -109,6 +110,7 @@ struct door {
     /* The wall: who is calling (wall.h). */
     struct kv *state;
     struct lists *lists;
+    struct asn *asns; /* whose addresses are; NULL: not known */
     struct rates *rates;
     struct spf_try *spf_tries;
     uv_timer_t tick;
