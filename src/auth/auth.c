@@ -14,14 +14,15 @@ struct auth {
     struct dkim *dkim;
 };
 
-/* One message: SPF of both identities and all signatures side by side; DMARC when all have
- * answered. */
+/* One message: SPF of both identities, all signatures and the records of DMARC side by side; DMARC
+ * is judged when all have answered. */
 struct run {
     struct auth *auth;
     const struct resolver *resolver;
     struct message *m;
     const struct auth_client *client;
     struct authors authors;
+    struct dmarc_ahead *ahead; /* NULL: not asked ahead */
     int waiting;
     void (*done)(void *ctx);
     void *ctx;
@@ -94,7 +95,8 @@ static void part_done(void *ctx)
     else if (!run->client->has_ip && run->m->facts.auth.ndkim == 0)
         nobody_vouches(run);
     else
-        dmarc_check(set->dmarc.method, &run->authors, run->resolver, run->m, dmarc_done, run);
+        dmarc_check(set->dmarc.method, &run->authors, run->ahead, run->resolver, run->m, dmarc_done,
+                    run);
 }
 
 static void start_spf(struct run *run, struct span domain, struct span sender, enum spf_scope scope,
@@ -139,6 +141,17 @@ static void start_identities(struct run *run)
     }
 }
 
+/* Without a client it depends on the signatures whether anybody is asked. */
+static void start_dmarc(struct run *run)
+{
+    if (!run->client->has_ip || !run->auth->set->dmarc.enabled)
+        return;
+    run->ahead = ARENA_NEW(run->m->arena, struct dmarc_ahead);
+    run->waiting++;
+    dmarc_ask_ahead(run->auth->set->dmarc.method, &run->authors, run->resolver, run->m->arena,
+                    run->ahead, part_done, run);
+}
+
 void auth_message(struct auth *a, const struct resolver *r, struct message *m,
                   const struct auth_client *client, void (*done)(void *ctx), void *ctx)
 {
@@ -155,5 +168,6 @@ void auth_message(struct auth *a, const struct resolver *r, struct message *m,
     run->waiting++;
     dkim_check(a->dkim, a->set, r, m, part_done, run);
     start_identities(run);
+    start_dmarc(run);
     part_done(run);
 }

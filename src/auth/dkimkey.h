@@ -17,6 +17,7 @@ enum {
 
 enum key_type { KEY_RSA, KEY_ED25519 };
 
+/* Not for several threads. */
 struct dkim_keys;
 struct dkim_keys *dkim_keys_new(void);
 void dkim_keys_free(struct dkim_keys *k);
@@ -25,7 +26,8 @@ struct dkim_key {
     const char *wrong; /* why it is none; NULL: all below is filled in */
     bool revoked;      /* p= is empty */
     enum key_type type;
-    EVP_PKEY *pkey; /* until the arena ends */
+    EVP_PKEY *pkey;        /* until the arena ends */
+    struct kept_key *kept; /* as long; what it stands in */
     unsigned bits;
     unsigned hashes;         /* h=: 1 << enum auth_hash of those that are allowed */
     bool email;              /* s= allows it for mail */

@@ -19,6 +19,7 @@ enum { PASSED_MAX = 64 };
 struct check {
     enum dmarc_method method;
     const struct authors *authors;
+    const struct dmarc_ahead *ahead;
     const struct resolver *resolver;
     struct message *m;
     void (*done)(void *ctx);
@@ -256,6 +257,11 @@ static void step_find(struct check *c)
     c->fact = (struct dmarc_fact){0};
     c->maybe = c->missing = false;
     c->at = 0;
+    if (c->ahead) {
+        c->found = c->ahead->found[c->author];
+        c->step = STEP_EXISTS;
+        return;
+    }
     c->waiting = true;
     dmarc_find(c->method, author(c), c->resolver, c->m->arena, &c->found, found, c);
 }
@@ -291,12 +297,35 @@ static void advance(struct check *c)
         end(c);
 }
 
-void dmarc_check(enum dmarc_method method, const struct authors *authors, const struct resolver *r,
-                 struct message *m, void (*done)(void *ctx), void *ctx)
+static void one_ahead(void *ctx)
+{
+    struct dmarc_ahead *a = ctx;
+    if (--a->waiting)
+        return;
+    void (*done)(void *ctx) = a->done;
+    done(a->ctx);
+}
+
+void dmarc_ask_ahead(enum dmarc_method method, const struct authors *authors,
+                     const struct resolver *r, struct arena *a, struct dmarc_ahead *out,
+                     void (*done)(void *ctx), void *ctx)
+{
+    out->done = done;
+    out->ctx = ctx;
+    out->waiting = authors->n + 1;
+    for (size_t i = 0; i < authors->n; i++)
+        dmarc_find(method, authors->domains[i], r, a, &out->found[i], one_ahead, out);
+    one_ahead(out);
+}
+
+void dmarc_check(enum dmarc_method method, const struct authors *authors,
+                 const struct dmarc_ahead *ahead, const struct resolver *r, struct message *m,
+                 void (*done)(void *ctx), void *ctx)
 {
     struct check *c = ARENA_NEW(m->arena, struct check);
     c->method = method;
     c->authors = authors;
+    c->ahead = ahead;
     c->resolver = r;
     c->m = m;
     c->done = done;

@@ -59,8 +59,22 @@ struct dmarc_found {
 void dmarc_find(enum dmarc_method method, struct span domain, const struct resolver *r,
                 struct arena *a, struct dmarc_found *out, void (*done)(void *ctx), void *ctx);
 
-/* Evaluates DMARC for m and fills m->facts.auth.dmarc. done(ctx) comes exactly once. */
-void dmarc_check(enum dmarc_method method, const struct authors *authors, const struct resolver *r,
-                 struct message *m, void (*done)(void *ctx), void *ctx);
+/* The records of all authors, asked for before it is known what passed: they need nothing but the
+ * header. done(ctx) comes exactly once; out, authors and r must stay until then. */
+struct dmarc_ahead {
+    struct dmarc_found found[AUTHOR_DOMAINS_MAX];
+    size_t waiting;
+    void (*done)(void *ctx);
+    void *ctx;
+};
+void dmarc_ask_ahead(enum dmarc_method method, const struct authors *authors,
+                     const struct resolver *r, struct arena *a, struct dmarc_ahead *out,
+                     void (*done)(void *ctx), void *ctx);
+
+/* Evaluates DMARC for m and fills m->facts.auth.dmarc. ahead: of these authors, or NULL: they are
+ * asked about now. done(ctx) comes exactly once. */
+void dmarc_check(enum dmarc_method method, const struct authors *authors,
+                 const struct dmarc_ahead *ahead, const struct resolver *r, struct message *m,
+                 void (*done)(void *ctx), void *ctx);
 
 #endif

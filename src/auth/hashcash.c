@@ -206,9 +206,10 @@ void hashcash_check(const struct settings *set, struct kv *kv, struct message *m
         if (!who.p)
             who = identity(m, &mail);
         enum hashcash_result r = why ? HASHCASH_BAD : judge(set, kv, m, who, &st, &why);
+        out->spent |= r == HASHCASH_SPENT;
         if (r < out->result)
             continue;
-        *out = (struct hashcash_fact){.result = r, .why = span_str(why)};
+        *out = (struct hashcash_fact){.result = r, .spent = out->spent, .why = span_str(why)};
         if (r == HASHCASH_GOOD) {
             out->value = st.value;
             out->resource = st.resource;
@@ -226,4 +227,6 @@ void hashcash_publish(const struct settings *set, struct message *m)
     } else if (f.result != HASHCASH_NONE) {
         facts_add(&m->facts, m->arena, "hashcash.why", f.why);
     }
+    if (f.spent)
+        facts_add(&m->facts, m->arena, "hashcash.spent", SPAN("yes"));
 }

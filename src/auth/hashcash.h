@@ -32,6 +32,7 @@ const char *stamp_read(struct arena *a, struct span field, struct stamp *out);
 enum hashcash_result { HASHCASH_NONE, HASHCASH_BAD, HASHCASH_SPENT, HASHCASH_GOOD };
 struct hashcash_fact {
     enum hashcash_result result;
+    bool spent;           /* one of its stamps was spent before, whatever the others are worth */
     unsigned value;       /* bits, when good */
     struct span resource; /* when good */
     struct span why;      /* when bad or spent */
@@ -43,7 +44,7 @@ struct kv;
 void hashcash_check(const struct settings *set, struct kv *kv, struct message *m,
                     struct hashcash_fact *out);
 /* Checks m with its own memory and adds what was found to its facts: hashcash.bits and
- * hashcash.resource, or hashcash.why. Nothing for a message without stamps. */
+ * hashcash.resource, or hashcash.why; hashcash.spent. Nothing for a message without stamps. */
 void hashcash_publish(const struct settings *set, struct message *m);
 
 #endif

@@ -108,6 +108,24 @@ struct signable *signable_new(const struct auth_digests *d, const struct message
     return s;
 }
 
+struct signable *signable_own(const struct auth_digests *d, struct span raw, struct arena *a)
+{
+    struct signable *s = ARENA_NEW(a, struct signable);
+    s->arena = a;
+    s->digests = d;
+    signed_mail_read(a, raw, &s->mail);
+    return s;
+}
+
+void sign_fields_wire(struct buf *out, struct span fields)
+{
+    struct span line;
+    while (span_line(&fields, &line)) {
+        buf_add(out, line);
+        buf_str(out, "\r\n");
+    }
+}
+
 static enum canon head_form(const struct settings *set)
 {
     return set->dkim.canonicalisation == DKIM_RELAXED_RELAXED ||
@@ -224,11 +242,15 @@ static struct span signing_domain(const struct settings *set, struct span author
 bool sign_wants_dkim(const struct settings *set, const struct message *m, struct signable *s,
                      struct sign_request *out)
 {
-    if (set->dkim.sign.n == 0 || !is_ours(set, m))
-        return false;
+    return set->dkim.sign.n && is_ours(set, m) && !has_bare_cr(m->raw) &&
+           sign_wants_own(set, s, out);
+}
+
+bool sign_wants_own(const struct settings *set, struct signable *s, struct sign_request *out)
+{
     struct span author = author_domain(s);
     struct span domain = author.n ? signing_domain(set, author) : SPAN_NONE;
-    if (!domain.n || s->mail.junk || has_bare_cr(m->raw))
+    if (!domain.n || s->mail.junk)
         return false;
     *out = (struct sign_request){.kind = SIGN_DKIM,
                                  .domain = arena_lower(s->arena, domain),

@@ -44,6 +44,12 @@ struct signable *signable_new(const struct auth_digests *d, const struct message
  * its one author in a domain of dkim.sign. Fills everything but what belongs to ARC. */
 bool sign_wants_dkim(const struct settings *set, const struct message *m, struct signable *s,
                      struct sign_request *out);
+/* A message of our own making (a report), CRLF line ends; and whether its author's domain is one of
+ * dkim.sign. */
+struct signable *signable_own(const struct auth_digests *d, struct span raw, struct arena *a);
+bool sign_wants_own(const struct settings *set, struct signable *s, struct sign_request *out);
+/* Appends the fields of signer_sign with CRLF line ends. */
+void sign_fields_wire(struct buf *out, struct span fields);
 /* Whether it is to be sealed (arc.seal); results: of our Authentication-Results. */
 bool sign_wants_seal(const struct settings *set, const struct message *m, struct signable *s,
                      struct span results, struct sign_request *out);

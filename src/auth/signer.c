@@ -1,15 +1,12 @@
 #include "auth/signer.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/rsa.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
+#include "auth/keyfile.h"
 #include "auth/signature.h"
 #include "base/log.h"
 #include "base/xalloc.h"
@@ -40,27 +37,9 @@ bool signer_name_ok(struct span s)
     return s.n > 0 && s.n < 200 && s.p[0] != '.';
 }
 
-static FILE *open_private(const char *path, struct err *e)
-{
-    struct stat st;
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0) {
-        err_sys(e, "can't open %s", path);
-        return NULL;
-    }
-    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || st.st_size > SIGNER_KEY_FILE_MAX)
-        err_set(e, "%s is no key file", path);
-    else if (st.st_mode & (S_IRWXO | S_IWGRP))
-        err_set(e, "%s may be read by others or written by its group; chmod 600 it", path);
-    else
-        return fdopen(fd, "re");
-    close(fd);
-    return NULL;
-}
-
 EVP_PKEY *signer_read_key(const char *path, struct err *e)
 {
-    FILE *f = open_private(path, e);
+    FILE *f = keyfile_open(path, e);
     if (!f)
         return NULL;
     EVP_PKEY *k = PEM_read_PrivateKey(f, NULL, NULL, "");
@@ -494,4 +473,19 @@ int signer_sign(const struct signer *s, const struct sign_request *r, uint64_t n
     if (!made)
         return err_set(e, "there is no key for %.*s", SPAN_ARG(r->domain));
     return 0;
+}
+
+int signer_sign_own(const struct signer *s, const struct settings *set, struct span raw,
+                    uint64_t now, struct buf *fields, struct err *e)
+{
+    struct sign_request r;
+    struct buf made = {0};
+    struct arena *a = s && s->n ? arena_new(0) : NULL;
+    bool wanted = a && sign_wants_own(set, signable_own(&s->digests, raw, a), &r);
+    int rc = wanted ? signer_sign(s, &r, now, &made, e) : 0;
+    sign_fields_wire(fields, buf_span(&made));
+    buf_free(&made);
+    if (a)
+        arena_free(a);
+    return rc == 0 ? wanted : -1;
 }

@@ -17,10 +17,9 @@
 
 enum {
     SIGNER_KEYS_MAX = 4096,
-    SIGNER_ACTIVE_MAX = 4,       /* keys of one domain that sign */
-    SIGNER_RSA_BITS_MIN = 1024,  /* RFC 8301 section 3.2 */
-    SIGNER_KEY_FILE_MAX = 65536, /* bytes */
-    SIGN_LINE = 72               /* lines of a signature field are not longer */
+    SIGNER_ACTIVE_MAX = 4,      /* keys of one domain that sign */
+    SIGNER_RSA_BITS_MIN = 1024, /* RFC 8301 section 3.2 */
+    SIGN_LINE = 72              /* lines of a signature field are not longer */
 };
 
 struct signer;
@@ -36,6 +35,11 @@ size_t signer_keys(const struct signer *s);
  * -1 with e when there is no key for the domain, or the request is none. */
 int signer_sign(const struct signer *s, const struct sign_request *r, uint64_t now,
                 struct buf *fields, struct err *e);
+
+/* A whole message of our own making (a report, a notice): appends the fields to be put on top of
+ * it, CRLF line ends. 1; 0 when its author's domain is not one of dkim.sign; -1 with e. */
+int signer_sign_own(const struct signer *s, const struct settings *set, struct span raw,
+                    uint64_t now, struct buf *fields, struct err *e);
 
 /* --- key files, also for `gatehouse dkim` --- */
 

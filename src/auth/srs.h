@@ -16,16 +16,17 @@
 
 enum {
     SRS_HASH_LEN = 8,
-    SRS_ADDRESS_MAX = 254, /* RFC 5321 section 4.5.3.1.3; a longer result is refused */
-    BATV_DAYS = 7          /* a signed sender is good for so long */
+    SRS_ADDRESS_MAX = 254 /* RFC 5321 section 4.5.3.1.3; a longer result is refused */
 };
+/* Days are counted modulo 1024 and 1000: what is older looks young again. */
+#define SRS_AGE_MAX ((usec)365 * 86400 * USEC_PER_SEC)
 
 /* The first secret makes, all verify: rotation. */
 struct srs {
     const char *const *secrets;
     size_t nsecrets;
-    const char *domain; /* ours, where bounces come back to */
-    usec max_age;
+    const char *domain; /* ours, where bounces come back to; BATV has none */
+    usec max_age;       /* at most SRS_AGE_MAX; a tag of BATV says itself when it ends */
 };
 
 enum srs_result {
@@ -35,8 +36,9 @@ enum srs_result {
     SRS_EXPIRED
 };
 
-/* The sender for the next hop. false: too long, or no address: forward with the null sender, or not
- * at all. The null sender and addresses in our domain stay as they are. */
+/* The sender for the next hop. false: too long, or no address: *out is the sender as it came. The
+ * null sender and addresses in our domain stay as they are. A local part that needs quotes gets
+ * them. */
 bool srs_forward(const struct srs *s, struct arena *a, struct span sender, usec now,
                  struct span *out);
 /* Where a bounce to one of ours goes. Addresses in other domains are SRS_NONE. */
@@ -46,7 +48,7 @@ enum srs_result srs_reverse(const struct srs *s, struct arena *a, struct span re
 /* Signs the sender of mail of our own; the null sender and signed ones stay. */
 bool batv_sign(const struct srs *s, struct arena *a, struct span sender, usec now,
                struct span *out);
-/* The address under the signature. */
+/* The address under the signature; *out is there, whoever made it, unless SRS_NONE. */
 enum srs_result batv_verify(const struct srs *s, struct arena *a, struct span recipient, usec now,
                             struct span *out);
 

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "base/xalloc.h"
+#include "auth/returnpath.h"
 #include "cli/check_maps.h"
 #include "config/print.h"
 #include "policy/policy.h"
@@ -86,6 +87,16 @@ static void policy_problem(void *ctx, const char *setting, const char *text)
     free(said);
 }
 
+static void secret_problem(void *ctx, const char *text)
+{
+    found(ctx, "secrets", text);
+}
+
+static void check_return_paths(struct report *r, const struct settings *s)
+{
+    returnpath_free(returnpath_open(s, secret_problem, r));
+}
+
 static void check_script(struct report *r, const struct settings *s)
 {
     struct err e;
@@ -161,6 +172,7 @@ int cmd_check(int argc, char **argv)
     if (s) {
         check_maps(s, map_problem, &r);
         check_script(&r, s);
+        check_return_paths(&r, s);
         policy_lint(s, policy_problem, &(struct lint){&r, s});
         rules = settings_only ? 0 : check_rules(&r, s);
     }

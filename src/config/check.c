@@ -61,6 +61,11 @@ static bool host_port_ok(struct span s, bool port_needed, bool names)
     return (v4 || (names && domain_ok(host))) && port_ok(span_from(s, colon + 1));
 }
 
+bool server_ok(struct span s)
+{
+    return host_port_ok(s, true, true);
+}
+
 static const char *route_problem(struct span r)
 {
     if (span_eq(r, SPAN("mx")))
@@ -355,6 +360,23 @@ static void check_names(struct checker *c)
         AT(c, "tls.key without tls.certificate", "tls.key");
 }
 
+static void check_return_paths(struct checker *c)
+{
+    const struct settings *s = c->s;
+    if (s->srs.domain && !domain_ok(span_str(s->srs.domain)))
+        AT(c, say(c, "'srs.domain': expected a domain, not '%s'", s->srs.domain), "srs.domain");
+    if (s->srs.domain && !s->srs.key_file)
+        AT(c, "srs.domain needs srs.key_file", "srs.domain");
+    for (size_t i = 0; i < s->batv.domains.n; i++) {
+        struct span d = span_str(s->batv.domains.v[i]);
+        if (!domain_ok(span_from(d, d.n && d.p[0] == '.')))
+            AT(c, say(c, "'batv.domains': expected a domain, not '%s'", d.p), "batv.domains[%zu]",
+               i);
+    }
+    if (s->batv.domains.n && !s->batv.key_file)
+        AT(c, "batv.domains needs batv.key_file", "batv.domains");
+}
+
 void settings_cross_check(const struct settings *s, struct settings_problems *out)
 {
     struct checker c = {s, out};
@@ -364,6 +386,8 @@ void settings_cross_check(const struct settings *s, struct settings_problems *ou
     check_virus(&c);
     check_mail(&c);
     check_reports(&c);
+    check_return_paths(&c);
     check_policies(&c);
+    check_digests(&c);
     settings_check_wall(s, out);
 }

@@ -17,6 +17,11 @@ const char *say(struct checker *c, const char *fmt, ...) __attribute__((format(p
 /* Letters, digits, '-', '_' and '.', at most 64. */
 bool word_ok(const char *s);
 
+/* HOST:PORT, where HOST is a name, an address, or "[address]". */
+bool server_ok(struct span s);
+
+/* check_digests.c */
+void check_digests(struct checker *c);
 /* policy_check.c */
 void check_policies(struct checker *c);
 

@@ -42,6 +42,11 @@ static void check_files(const struct settings *s, struct settings_problems *out)
         {"relay.domains_file", s->relay.domains_file, "one domain a line; an empty file will do"},
         {"recipients.file", s->recipients.file, "one address a line; an empty file refuses all"},
         {"auth.users_file", s->auth.users_file, "user:hash a line"},
+        {"srs.key_file", s->srs.key_file, "'openssl rand -hex 32' makes a secret"},
+        {"batv.key_file", s->batv.key_file, "'openssl rand -hex 32' makes a secret"},
+        {"pyzor.accounts", s->pyzor.accounts, "HOST : PORT : USER : SALT,KEY a line; or null"},
+        {"razor.identity", s->razor.identity, "'razor-admin -register' writes one"},
+        {"wall.asn_database", s->wall.asn_database, "GeoLite2-ASN.mmdb of MaxMind; or null"},
         {"script.file", settings_script(s)->file, "a script in Lua, see docs/lua.md"},
         {"routes.file", s->routes.file, "one 'domain route' a line; an empty file will do"},
     };

@@ -219,6 +219,24 @@ struct dkim_settings {
     enum on_fail on_sign_error;
 };
 
+struct srs_settings {
+    const char *domain;   /* of rewritten senders; NULL: senders stay */
+    const char *key_file; /* auth/keyfile.h */
+    usec lifetime;
+    struct strings exempt_recipients; /* as in policies: they get senders as they are */
+};
+
+enum batv_action { BATV_FACT, BATV_REJECT };
+
+struct batv_settings {
+    struct strings domains; /* "example.org", ".example.org" */
+    const char *key_file;   /* auth/keyfile.h */
+    usec lifetime;
+    enum batv_action on_invalid;      /* bounces without a tag, or with a wrong one */
+    struct strings exempt_recipients; /* patterns: they get all bounces */
+    struct strings unsigned_to;       /* patterns: they get senders as they are */
+};
+
 struct hashcash_settings {
     struct strings accept; /* resources of ours beside the recipients: address, @domain */
 };
@@ -236,6 +254,7 @@ struct wall_settings {
     struct cidrs exempt_clients;
     struct strings exempt_names;      /* of clients: host.example, .example (and below) */
     struct strings exempt_recipients; /* as in policies */
+    const char *asn_database;         /* MaxMind's format; NULL: the ASN of clients is not known */
     enum wall_refuse refuse;
     usec greet_wait;
     const char *teaser; /* NULL: none */
@@ -291,6 +310,39 @@ struct report_settings {
     usec keep;
 };
 
+/* Services that count messages by digests (room digests). Each is off until its servers are set. */
+struct pyzor_settings {
+    struct strings servers; /* HOST:PORT */
+    const char *accounts;   /* Pyzor's accounts file; NULL: anonymous */
+    usec timeout;
+    uint64_t max_size;
+    enum on_fail on_error;
+};
+
+struct dcc_settings {
+    const char *dccifd; /* "unix:/var/dcc/dccifd", HOST:PORT; NULL: off */
+    bool query;         /* ask without counting */
+    usec timeout;
+    uint64_t max_size;
+    enum on_fail on_error;
+};
+
+struct razor_settings {
+    struct strings servers;   /* catalogue servers, HOST:PORT; tried in order */
+    struct strings reporting; /* nomination servers */
+    const char *discovery;    /* who names them when `servers` is empty; NULL: nobody */
+    const char *min_cf;       /* "ac", "ac+N", "ac-N", "N" */
+    const char *identity;     /* file with user= and pass= */
+    usec timeout;
+    uint64_t max_size;
+    enum on_fail on_error;
+};
+
+struct spamcop_settings {
+    const char *from, *to, *relay;
+    uint64_t max_size;
+};
+
 struct log_settings {
     const char *target; /* stderr, syslog, journald, or a file */
     bool json;
@@ -334,8 +386,14 @@ struct settings {
     struct record_settings record;
     struct dns_settings dns;
     struct dkim_settings dkim;
+    struct srs_settings srs;
+    struct batv_settings batv;
     struct arc_settings arc;
     struct hashcash_settings hashcash;
+    struct pyzor_settings pyzor;
+    struct dcc_settings dcc;
+    struct razor_settings razor;
+    struct spamcop_settings spamcop;
     struct wall_settings wall;
     struct greylist_settings greylist;
     struct rate_settings rates;

@@ -18,6 +18,7 @@ static const char *const dmarc_methods[] = {"tree", "suffix", NULL};
 static const char *const tls_versions[] = {"1.2", "1.3", NULL};
 static const char *const canonicalisations[] = {"relaxed/relaxed", "relaxed/simple",
                                                 "simple/relaxed", "simple/simple", NULL};
+static const char *const batv_actions[] = {"fact", "reject", NULL};
 static const char *const seal_names[] = {"never", "modified", "always", NULL};
 static const char *const levels[] = {"error", "warn", "info", "debug", NULL};
 
@@ -40,7 +41,13 @@ const struct setting_section setting_sections[] = {
     {"dns", "Questions to the DNS: MX of next hops, names of clients."},
     {"dkim", "Signatures of sending domains (DKIM): what is accepted, and signatures of our own."},
     {"arc", "What forwarders say they saw (ARC)."},
+    {"srs", "Senders of strangers' mail that is passed on to other domains (SRS)."},
+    {"batv", "Senders of our users' mail are signed, so that forged bounces are known (BATV)."},
     {"hashcash", "Stamps on mail (X-Hashcash): each counts once."},
+    {"pyzor", "Pyzor: how often others have reported the same text."},
+    {"dcc", "DCC: how many recipients the same message had elsewhere."},
+    {"razor", "Vipul's Razor: whether others have reported the same text."},
+    {"spamcop", "Reports to SpamCop by `gatehouse report`."},
     {"wall", "Who is calling: lists, manners, names. Neither relay.networks nor loopback nor users "
              "with a password are asked."},
     {"greylist", "Unknown senders are asked to come again."},
@@ -379,9 +386,89 @@ static const struct setting rows[] = {
                   "there, or always."),
     STR_(S, arc.domain, .def_note = "no seals", .help = "Domain whose key in dkim.keys seals."),
 
+    STR_(S, srs.domain, .def_note = "senders stay as they are",
+         .help = "Domain of rewritten senders; mail for it must come to this gateway."),
+    PATH_(S, srs.key_file, .def_note = "none",
+          .help = "Secrets, one a line: the first makes addresses, all recognise them."),
+    TIME_(S, srs.lifetime, .min = DAY, .max = 365 * DAY, .def = "21d",
+          .help = "How long bounces to a rewritten sender are taken."),
+    STRS_(S, srs.exempt_recipients, .def = "",
+          .help = "Recipients elsewhere who get senders as they are, written as in policies; those "
+                  "in relay.domains always do."),
+
+    STRS_(S, batv.domains, .def = "",
+          .help = "Domains of our users whose senders are signed when mail leaves for other "
+                  "domains, and who get bounces only to such senders; .example.org: and all below "
+                  "it."),
+    PATH_(S, batv.key_file, .def_note = "none",
+          .help = "Secrets, one a line: the first signs, all verify."),
+    TIME_(S, batv.lifetime, .min = DAY, .max = 365 * DAY, .def = "7d",
+          .help = "How long bounces to a signed sender are taken."),
+    ENUM_(S, batv_action, batv.on_invalid, .choices = batv_actions, .def = "reject",
+          .help = "Bounces of strangers without a valid tag are refused, or marked (fact 'batv'): "
+                  "for the first week."),
+    STRS_(S, batv.exempt_recipients, .def = "postmaster@",
+          .help = "Recipients who get bounces without a tag all the same, written as in policies."),
+    STRS_(S, batv.unsigned_to, .def = "",
+          .help = "Recipients elsewhere who get senders as they are, written as in policies: "
+                  "mailing lists that know their members by it."),
+
     STRS_(S, hashcash.accept, .def = "",
           .help = "Stamps are for a recipient of the message, or for one of these: address or "
                   "@domain."),
+
+    STRS_(S, pyzor.servers, .def = "",
+          .help = "Servers to ask, HOST:PORT; their counts are added. None: Pyzor is off. The "
+                  "public one is public.pyzor.org:24441."),
+    PATH_(S, pyzor.accounts, .def_note = "the anonymous user",
+          .help = "Accounts file of Pyzor: HOST : PORT : USER : SALT,KEY a line."),
+    TIME_(S, pyzor.timeout, .min = 10e3, .max = 60e6, .def = "5s",
+          .help = "How long a message waits for an answer."),
+    SIZE_(S, pyzor.max_size, .min = 1024, .max = 64 * MIB, .def = "2MiB",
+          .help = "Nobody is asked about larger messages."),
+    ENUM_(S, on_fail, pyzor.on_error, .choices = fail_names, .def = "pass",
+          .help = "What happens when no server answers; pass: its rules do not hit, and the "
+                  "receipt says why."),
+
+    STR_(S, dcc.dccifd, .def_note = "DCC is off",
+         .help = "Socket of dccifd: unix:/var/dcc/dccifd, or HOST:PORT."),
+    BOOL_(S, dcc.query, .def = "false",
+          .help = "Ask without counting the message (files are never counted)."),
+    TIME_(S, dcc.timeout, .min = 10e3, .max = 60e6, .def = "5s",
+          .help = "How long a message waits for the answer."),
+    SIZE_(S, dcc.max_size, .min = 1024, .max = 256 * MIB, .def = "20MiB",
+          .help = "dccifd is not asked about larger messages."),
+    ENUM_(S, on_fail, dcc.on_error, .choices = fail_names, .def = "pass",
+          .help = "What happens when dccifd does not answer."),
+
+    STRS_(S, razor.servers, .def = "",
+          .help = "Catalogue servers, HOST:PORT; the next one is asked when one does not answer. "
+                  "None, and no razor.discovery: Razor is off."),
+    STRS_(S, razor.reporting, .def = "",
+          .help = "Nomination servers, HOST:PORT, to which `gatehouse report` sends."),
+    STR_(S, razor.discovery, .def_note = "nobody",
+         .help = "Server that names catalogue servers, once a day, when razor.servers names none: "
+                 "discovery.razor.cloudmark.com:2703."),
+    STR_(S, razor.min_cf, .def = "ac",
+         .help = "Confidence from which on a part is spam: 0 to 100, or ac (what the server says), "
+                 "ac+N, ac-N."),
+    PATH_(S, razor.identity, .def_note = "no reports",
+          .help = "File with user=... and pass=..., as razor-admin -register writes it."),
+    TIME_(S, razor.timeout, .min = 10e3, .max = 60e6, .def = "5s",
+          .help = "How long a message waits for the answer."),
+    SIZE_(S, razor.max_size, .min = 1024, .max = 64 * MIB, .def = "2MiB",
+          .help = "Nobody is asked about larger messages."),
+    ENUM_(S, on_fail, razor.on_error, .choices = fail_names, .def = "pass",
+          .help = "What happens when no server answers."),
+
+    STR_(S, spamcop.from, .def_note = "postmaster at hostname",
+         .help = "Sender of reports: the address that is registered with SpamCop."),
+    STR_(S, spamcop.to, .def = "spamassassin-submit@spam.spamcop.net",
+         .help = "Where reports go; SpamCop gives each user an address of his own."),
+    STR_(S, spamcop.relay, .def_note = "the MX of spamcop.to, port 587",
+         .help = "Server that takes the reports: HOST:PORT."),
+    SIZE_(S, spamcop.max_size, .min = 1024, .max = 64 * MIB, .def = "50KiB",
+          .help = "Longer messages are cut in reports; SpamCop takes no more."),
 
     BOOL_(S, wall.enabled, .def = "true", .help = "Look at who is calling."),
     CIDRS_(S, wall.exempt_clients, .def = "", .help = "Clients that nothing is asked about."),
@@ -391,6 +478,9 @@ static const struct setting rows[] = {
     STRS_(S, wall.exempt_recipients, .def = "postmaster@",
           .help = "Recipients who get mail that the wall would refuse at RCPT, written as in "
                   "policies."),
+    PATH_(S, wall.asn_database, .def_note = "the ASN of clients is not known",
+          .help = "Database of MaxMind's format (GeoLite2-ASN.mmdb, GeoIP2-ISP.mmdb) that tells "
+                  "whose a client's address is: for rates and reputation by ASN."),
     ENUM_(S, wall_refuse, wall.refuse, .choices = wall_refuse_names, .def = "rcpt",
           .help = "When a client that is not wanted is told: at once (connect), or at each "
                   "recipient (rcpt), so that the log names sender and recipient and "

@@ -29,6 +29,7 @@ struct answer {
 struct transaction {
     struct arena *arena;
     const struct envelope *env;
+    struct span from;      /* the sender that is told: env->from, or what SRS and BATV made of it */
     const uint32_t *rcpts; /* indexes into env->rcpts */
     size_t nrcpts;
     bool probe; /* stop after RCPT: would it be taken? */

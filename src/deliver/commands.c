@@ -11,7 +11,7 @@ static bool ascii_only(struct span s)
 
 static bool addresses_need_utf8(const struct transaction *t)
 {
-    if (!ascii_only(t->env->from))
+    if (!ascii_only(t->from))
         return true;
     for (size_t i = 0; i < t->nrcpts; i++)
         if (!ascii_only(t->env->rcpts[t->rcpts[i]].addr))
@@ -43,7 +43,7 @@ void client_add_mail(struct client *c)
     const struct envelope *env = t->env;
     struct buf *b = &c->out;
     buf_str(b, "MAIL FROM:<");
-    buf_add(b, t->probe ? SPAN("") : env->from);
+    buf_add(b, t->probe ? SPAN("") : t->from);
     buf_char(b, '>');
     if (c->ext.size && !t->probe)
         buf_printf(b, " SIZE=%llu", (unsigned long long)t->size);

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/xalloc.h"
 #include "deliver/deliver_private.h"
+#include "policy/domains.h"
 #include "tls/context.h"
 #include "tls/dane.h"
 
@@ -81,8 +82,8 @@ static size_t part_by_charset(const struct queue_msg *m, uint32_t *v, size_t n, 
     return plain;
 }
 
-static void line_up(struct deliver *d, struct queue_msg *m, struct dest *t, const uint32_t *v,
-                    size_t n)
+static void line_up(struct deliver *d, struct queue_msg *m, struct dest *t,
+                    enum returnpath_kind sender, const uint32_t *v, size_t n)
 {
     size_t most = d->set->queue.recipients_per_delivery;
     while (n) {
@@ -91,10 +92,20 @@ static void line_up(struct deliver *d, struct queue_msg *m, struct dest *t, cons
         j->rcpts = xmalloc(part * sizeof *v);
         memcpy(j->rcpts, v, part * sizeof *v);
         j->n = part;
+        j->sender = sender;
         dest_add(t, j, false);
         v += part;
         n -= part;
     }
+}
+
+/* A transaction has one sender: recipients who get another one go by themselves. */
+static void line_up_by_sender(struct deliver *d, struct queue_msg *m, struct dest *t,
+                              enum returnpath_kind kind, uint32_t *v, size_t n)
+{
+    size_t changed = sender_part(d, m, kind, v, n);
+    line_up(d, m, t, kind, v, changed);
+    line_up(d, m, t, RETURN_NOT, v + changed, n - changed);
 }
 
 /* error: routes answer at once. */
@@ -151,6 +162,7 @@ static void split(struct deliver *d, struct queue_msg *m, struct arena *a, usec 
     struct dest **touched = arena_array(a, m->nrcpts, sizeof *touched);
     uint32_t *some = arena_array(a, m->nrcpts, sizeof *some);
     size_t ntouched = 0;
+    enum returnpath_kind sender = sender_kind(d, m, a);
     for (uint32_t i = 0; i < m->nrcpts && m->open; i++) {
         if (!ready(&m->rcpts[i], now))
             continue;
@@ -181,8 +193,9 @@ static void split(struct deliver *d, struct queue_msg *m, struct arena *a, usec 
         }
         struct dest *t = dest_get(d, route, domain);
         size_t plain = part_by_charset(m, some, n, a);
-        line_up(d, m, t, some, plain);
-        line_up(d, m, t, some + plain, n - plain);
+        enum returnpath_kind kind = route->kind == ROUTE_SMTP ? sender : RETURN_NOT;
+        line_up_by_sender(d, m, t, kind, some, plain);
+        line_up_by_sender(d, m, t, kind, some + plain, n - plain);
         touched[ntouched++] = t;
     }
     for (size_t i = 0; i < ntouched; i++) {
@@ -257,6 +270,8 @@ static void on_tick(uv_timer_t *t)
     struct deliver *d = t->data;
     watch_clock(d);
     routes_refresh(d->routes);
+    if (d->domains)
+        domains_refresh(d->domains);
     if (d->sts)
         sts_tick(d->sts);
     dest_tick(d);
@@ -416,6 +431,15 @@ void deliver_watch_tls(struct deliver *d, void (*saw)(void *ctx, struct span ite
     watch_sts(d);
 }
 
+void deliver_identify(struct deliver *d, const struct signer *signer,
+                      const struct returnpath *returns)
+{
+    d->signer = signer;
+    d->returns = returns;
+    if (returns && !d->domains)
+        d->domains = domains_open(&d->set->relay);
+}
+
 void deliver_attach(struct deliver *d, struct queue *q)
 {
     d->q = q;
@@ -440,6 +464,8 @@ void deliver_free(struct deliver *d)
         arena_free(d->idle_arenas[--d->nidle_arenas]);
     free(d->heap);
     routes_free(d->routes);
+    if (d->domains)
+        domains_free(d->domains);
     close_tls(d);
     sts_free(d->sts);
     d->handles = 3;

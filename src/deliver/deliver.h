@@ -25,6 +25,12 @@ struct deliver *deliver_new(uv_loop_t *loop, const struct settings *set, struct 
 /* Tells how TLS went, connection by connection, as items (reports/item.h), for reports to the
  * domains (RFC 8460). Once, before deliver_attach. */
 void deliver_watch_tls(struct deliver *d, void (*saw)(void *ctx, struct span items), void *ctx);
+struct signer;
+struct returnpath;
+/* Before the first message: who signs our reports (NULL: nobody), and what senders become towards
+ * other domains (NULL: they stay). Both outlive d. */
+void deliver_identify(struct deliver *d, const struct signer *signer,
+                      const struct returnpath *returns);
 /* Nothing is in work any more (deliver_drain). */
 void deliver_free(struct deliver *d);
 /* Before the first message. */

@@ -1,6 +1,7 @@
 #ifndef GATEHOUSE_DELIVER_PRIVATE_H
 #define GATEHOUSE_DELIVER_PRIVATE_H
 
+#include "auth/returnpath.h"
 #include "deliver/client.h"
 #include "deliver/deliver.h"
 #include "deliver/report.h"
@@ -23,7 +24,8 @@ struct job {
     struct queue_msg *m; /* NULL: a probe */
     uint32_t *rcpts;
     size_t n;
-    bool again; /* was put back once because a reused connection was dead */
+    enum returnpath_kind sender; /* what it becomes for its recipients */
+    bool again;                  /* was put back once because a reused connection was dead */
     /* while it is carried */
     struct arena *arena;
     struct queue_meta meta;
@@ -107,7 +109,10 @@ struct deliver {
     struct record *rec;
     struct quarantine *qua;
     struct dns *dns;
-    struct sts *sts; /* NULL: not asked for */
+    struct sts *sts;                  /* NULL: not asked for */
+    const struct returnpath *returns; /* NULL: senders stay */
+    const struct signer *signer;      /* NULL: no keys */
+    struct domains *domains;          /* with returns */
     struct queue *q;
     struct routes *routes;
     struct ssl_ctx_st *tls, *tls_verified, *tls_dane; /* NULL with queue.tls: none */
@@ -156,6 +161,15 @@ void job_wait(struct job *j, usec until, struct span why, bool tried);
 /* Whether the message's time is over. */
 bool deliver_expired(const struct deliver *d, const struct queue_msg *m, usec now);
 
+/* sender.c: what the sender can become towards other domains. */
+enum returnpath_kind sender_kind(const struct deliver *d, const struct queue_msg *m,
+                                 struct arena *a);
+/* Puts the recipients of v who see it so first; how many. */
+size_t sender_part(const struct deliver *d, const struct queue_msg *m, enum returnpath_kind kind,
+                   uint32_t *v, size_t n);
+/* The sender for the next hop of a job that is loaded. */
+struct span sender_of(const struct job *j);
+
 /* deliver.c */
 void deliver_reschedule(struct deliver *d, struct queue_msg *m);
 void maybe_drained(struct deliver *d);
@@ -184,13 +198,14 @@ void dest_forget_down(struct dest *t);
 void dest_resolve(struct dest *t);
 void targets_clear(struct dest *t);
 
-/* dane.c (RFC 7672): what DNSSEC says about the exchanger at t->at_mx. done gets the records (a
+/* dane.c (RFC 7672): what DNSSEC says about a host. done gets the records (a
  * reference, or NULL when there are none); usable: false when they could not be asked, and the host
  * must not be used now. Never called from inside. */
 typedef void dane_done(struct dest *t, bool usable, struct dane *records);
 /* Whether the list of exchangers of name was validated, into t->mx_secure; then go_on. */
 void dane_begin(struct dest *t, struct span name, void (*go_on)(struct dest *t));
-void dane_ask(struct dest *t, dane_done *done);
+void dane_ask(struct dest *t, const char *host, dane_done *done);
+bool dane_wanted(const struct deliver *d);
 
 /* watch.c: what reports about TLS (RFC 8460) are made of. A connection that can be used, or ended
  * in TLS before it could; something that is wrong with what protects t (result: a type of section

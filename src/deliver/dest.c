@@ -271,7 +271,9 @@ static bool connect_next(struct conn *k)
     dane_unref(k->dane);
     k->dane = dane_ref(to->dane);
     /* A host without a name is known by its address, and must prove that. */
-    snprintf(k->host, sizeof k->host, "%s", to->host[0] ? to->host : ip_text(&to->ip, ip));
+    /* RFC 7672 section 3.2.1: who is asked for is whose TLSA records they are. */
+    const char *host = to->dane ? to->dane->host : to->host;
+    snprintf(k->host, sizeof k->host, "%s", host[0] ? host : ip_text(&to->ip, ip));
     struct client_options o = {
         .helo = set->queue.helo ? set->queue.helo : set->hostname,
         .host = k->host,

@@ -104,6 +104,7 @@ bool job_load(struct job *j)
     j->t = (struct transaction){
         .arena = j->arena,
         .env = &j->meta.env,
+        .from = sender_of(j),
         .rcpts = j->rcpts,
         .nrcpts = j->n,
         .size = j->m->size,

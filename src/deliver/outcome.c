@@ -12,6 +12,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "auth/signer.h"
 #include "base/log.h"
 #include "base/xalloc.h"
 #include "deliver/deliver_private.h"
@@ -27,9 +28,15 @@ struct pending {
     size_t n;
     enum queue_state then;
     enum record_kind kind; /* of the record when it is done */
-    struct buf bytes;      /* of the report */
-    char id[ID_SIZE];      /* of the report */
+    /* a report */
+    struct buf bytes;
+    char id[ID_SIZE];
     struct rcpt to;
+    usec composed;
+    bool smtputf8;
+    uv_work_t signing;
+    struct buf fields; /* its signature */
+    struct err unsigned_why;
 };
 
 static struct pending *pending_new(struct deliver *d, struct queue_msg *m, const uint32_t *rcpts,
@@ -57,6 +64,7 @@ static void pending_free(struct pending *p)
         deliver_reschedule(d, m);
     queue_settle(d->q, m);
     buf_free(&p->bytes);
+    buf_free(&p->fields);
     free(p->rcpts);
     free(p);
     maybe_drained(d);
@@ -117,6 +125,55 @@ static const char *report_from(const struct deliver *d, struct arena *a)
                                   : arena_printf(a, "postmaster@%s", set->hostname).p;
 }
 
+static void store_report(struct pending *p)
+{
+    struct queue_new report = {.id = p->id,
+                               .flags = QUEUE_NOTICE,
+                               .created = p->composed,
+                               .fd = -1,
+                               .bytes = buf_span(&p->bytes)};
+    report.env.from = SPAN("");
+    report.env.rcpts = &p->to;
+    report.env.nrcpts = 1;
+    report.env.body_8bit = true;
+    report.env.smtputf8 = p->smtputf8;
+    queue_put(p->d->q, &report, 1, NULL, on_stored, p);
+}
+
+/* --- their signatures: made in a thread of the loop's pool --- */
+
+static void sign_in_thread(uv_work_t *work)
+{
+    struct pending *p = work->data;
+    signer_sign_own(p->d->signer, p->d->set, buf_span(&p->bytes),
+                    (uint64_t)(p->composed / USEC_PER_SEC), &p->fields, &p->unsigned_why);
+}
+
+/* A report that can't be signed goes out all the same: it is all that its reader gets. */
+static void report_signed(uv_work_t *work, int status)
+{
+    struct pending *p = work->data;
+    (void)status;
+    if (p->unsigned_why.text[0])
+        log_event(LOG_WARN, p->id, "not-signed", F_STR("why", p->unsigned_why.text));
+    if (p->fields.n) {
+        buf_add(&p->fields, buf_span(&p->bytes));
+        buf_free(&p->bytes);
+        p->bytes = p->fields;
+        p->fields = (struct buf){0};
+    }
+    store_report(p);
+}
+
+static void finish_report(struct pending *p)
+{
+    struct deliver *d = p->d;
+    p->signing.data = p;
+    if (!signer_keys(d->signer) ||
+        uv_queue_work(d->loop, &p->signing, sign_in_thread, report_signed) != 0)
+        store_report(p);
+}
+
 static void send_report(struct deliver *d, struct pending *p, const struct queue_meta *meta,
                         enum report_kind kind, const struct failed *v, size_t n, struct span where)
 {
@@ -143,18 +200,10 @@ static void send_report(struct deliver *d, struct pending *p, const struct queue
     report_compose(&r, &p->bytes);
     p->to.addr = p->m->from;
     p->to.notify = NOTIFY_NEVER;
-    struct queue_new report = {.id = p->id,
-                               .flags = QUEUE_NOTICE,
-                               .created = r.now,
-                               .fd = -1,
-                               .bytes = buf_span(&p->bytes)};
-    report.env.from = SPAN("");
-    report.env.rcpts = &p->to;
-    report.env.nrcpts = 1;
-    report.env.body_8bit = true;
-    report.env.smtputf8 = meta->env.smtputf8;
+    p->composed = r.now;
+    p->smtputf8 = meta->env.smtputf8;
     arena_give(d, a);
-    queue_put(d->q, &report, 1, NULL, on_stored, p);
+    finish_report(p);
 }
 
 static bool wanted(const struct queue_rcpt *r, enum report_kind kind)

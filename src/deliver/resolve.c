@@ -43,13 +43,55 @@ static void refused(struct dest *t, const char *why)
     maybe_drained(t->d);
 }
 
-/* --- configured hosts: by the system (hosts file, DNS) --- */
+/* --- configured hosts: by the system (hosts file, DNS), else by our own resolver --- */
 
 struct lookup {
     uv_getaddrinfo_t req;
     struct dest *dest;
     char host[DNS_NAME_MAX];
 };
+
+/* The one host of a route: all targets are its addresses. */
+static void on_host_dane(struct dest *t, bool usable, struct dane *records)
+{
+    if (!usable) {
+        targets_clear(t);
+        failed(t, "450 4.7.5 whether the next hop has TLSA records can't be found out now");
+        return;
+    }
+    for (size_t i = 0; records && i < t->ntargets; i++)
+        t->targets[i].dane = records;
+    if (records)
+        t->dane[t->ndane++] = records;
+    resolved(t);
+}
+
+/* A name without a dot is one of the host's own network: no zone above it could be signed. */
+static bool may_have_dane(const struct dest *t, const char *host)
+{
+    return t->route.kind == ROUTE_SMTP && dane_wanted(t->d) && strchr(host, '.') && !t->d->draining;
+}
+
+static void named_host_found(struct dest *t, const char *host)
+{
+    /* Our own configuration names it: a mistake there is not the sender's fault. */
+    if (!t->ntargets)
+        failed(t, "450 4.4.4 the next hop has no address");
+    else if (may_have_dane(t, host))
+        dane_ask(t, host, on_host_dane);
+    else
+        resolved(t);
+}
+
+static void on_own_addresses(void *ctx, enum dns_status st, const struct ip *v, size_t n)
+{
+    struct dest *t = ctx;
+    char host[DNS_NAME_MAX];
+    snprintf(host, sizeof host, "%.*s", SPAN_ARG(t->route.host));
+    for (size_t i = 0; st == DNS_OK && i < n; i++)
+        add_target(t, &v[i], host);
+    named_host_found(t, host);
+}
 
 static void on_addrinfo(uv_getaddrinfo_t *req, int status, struct addrinfo *list)
 {
@@ -69,11 +111,11 @@ static void on_addrinfo(uv_getaddrinfo_t *req, int status, struct addrinfo *list
         add_target(t, &ip, l->host);
     }
     uv_freeaddrinfo(list);
+    if (!t->ntargets && t->d->dns && !t->d->draining)
+        dns_addresses(t->d->dns, span_str(l->host), on_own_addresses, t);
+    else
+        named_host_found(t, l->host);
     free(l);
-    if (t->ntargets)
-        resolved(t);
-    else /* our own configuration names it: a mistake there is not the sender's fault */
-        failed(t, "450 4.4.4 the next hop has no address");
 }
 
 static void by_system(struct dest *t)
@@ -149,7 +191,7 @@ static void on_addresses(void *ctx, enum dns_status st, const struct ip *v, size
     for (size_t i = 0; st == DNS_OK && i < n; i++)
         add_target(t, &v[i], host);
     if (t->ntargets > before && t->mx_secure) {
-        dane_ask(t, on_dane);
+        dane_ask(t, host, on_dane);
         return;
     }
     t->at_mx++;
@@ -188,7 +230,7 @@ static size_t before_us(const struct deliver *d, const struct dns_mx *v, size_t 
 
 static void ask_dane(struct dest *t)
 {
-    if (t->d->set->queue.dane && t->d->set->queue.tls != DTLS_NONE)
+    if (dane_wanted(t->d))
         dane_begin(t, t->route.host.n ? t->route.host : t->domain, next_mx);
     else
         next_mx(t);

@@ -65,6 +65,7 @@ struct dns_answer {
                                * only. Aliases (CNAME) have been followed. */
     size_t n;                 /* at most DNS_ANSWERS_MAX */
     uint32_t ttl;             /* seconds */
+    struct span canonical;    /* the name behind the last alias; absent when there was none */
 };
 typedef void dns_answer_fn(void *ctx, const struct dns_answer *a);
 

@@ -239,13 +239,14 @@ static void on_name(void *ctx, enum dns_status st, struct span name)
     conn_greet_on(c);
 }
 
-/* Who may be refused at once for his address need not be asked for his name, unless the access map
- * knows it. */
+/* Who may be refused at once for his address, or is going to be, need not be asked for his name,
+ * unless the access map knows it. */
 static bool name_can_wait(const struct conn *c)
 {
     const struct settings *set = c->door->set;
-    return c->guest && c->guest->clients && set->wall.refuse == WALL_AT_CONNECT &&
-           !set->access_file && set->wall.exempt_names.n == 0;
+    return c->guest && (c->guest->clients || guest_refusal(c->guest)) && !c->teased &&
+           set->wall.refuse == WALL_AT_CONNECT && !set->access_file &&
+           set->wall.exempt_names.n == 0;
 }
 
 /* The client's name is found before the greeting: the access map, the rules and the trace field

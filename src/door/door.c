@@ -83,23 +83,28 @@ static void on_incoming(uv_poll_t *poll, int status, int events)
     }
 }
 
+struct door_keys {
+    struct returnpath *returns;
+    struct tls_server tls[]; /* by listener */
+};
+
 struct door_keys *door_keys_read(const struct settings *set)
 {
-    struct tls_server *v = xcalloc(set->listeners.n + 1, sizeof *v);
+    struct door_keys *k = xcalloc(1, sizeof *k + set->listeners.n * sizeof k->tls[0]);
+    k->returns = returnpath_open(set, NULL, NULL);
     for (size_t i = 0; i < set->listeners.n; i++) {
         const struct listener *l = &set->listeners.v[i];
         struct err e;
         bool knows = l->protocol != LISTEN_MILTER && l->protocol != LISTEN_SOCKETMAP;
         if (knows && l->tls != TLS_MODE_NONE &&
-            tls_server_open(&v[i], &set->tls, l->certificate, l->key, &e) != 0)
+            tls_server_open(&k->tls[i], &set->tls, l->certificate, l->key, &e) != 0)
             log_event(LOG_FAULT, NULL, "no-tls", F_STR("listener", l->name), F_STR("why", e.text));
     }
-    return (struct door_keys *)v;
+    return k;
 }
 
 static void open_gates(struct door *d, const int *listeners, struct door_keys *keys)
 {
-    struct tls_server *tls = (struct tls_server *)keys;
     d->ngates = d->set->listeners.n;
     d->gates = xcalloc(d->ngates ? d->ngates : 1, sizeof *d->gates);
     for (size_t i = 0; i < d->ngates; i++) {
@@ -108,14 +113,14 @@ static void open_gates(struct door *d, const int *listeners, struct door_keys *k
         g->set = &d->set->listeners.v[i];
         g->fd = listeners[i];
         fcntl(g->fd, F_SETFL, fcntl(g->fd, F_GETFL) | O_NONBLOCK);
-        g->tls = tls[i];
+        g->tls = keys->tls[i];
         uv_poll_init(&d->loop, &g->poll, g->fd);
         g->poll.data = g;
         if (g->set->protocol == LISTEN_RSPAMD)
             rspamd_start(g);
         gate_start(g);
     }
-    free(tls);
+    free(keys);
 }
 
 static void poll_closed(uv_handle_t *h)
@@ -320,6 +325,7 @@ static void free_all(struct door *d)
     domains_free(d->domains);
     policy_set_free(d->policies);
     recipients_free(d->recipients);
+    returnpath_free(d->returns);
     asks_free(&d->asks);
     if (d->incoming >= 0)
         close(d->incoming);
@@ -351,7 +357,9 @@ int door_main(const struct settings *set, int control_fd, const int *listeners,
     d->tick.data = d;
     uv_timer_start(&d->tick, on_tick, TICK_MS, TICK_MS);
     d->control = link_open(&d->loop, control_fd, ROLE_DOOR, ROLE_SUPERVISOR, &control_events, d);
-    open_gates(d, listeners, keys ? keys : door_keys_read(set));
+    keys = keys ? keys : door_keys_read(set);
+    d->returns = keys->returns;
+    open_gates(d, listeners, keys);
     link_send(d->control, FRAME_READY, 0, SPAN(""), -1);
     uv_run(&d->loop, UV_RUN_DEFAULT);
     if (uv_loop_close(&d->loop) != 0)

@@ -8,8 +8,9 @@
 
 struct door_keys;
 
-/* Reads certificates and keys of all listeners: to be called while we may still read keys that
- * belong to root. What can't be read is logged; that listener offers no TLS. */
+/* Reads certificates and keys of all listeners, and the secrets of return paths: to be called while
+ * we may still read keys that belong to root. What can't be read is logged; that listener offers no
+ * TLS. */
 struct door_keys *door_keys_read(const struct settings *set);
 
 /* listeners: one bound, listening descriptor for each row of set->listeners. control_fd: link to

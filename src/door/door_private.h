@@ -9,6 +9,7 @@
 #ifndef GATEHOUSE_DOOR_DOOR_PRIVATE_H
 #define GATEHOUSE_DOOR_DOOR_PRIVATE_H
 
+#include "auth/returnpath.h"
 #include "base/map.h"
 #include "dns/dns.h"
 #include "door/access.h"
@@ -20,6 +21,7 @@
 #include "flow/frames.h"
 #include "ipc/link.h"
 #include "kv/kv.h"
+#include "lists/asn.h"
 #include "lists/lists.h"
 #include "loop/stream.h"
 #include "rate/rate.h"
@@ -112,9 +114,11 @@ struct door {
     struct policy_set *policies;
     struct recipients *recipients;
     struct authenticator *auth;
+    struct returnpath *returns; /* NULL: neither SRS nor BATV */
     /* The wall: who is calling (wall.h). */
     struct kv *state;
     struct lists *lists;
+    struct asn *asns; /* whose addresses are; NULL: not known */
     struct rates *rates;
     struct spf_try *spf_tries;
     uv_timer_t tick;
@@ -209,6 +213,16 @@ int callout_send(struct door *d, struct txn *t, struct span key, struct span add
 /* The transaction that waits for a callout ends. */
 void callout_cancel(struct txn *t);
 
+/* ---- returns.c: bounces come back (SRS, BATV) ---- */
+
+enum batv_tag { TAG_UNSEEN, TAG_VALID, TAG_EXPIRED, TAG_MISSING, TAG_FORGED };
+
+/* *to is a recipient that was just given: what SRS or BATV made is replaced, with l, by the address
+ * itself; t->returns and t->proven say so. false: it was refused. */
+bool returns_rcpt(struct conn *c, struct smtp_path *to, struct lookup *l);
+/* The facts go into the scan request. */
+void returns_facts(struct txn *t);
+
 /* ---- stages.c: policies before the message ---- */
 
 struct stage_answer {
@@ -248,10 +262,15 @@ struct txn {
     struct scan_request req; /* id, peer, envelope */
     struct rcpt *dropped;    /* access map says DISCARD */
     size_t ndropped, dropped_cap;
-    struct rcpt pending; /* recipient that is being looked at */
-    enum rcpt_fate fate; /* of it, when nothing speaks against it */
-    bool wall_waits;     /* it waits for what the wall asks */
-    bool wall_asks;      /* the content is there and waits for the same */
+    struct rcpt pending;          /* recipient that is being looked at */
+    enum rcpt_fate fate;          /* of it, when nothing speaks against it */
+    bool wall_waits;              /* it waits for what the wall asks */
+    bool wall_asks;               /* the content is there and waits for the same */
+    enum returnpath_kind returns; /* what it was before */
+    bool proven;                  /* and was made here, for mail that left here */
+    size_t nproven;               /* recipients that were */
+    enum batv_tag tag;            /* the worst that was seen */
+    bool by_srs;                  /* a rewritten sender came back */
     struct span pending_key;
     struct saying pending_says; /* of the script, about it */
     bool pending_heard;         /* the script was asked about it */

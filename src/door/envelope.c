@@ -147,6 +147,7 @@ static void take_rcpt(struct conn *c, const struct rcpt *r)
 {
     struct txn *t = c->txn;
     struct envelope *env = &t->req.env;
+    t->nproven += t->proven;
     *map_at(&t->seen, t->pending_key) = t; /* an unknown one is refused each time */
     said_recipient(&t->req.said, t->arena, env->nrcpts, &t->pending_says);
     t->heard += t->pending_heard;
@@ -291,7 +292,10 @@ void conn_rcpt(void *ctx, const struct smtp_path *given, const struct rcpt_param
         rcpt_refuse(c, path_addr(&to), R_BAD_ADDRESS_SYNTAX, SPAN_NONE);
         return;
     }
-    bool may_relay = c->relay_client || c->smtp.authenticated;
+    if (!returns_rcpt(c, &to, &l))
+        return;
+    bool returned = c->txn->returns == RETURN_SRS; /* whoever knows it was given it by us */
+    bool may_relay = c->relay_client || c->smtp.authenticated || returned;
     if (!may_relay && local_is_route(path_local(&to))) {
         rcpt_refuse(c, path_addr(&to), R_ROUTED, SPAN_NONE);
         return;

@@ -155,7 +155,7 @@ static void find(const struct conn *c, const struct grey_result *r)
 struct span wall_grey_rcpt(struct conn *c)
 {
     struct txn *t = c->txn;
-    if (!applies(c, GREY_ALL))
+    if (!applies(c, GREY_ALL) || t->proven)
         return SPAN_NONE;
     struct grey_result r = ask(c, t->pending.addr, span_str(c->guest->spf_domain));
     if (r.answer != GREY_KNOWN && r.answer != GREY_PROVEN)
@@ -170,7 +170,8 @@ struct span wall_grey_doubtful(struct txn *t)
     const struct conn *c = t->conn;
     const struct greylist_settings *set = &t->door->set->greylist;
     double score = t->result.score;
-    if (!applies(c, GREY_DOUBTFUL) || score < set->score_from || score >= set->score_to)
+    bool proven = t->nproven && t->nproven == t->req.env.nrcpts;
+    if (!applies(c, GREY_DOUBTFUL) || proven || score < set->score_from || score >= set->score_to)
         return SPAN_NONE;
     struct grey_result worst = {.answer = GREY_PROVEN};
     for (size_t i = 0; i < t->req.env.nrcpts && i < GREY_RCPTS_MAX; i++) {

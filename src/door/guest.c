@@ -20,6 +20,8 @@ const char *finding_name(enum finding_id id)
         [FOUND_NAME] = "wall.name",
         [FOUND_ADDRESS_REPUTATION] = "wall.reputation.address",
         [FOUND_NETWORK_REPUTATION] = "wall.reputation.network",
+        [FOUND_ASN] = "wall.asn",
+        [FOUND_ASN_REPUTATION] = "wall.reputation.asn",
         [FOUND_HELO] = "wall.helo",
         [FOUND_HELO_NAME] = "wall.helo.name",
         [FOUND_HELO_LISTS] = "wall.helo.lists",
@@ -254,6 +256,21 @@ static void look_up_reputation(struct guest *g, enum reputation_kind kind, enum 
                "too much unwanted mail has come from your address");
 }
 
+static void look_up_asn(struct guest *g)
+{
+    const struct reputation_settings *set = &g->door->set->reputation;
+    struct reputation r;
+    char text[REPUTATION_TEXT_SIZE];
+    if (!g->asn)
+        return;
+    snprintf(text, sizeof text, "AS%u", g->asn);
+    guest_find(g, FOUND_ASN, WALL_FACT, text, "7.1", "%s", "");
+    if (set->enabled &&
+        reputation_get(g->door->state, set, REP_ASN, span_of((const char *)&g->asn, sizeof g->asn),
+                       clock_wall(), &r))
+        guest_find(g, FOUND_ASN_REPUTATION, WALL_FACT, reputation_text(&r, text), "7.1", "%s", "");
+}
+
 /* ---- the call ---- */
 
 static void on_waited(uv_timer_t *t)
@@ -285,6 +302,7 @@ void guest_call(struct guest *g, usec wait)
     recall(g, now);
     look_up_reputation(g, REP_ADDRESS, FOUND_ADDRESS_REPUTATION);
     look_up_reputation(g, REP_NETWORK, FOUND_NETWORK_REPUTATION);
+    look_up_asn(g);
     if (wait > 0 && g->greet_until <= now)
         start_waiting(g, wait);
     if (g->lists_until > now) {
@@ -337,6 +355,7 @@ struct guest *guest_new(struct door *d, const char *id, const struct ip *ip,
     g->door = d;
     g->id = id;
     g->ip = *ip;
+    g->asn = asn_of(d->asns, ip);
     g->on_change = on_change;
     g->ctx = ctx;
     return g;

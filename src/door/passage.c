@@ -480,6 +480,9 @@ void passage_begin(struct txn *t)
     wall_facts(t);
     if (t->heard < t->req.env.nrcpts) /* it learned of the callback in between */
         t->req.said.asked &= ~(unsigned)CALL_RECIPIENT;
+    returns_facts(t);
+    if (t->hold.p)
+        t->req.want |= SCAN_HELD;
     t->req.received = clock_wall();
     if (t->write_error) {
         bool full = t->write_error == ENOSPC || t->write_error == EDQUOT || t->write_error == EROFS;

@@ -20,6 +20,9 @@ void wall_open(struct door *d)
     mkdir(set->paths.state, 0700);
     d->state = kv_open(path, set->state.size);
     free(path);
+    struct err e;
+    if (set->wall.asn_database && !(d->asns = asn_open(set->wall.asn_database, &e)))
+        log_event(LOG_WARN, NULL, "asn-database-unusable", F_STR("why", e.text));
     d->lists = lists_new(&d->loop, d->dns, &set->wall);
     d->rates = rates_new(&set->rates, d->state);
 }
@@ -34,6 +37,8 @@ void wall_close(struct door *d)
 {
     wall_spf_close(d);
     rates_free(d->rates);
+    asn_close(d->asns);
+    d->asns = NULL;
     kv_close(d->state);
     d->rates = NULL;
     d->state = NULL;
@@ -190,6 +195,7 @@ bool wall_meet(struct conn *c, bool greet)
     wall_leave(c);
     c->rated =
         c->has_ip && !is_ours(d, &c->ip) && !cidrs_have(&d->set->wall.exempt_clients, &c->ip);
+    c->asn = c->rated ? asn_of(d->asns, &c->ip) : 0;
     if (c->rated && !count_connection(c, &held))
         return false;
     bool strangers = c->gate->set->profile == PROFILE_MX;

@@ -6,6 +6,7 @@
 #include "auth/auth.h"
 #include "auth/hashcash.h"
 #include "base/xalloc.h"
+#include "digests/digests.h"
 #include "flow/known.h"
 #include "flow/asking.h"
 #include "flow/guarded.h"
@@ -24,6 +25,7 @@ struct flow {
     struct virus_pool *virus;
     struct dns *dns;               /* NULL: nothing asks the network */
     struct auth *auth;             /* NULL: senders are not checked */
+    struct digests *digests;       /* NULL: none is configured */
     struct rules_profile *profile; /* NULL: nobody asks */
     struct policy_set *policies;
     struct prefs *prefs;              /* NULL: nobody can have any */
@@ -39,12 +41,11 @@ struct job {
     flow_done *done;
     void *ctx;
     usec started;
-    int waiting;
-    bool engine_busy; /* not answered yet, and the rules want to know */
-    bool rules_ready; /* to judge, but for the engine */
-    bool rules_lost;  /* the message ran out of memory while the network was asked */
+    int waiting, before_rules; /* what the rules still wait for */
+    bool engine_first;         /* the engine's answer is among that */
     struct asking *asking;
     struct auth_client client;
+    bool lost;               /* out of memory while answers were taken */
     struct rules_work *work; /* NULL: rules don't run, or ran out of memory */
     struct span traced;      /* the bytes that rules see */
     struct opinions_wanted wanted;
@@ -65,6 +66,8 @@ struct flow *flow_new(uv_loop_t *loop, const struct settings *set, const struct 
         f->dns = dns_new(loop, &set->dns);
     if (set->authentication.enabled)
         f->auth = auth_new(set);
+    if (set->rules.network)
+        f->digests = digests_new(loop, set, f->dns);
     return f;
 }
 
@@ -76,6 +79,7 @@ void flow_free(struct flow *f)
         rules_scratch_free(f->scratch);
     policy_set_free(f->policies);
     auth_free(f->auth);
+    digests_free(f->digests);
     scripting_free(f->script);
     dns_free(f->dns);
     prefs_free(f->prefs);
@@ -129,6 +133,7 @@ static __attribute__((noinline)) void decide(struct job *j)
     struct message *m = j->m;
     struct verdict *v = ARENA_NEW(m->arena, struct verdict);
     arena_limit(m->arena, 2 * j->flow->set->limits.message_memory); /* as much again as the rules */
+    digests_publish(m);
     struct parts *parts = parts_of(j->flow, m);
     struct wishes wishes = {0};
     scripting_ask(j->flow->script, m, parts, &wishes);
@@ -202,30 +207,38 @@ static void rules_out_of_memory(struct job *j)
 static void judge_rules(struct job *j)
 {
     struct span original = j->m->raw;
-    if (j->rules_lost || (j->work && !guarded(j->m, j->flow->set->limits.scan_time, judge, j))) {
+    if (j->lost || (j->work && !guarded(j->m, j->flow->set->limits.scan_time, judge, j))) {
         j->m->raw = original;
         rules_out_of_memory(j);
     }
     step_done(j);
 }
 
-static void network_answered(void *ctx)
+static void before_rules_done(struct job *j)
+{
+    if (--j->before_rules == 0)
+        judge_rules(j);
+}
+
+static void answers_known(void *ctx)
 {
     struct job *j = ctx;
-    j->rules_lost = j->asking && asking_exhausted(j->asking);
+    j->lost = asking_exhausted(j->asking);
     j->asking = NULL;
-    j->rules_ready = true;
-    if (!j->engine_busy)
-        judge_rules(j);
+    before_rules_done(j);
+}
+
+static void digests_known(void *ctx)
+{
+    before_rules_done(ctx);
 }
 
 static void virus_answered(void *ctx, struct message *m)
 {
     struct job *j = ctx;
     (void)m;
-    if (j->engine_busy && j->rules_ready)
-        judge_rules(j);
-    j->engine_busy = false;
+    if (j->engine_first)
+        before_rules_done(j);
     step_done(j);
 }
 
@@ -233,7 +246,8 @@ static void start_virus(struct job *j, int fd)
 {
     struct flow *f = j->flow;
     if (f->virus && f->set->virus.enabled) {
-        j->engine_busy = f->rs && ruleset_reads_virus(f->rs);
+        j->engine_first = f->rs && ruleset_reads_virus(f->rs);
+        j->before_rules += j->engine_first;
         virus_scan(f->virus, j->m, fd, virus_answered, j);
         return;
     }
@@ -288,22 +302,36 @@ static bool start_senders(struct job *j)
     return guarded(j->m, f->set->limits.scan_time, check_senders, j);
 }
 
-/* Authentication and rules: both ask the DNS; the rules judge when the answers are there. */
-static void start_checks(struct job *j)
+static void start_questions(struct job *j)
 {
     struct flow *f = j->flow;
-    hashcash_publish(f->set, j->m);
-    open_rules(j);
-    if (!f->dns) {
-        network_answered(j);
-        return;
-    }
-    j->asking = asking_new(f->loop, f->dns, f->set, j->m, network_answered, j);
+    j->asking = asking_new(f->loop, f->dns, f->set, j->m, answers_known, j);
     if (!start_senders(j))
         asking_lose(j->asking);
     else if (j->work)
         asking_rules(j->asking, j->work);
     asking_go(j->asking);
+}
+
+static void ask_digests(void *ctx)
+{
+    struct job *j = ctx;
+    digests_ask(j->flow->digests, j->m, digests_known, j);
+}
+
+/* Authentication, rules and digests: all ask the network; the rules judge when the answers are
+ * there. */
+static void start_checks(struct job *j)
+{
+    struct flow *f = j->flow;
+    hashcash_publish(f->set, j->m);
+    j->before_rules += (f->digests != NULL) + (f->dns != NULL);
+    if (f->digests) /* first: their servers work while the message is read */
+        guarded(j->m, f->set->limits.scan_time, ask_digests, j);
+    open_rules(j);
+    if (f->dns)
+        start_questions(j);
+    before_rules_done(j);
 }
 
 void flow_run(struct flow *f, struct message *m, int fd, flow_done *done, void *ctx)
@@ -314,6 +342,7 @@ void flow_run(struct flow *f, struct message *m, int fd, flow_done *done, void *
     policy_set_refresh(f->policies);
     if (verdict_wants_scan(f->policies, m, m->arena)) {
         j->waiting += 2;
+        j->before_rules = 1; /* the reading of it */
         start_virus(j, fd);
         start_checks(j);
     }

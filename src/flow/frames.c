@@ -199,6 +199,7 @@ static void result_encode(struct buf *b, const struct scan_result *r)
     buf_lstr(b, r->header_from);
     buf_lstr(b, r->message_id);
     buf_lstr(b, r->spf_domain);
+    buf_lstr(b, r->sign);
     buf_u64(b, r->micros);
     buf_u32(b, (uint32_t)r->ngroups);
     for (size_t i = 0; i < r->ngroups; i++)
@@ -220,6 +221,7 @@ static void result_decode(struct cursor *c, struct arena *a, struct scan_result 
     r->header_from = str_decode(c, a);
     r->message_id = str_decode(c, a);
     r->spf_domain = str_decode(c, a);
+    r->sign = str_decode(c, a);
     r->micros = cursor_u64(c);
     r->ngroups = cursor_u32(c);
     if (r->ngroups > c->rest.n / GROUP_MIN) {

@@ -12,12 +12,13 @@
 
 /* What a client of a scanner protocol (spamd, rspamd) is told beside the decision. */
 enum scan_want {
-    WANT_HITS = 1,    /* the rules that hit */
-    WANT_REPORT = 2,  /* SpamAssassin's report */
-    WANT_REWRITE = 4, /* the message as SpamAssassin marks or wraps it */
-    WANT_ANY = 7,     /* any of these: the answer is filled */
-    SCAN_A_FILE = 8,  /* without envelope and client, as `gatehouse scan` sees a file */
-    SCAN_STAMPED = 16 /* the MTA's own trace field may stand on top already */
+    WANT_HITS = 1,     /* the rules that hit */
+    WANT_REPORT = 2,   /* SpamAssassin's report */
+    WANT_REWRITE = 4,  /* the message as SpamAssassin marks or wraps it */
+    WANT_ANY = 7,      /* any of these: the answer is filled */
+    SCAN_A_FILE = 8,   /* without envelope and client, as `gatehouse scan` sees a file */
+    SCAN_STAMPED = 16, /* the MTA's own trace field may stand on top already */
+    SCAN_HELD = 32     /* it will be held, whatever is found */
 };
 
 /* Scan request: the message comes as descriptor. */
@@ -79,6 +80,7 @@ struct scan_result {
     struct span subject; /* decoded, for record and quarantine; at most 500 bytes */
     struct span header_from, message_id;
     struct span spf_domain; /* of the sender, when SPF says pass; else absent */
+    struct span sign; /* to sign it as it came, when it is released (auth/sign.h); or absent */
     uint64_t micros;
     struct group *groups;
     size_t ngroups;

@@ -108,6 +108,8 @@ static void on_judged(void *ctx, struct message *m, const struct verdict *v, uin
     if (w->want & WANT_ANY)
         answer_make(w->sc->set, w->sc->rs ? ruleset_conf(w->sc->rs) : NULL, m, v, w->want,
                     &w->result->answer);
+    signing_for_release(w->want & WANT_ANY ? NULL : w->sc->signing, m, w->result,
+                        w->want & SCAN_HELD);
     /* Who asked delivers it himself, as he likes. */
     signing_run(w->want & WANT_ANY ? NULL : w->sc->signing, m, w->result, answer, w);
 }

@@ -16,7 +16,8 @@ struct job;
 struct question {
     struct question *next;
     struct job *job;
-    struct group *group;
+    struct group *group; /* or */
+    struct mail *mail;   /* a notice of our own */
     uint64_t tag;
     struct buf payload;
     bool sent;
@@ -117,6 +118,21 @@ static void unsigned_group(struct signing *s, struct message *m, struct group *g
         g->reply = arena_printf(m->arena, "451 4.7.5 the message can't be signed now (%s)", m->id);
 }
 
+/* It says what its reader has to know, with or without. */
+static void sign_mail(struct message *m, struct mail *mail, const struct sign_answer *a)
+{
+    struct buf b = {0};
+    if (!a->signed_ || a->text.n > FIELDS_MAX) {
+        log_event(LOG_WARN, m->id, "notice-not-signed",
+                  F_SPAN("why", span_sub(a->text, 0, WHY_MAX)));
+        return;
+    }
+    sign_fields_wire(&b, a->text);
+    buf_add(&b, mail->bytes);
+    mail->bytes = arena_dup(m->arena, buf_span(&b));
+    buf_free(&b);
+}
+
 static void job_step(struct job *j)
 {
     if (--j->waiting)
@@ -138,7 +154,9 @@ static void over(struct question *q, const struct sign_answer *a)
     *at = q->next;
     if (!j->s->first)
         uv_timer_stop(&j->s->timer);
-    if (a->signed_ && a->text.n <= FIELDS_MAX)
+    if (q->mail)
+        sign_mail(j->m, q->mail, a);
+    else if (a->signed_ && a->text.n <= FIELDS_MAX)
         add_fields(j->m, q->group, a->text);
     else
         unsigned_group(j->s, j->m, q->group, a->text);
@@ -158,12 +176,13 @@ static void on_tick(uv_timer_t *timer)
     }
 }
 
-static void ask(struct job *j, struct group *g, const struct sign_request *r)
+static void ask(struct job *j, struct group *g, struct mail *mail, const struct sign_request *r)
 {
     struct signing *s = j->s;
     struct question *q = xcalloc(1, sizeof *q);
     q->job = j;
     q->group = g;
+    q->mail = mail;
     q->tag = ++s->tag;
     q->until = clock_mono() + SIGNING_WAIT;
     sign_request_encode(&q->payload, r);
@@ -231,12 +250,49 @@ static void sign_group(struct job *j, struct group *g)
     struct sign_request r;
     struct signable *sa = signable_new(&s->digests, m, &g->edits, m->arena);
     if (sign_wants_dkim(s->set, m, sa, &r)) {
-        ask(j, g, &r);
+        ask(j, g, NULL, &r);
         return;
     }
     struct span seen = m->facts.auth.ran ? results(s->set, m) : SPAN_NONE;
     if (seen.n && sign_wants_seal(s->set, m, sa, seen, &r))
-        ask(j, g, &r);
+        ask(j, g, NULL, &r);
+}
+
+static void sign_notice(struct job *j, struct mail *mail)
+{
+    struct sign_request r;
+    struct arena *a = j->m->arena;
+    if (mail->bytes.p &&
+        sign_wants_own(j->s->set, signable_own(&j->s->digests, mail->bytes, a), &r))
+        ask(j, NULL, mail, &r);
+}
+
+static bool may_be_held(const struct scan_result *r)
+{
+    for (size_t i = 0; i < r->ngroups; i++)
+        if (r->groups[i].outcome == OUT_HOLD || r->groups[i].outcome == OUT_REJECT ||
+            r->groups[i].delivery.keep)
+            return true;
+    return false;
+}
+
+/* The quarantine keeps the bytes as they came. */
+void signing_for_release(struct signing *s, struct message *m, struct scan_result *result,
+                         bool held)
+{
+    struct splices none = {0};
+    struct sign_request r;
+    struct buf b = {0};
+    if (!s || (!held && !may_be_held(result)) ||
+        !sign_wants_dkim(s->set, m, signable_new(&s->digests, m, &none, m->arena), &r))
+        return;
+    sign_request_encode(&b, &r);
+    if (b.n <= SIGNING_RELEASE_MAX)
+        result->sign = arena_dup(m->arena, buf_span(&b));
+    else
+        log_event(LOG_WARN, m->id, "not-signed-when-released",
+                  F_STR("why", "the header is too large"));
+    buf_free(&b);
 }
 
 void signing_run(struct signing *s, struct message *m, struct scan_result *result,
@@ -251,5 +307,7 @@ void signing_run(struct signing *s, struct message *m, struct scan_result *resul
     for (size_t i = 0; i < result->ngroups; i++)
         if (is_delivered(&result->groups[i]))
             sign_group(j, &result->groups[i]);
+    for (size_t i = 0; i < result->mails.n; i++)
+        sign_notice(j, &result->mails.v[i]);
     job_step(j);
 }

@@ -23,10 +23,16 @@ struct signing *signing_new(uv_loop_t *loop, const struct settings *set, signing
                             void *ctx);
 void signing_free(struct signing *s);
 
-/* Signs the groups that are delivered, in place. s may be NULL. done(ctx) comes exactly once, now
- * or later; m and result must stay until then. */
+/* Signs the groups that are delivered and the notices that are sent beside, in place. s may be
+ * NULL. done(ctx) comes exactly once, now or later; m and result must stay until then. */
 void signing_run(struct signing *s, struct message *m, struct scan_result *result,
                  void (*done)(void *ctx), void *ctx);
+
+/* Mail of our users that is held: what its signature needs goes with it, so that the spool can sign
+ * it on the day it is released. held: it will be held, whatever the result says. */
+enum { SIGNING_RELEASE_MAX = 256 * 1024 };
+void signing_for_release(struct signing *s, struct message *m, struct scan_result *result,
+                         bool held);
 
 /* An answer of the spool; a spool that is there now; a spool that is gone. */
 void signing_answer(struct signing *s, uint64_t tag, struct span payload);

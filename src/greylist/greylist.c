@@ -36,10 +36,39 @@ static void add_client(struct buf *b, const struct greylist_settings *set,
     buf_add(b, span_of((const char *)net.b, sizeof net.b));
 }
 
+/* Behind `n` signs '='; 0: there are fewer. */
+static size_t behind_signs(struct span s, size_t from, int n)
+{
+    for (; n > 0; n--) {
+        size_t at = span_find(span_from(s, from), '=');
+        if (at == SIZE_MAX)
+            return 0;
+        from += at + 1;
+    }
+    return from;
+}
+
+/* Senders that were signed (BATV: prvs=TAG=, btv1==TAG==) or rewritten (SRS0=HASH=DAY=, SRS1=HASH=)
+ * have another tag every day. */
+static struct span without_tag(struct span s)
+{
+    size_t from = 0;
+    if (span_istarts(s, SPAN("prvs=")))
+        from = behind_signs(s, 5, 1);
+    else if (span_istarts(s, SPAN("btv1==")))
+        from = behind_signs(s, 6, 2);
+    else if (span_istarts(s, SPAN("SRS0=")) || span_istarts(s, SPAN("SRS0+")))
+        from = behind_signs(s, 5, 2);
+    else if (span_istarts(s, SPAN("SRS1=")) || span_istarts(s, SPAN("SRS1+")))
+        from = behind_signs(s, 5, 1);
+    return from < span_rfind(s, '@') ? span_from(s, from) : s;
+}
+
 /* "list+bounce-4711=user@x" and "list+bounce-4712=user@x" are one sender. */
 static void add_sender(struct buf *b, struct span s)
 {
     struct buf plain = {0};
+    s = without_tag(s);
     size_t at = span_rfind(s, '@'), plus = span_find(s, '+');
     if (at == SIZE_MAX)
         at = s.n;

@@ -3,8 +3,9 @@
  *
  * Remembered is a triple of client, sender and recipient. The client is its network, or, where SPF
  * has confirmed it, the sender's domain: a sender with many hosts comes again from another one. Of
- * the sender, case, extension and numbers do not count (mailing lists count up in them). A client
- * that came again for greylist.auto_pass triples passes with all.
+ * the sender, case, extension, numbers and the tags of BATV and SRS do not count (mailing lists
+ * count up in them, tags change every day). A client that came again for greylist.auto_pass triples
+ * passes with all.
  *
  *     unknown --first seen--> WAIT --too early--> WAIT
  *                               '--after delay, within retry_window--> PASS, for pass_time after

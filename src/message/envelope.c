@@ -2,7 +2,7 @@
 
 /* First byte of the wire form; the queue journal outlives a version of the program. */
 enum { ENVELOPE_WIRE = 1, PEER_WIRE = 1 };
-enum { PEER_HAS_IP = 1, PEER_BEHIND_MTA = 2, PEER_STAMPED = 4 };
+enum { PEER_HAS_IP = 1, PEER_BEHIND_MTA = 2, PEER_STAMPED = 4, PEER_MAY_RELAY = 8 };
 enum { RCPT_MIN_WIRE = 4 + 4 + 1 };
 enum { FLAG_SMTPUTF8 = 1, FLAG_8BIT = 2, FLAG_REQUIRE_TLS = 4, FLAGS_KNOWN = 7 };
 
@@ -70,7 +70,7 @@ void peer_encode(struct buf *b, const struct peer *p)
 {
     buf_u8(b, PEER_WIRE);
     buf_u8(b, (uint8_t)((p->has_ip ? PEER_HAS_IP : 0) | (p->behind_mta ? PEER_BEHIND_MTA : 0) |
-                        (p->stamped ? PEER_STAMPED : 0)));
+                        (p->stamped ? PEER_STAMPED : 0) | (p->may_relay ? PEER_MAY_RELAY : 0)));
     buf_add(b, span_of((const char *)p->ip.b, sizeof p->ip.b));
     buf_u32(b, p->port);
     const struct span texts[] = {p->name,        p->helo,       p->listener, p->protocol,
@@ -87,7 +87,8 @@ void peer_decode(struct cursor *c, struct arena *a, struct peer *p)
     uint8_t flags = cursor_u8(c);
     struct span ip = cursor_bytes(c, sizeof p->ip.b);
     uint32_t port = cursor_u32(c);
-    if (flags > (PEER_HAS_IP | PEER_BEHIND_MTA) || port > UINT16_MAX)
+    if (flags > (PEER_HAS_IP | PEER_BEHIND_MTA | PEER_STAMPED | PEER_MAY_RELAY) ||
+        port > UINT16_MAX)
         c->failed = true;
     struct span *texts[] = {&p->name,        &p->helo,       &p->listener, &p->protocol,
                             &p->tls_version, &p->tls_cipher, &p->auth_user};
@@ -100,6 +101,7 @@ void peer_decode(struct cursor *c, struct arena *a, struct peer *p)
     p->has_ip = flags & PEER_HAS_IP;
     p->behind_mta = flags & PEER_BEHIND_MTA;
     p->stamped = flags & PEER_STAMPED;
+    p->may_relay = flags & PEER_MAY_RELAY;
     memcpy(p->ip.b, ip.p, ip.n);
     p->port = (uint16_t)port;
 }

@@ -35,6 +35,7 @@ struct peer {
     bool has_ip;
     bool behind_mta; /* an MTA in front of us has it and stamps it (milter) */
     bool stamped;    /* its trace field stands on top of the message already */
+    bool may_relay;  /* to other domains: one of our users, or a host of ours */
     uint16_t port;
     struct span name; /* reverse name, or absent (DNS comes with issue "Who is calling") */
     struct span helo;

@@ -190,6 +190,53 @@ const char *dmarc_policy_name(enum dmarc_policy p);
  * null. */
 const struct spf_fact *spf_main(const struct auth_facts *f);
 
+/* --- Digests: who else has seen the message (room digests) --- */
+
+enum digest_state {
+    DIGEST_NOT_ASKED, /* off, or nothing to ask about */
+    DIGEST_ANSWERED,
+    DIGEST_UNAVAILABLE /* why tells */
+};
+
+enum { DIGEST_WHY_SIZE = 160 };
+
+/* Sums over all servers that answered. */
+struct pyzor_fact {
+    enum digest_state state;
+    char digest[41];         /* SHA-1 in hexadecimal; "" when it was not made */
+    uint64_t count, welcome; /* reported as spam; reported as wanted */
+    char why[DIGEST_WHY_SIZE];
+};
+
+enum { DCC_MANY = 999999 };
+
+struct dcc_fact {
+    enum digest_state state;
+    char brand[64], metrics[256]; /* of the X-DCC-BRAND-Metrics field; printable ASCII */
+    int64_t body, fuz1, fuz2;     /* recipients of messages with this checksum; -1: not told */
+    int64_t reputation;           /* percent of bulk mail from the sender; -1: not told */
+    char why[DIGEST_WHY_SIZE];
+};
+
+enum { RAZOR_ENGINE_MAX = 8 };
+
+struct razor_fact {
+    enum digest_state state;
+    bool spam;                            /* some part not contested reaches the threshold */
+    int confidence[RAZOR_ENGINE_MAX + 1]; /* by engine (4, 8): highest of parts not contested,
+                                             0 to 100 */
+    char why[DIGEST_WHY_SIZE];
+};
+
+struct digest_facts {
+    struct pyzor_fact pyzor;
+    struct dcc_fact dcc;
+    struct razor_fact razor;
+    const char *failed; /* the first that did not answer and whose setting stops the message for
+                           it: "Pyzor does not answer"; NULL: none */
+    enum on_fail on_failed;
+};
+
 /* A check that did not run or did not finish: which, why. Never silent. */
 struct skipped {
     const char *check; /* "virus", "rules", "rules/NAME" */
@@ -206,6 +253,7 @@ struct facts {
     struct rules_facts rules;
     struct virus_facts virus;
     struct auth_facts auth;
+    struct digest_facts digests;
     struct skipped *skipped;
     size_t nskipped, skipped_cap;
     struct fact *facts;

@@ -104,6 +104,7 @@ int quarantine_release_begin(struct quarantine *q, struct span id, const struct 
     rel->peer = x.peer;
     rel->received = x.received;
     rel->by = arena_dup(a, by);
+    rel->sign = x.sign;
     return 0;
 }
 

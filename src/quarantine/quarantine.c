@@ -171,6 +171,7 @@ static struct quarantine_item *item_from(struct arena *a, const struct quarantin
     x->subject = copy(a, h->subject);
     x->header_from = copy(a, h->header_from);
     x->message_id = copy(a, h->message_id);
+    x->sign = copy(a, h->sign);
     x->peer = *p;
     x->peer.name = copy(a, p->name);
     x->peer.helo = copy(a, p->helo);

@@ -45,6 +45,7 @@ struct quarantine_hold {
     double score;
     struct span virus; /* absent when none */
     struct span subject, header_from, message_id;
+    struct span sign; /* what its signature needs when it is released (auth/sign.h), or absent */
 };
 
 /* Stores; 0 means it is on stable storage. fd: the message, read from offset 0, position untouched.
@@ -76,6 +77,7 @@ struct quarantine_item {
     size_t nrcpts;
     double score;
     struct span virus, subject, header_from, message_id;
+    struct span sign;
 };
 
 /* Release, in two steps so that nothing is lost and nothing released twice: _begin checks and marks
@@ -92,6 +94,7 @@ struct quarantine_release {
     struct peer peer;
     usec received;
     struct span by;
+    struct span sign;
 };
 int quarantine_release_begin(struct quarantine *q, struct span id, const struct span *to,
                              size_t nto, struct span by, struct arena *a,

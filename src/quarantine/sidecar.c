@@ -23,17 +23,20 @@ size_t item_count(const struct quarantine_item *x, enum quarantine_state s)
 /* --- writing --- */
 
 /* JSON text is UTF-8; the few strings of a message that are not are kept as {"hex": "..."}. */
-static json_t *text(struct span s)
+static json_t *hex(struct span s)
 {
-    json_t *j = json_stringn(s.p, s.n);
-    if (j)
-        return j;
     struct buf b = {0};
     for (size_t i = 0; i < s.n; i++)
         buf_printf(&b, "%02x", (unsigned char)s.p[i]);
-    j = json_pack("{s:s%}", "hex", b.p ? b.p : "", b.n);
+    json_t *j = json_pack("{s:s%}", "hex", b.p ? b.p : "", b.n);
     buf_free(&b);
     return j;
+}
+
+static json_t *text(struct span s)
+{
+    json_t *j = json_stringn(s.p, s.n);
+    return j ? j : hex(s);
 }
 
 static void put(json_t *o, const char *key, struct span s)
@@ -62,6 +65,8 @@ static json_t *peer_json(const struct peer *p)
     put(o, "tls_version", p->tls_version);
     put(o, "tls_cipher", p->tls_cipher);
     put(o, "auth_user", p->auth_user);
+    if (p->may_relay)
+        json_object_set_new(o, "may_relay", json_true());
     return o;
 }
 
@@ -108,6 +113,8 @@ void sidecar_encode(struct buf *b, const struct quarantine_item *x)
     put(o, "subject", x->subject);
     put(o, "header_from", x->header_from);
     put(o, "message_id", x->message_id);
+    if (x->sign.p)
+        json_object_set_new(o, "sign", hex(x->sign));
     json_object_set_new(o, "peer", peer_json(&x->peer));
     json_object_set_new(o, "envelope", envelope_json(&x->env));
     json_t *list = json_array();
@@ -167,6 +174,7 @@ static void get_peer(const json_t *o, struct arena *a, struct peer *p)
     p->tls_version = get(o, "tls_version", a);
     p->tls_cipher = get(o, "tls_cipher", a);
     p->auth_user = get(o, "auth_user", a);
+    p->may_relay = json_is_true(json_object_get(o, "may_relay"));
 }
 
 static void get_envelope(const json_t *o, struct arena *a, struct envelope *env)
@@ -217,6 +225,7 @@ static int decode(const json_t *o, struct arena *a, struct quarantine_item *x, s
     x->subject = get(o, "subject", a);
     x->header_from = get(o, "header_from", a);
     x->message_id = get(o, "message_id", a);
+    x->sign = get(o, "sign", a);
     get_peer(json_object_get(o, "peer"), a, &x->peer);
     get_envelope(json_object_get(o, "envelope"), a, &x->env);
     const json_t *list = json_object_get(o, "recipients");

@@ -53,10 +53,11 @@ struct queue_rcpt {
 
 /* Flags of a message. */
 enum {
-    QUEUE_UNSCANNED = 1u << 0, /* after-queue mode: to be scanned before it is delivered */
-    QUEUE_NO_BOUNCE = 1u << 1, /* judged bad: its failure is not told to the (forged) sender */
-    QUEUE_NOTICE = 1u << 2,    /* a delivery status notification of our own */
-    QUEUE_RELEASED = 1u << 3   /* came out of the quarantine */
+    QUEUE_UNSCANNED = 1u << 0,  /* after-queue mode: to be scanned before it is delivered */
+    QUEUE_NO_BOUNCE = 1u << 1,  /* judged bad: its failure is not told to the (forged) sender */
+    QUEUE_NOTICE = 1u << 2,     /* a delivery status notification of our own */
+    QUEUE_RELEASED = 1u << 3,   /* came out of the quarantine */
+    QUEUE_SENDER_OURS = 1u << 4 /* a policy gave it another sender: bounces come to that one */
 };
 
 struct queue_msg {

@@ -117,6 +117,27 @@ static void consider(struct txrep *t, double weight, struct span addr, const str
     t->sum += weight * pull(&s.was, t->score);
 }
 
+static enum kv_change take_welcome(void *ctx, struct span old, struct buf *fresh, usec *until)
+{
+    const struct step *s = ctx;
+    (void)old;
+    buf_u64(fresh, 1);
+    buf_f64(fresh, s->score);
+    *until = s->now + kept;
+    return KV_WRITE;
+}
+
+static void welcome(struct kv *kv, const struct txrep_query *q, usec now)
+{
+    struct step s = {.score = -q->welcome, .now = now};
+    for (size_t i = 0; i < q->nrecipients && i < TXREP_RECIPIENTS; i++) {
+        struct buf key = {0};
+        make_key(&key, q->recipients[i], NULL);
+        kv_update(kv, KV_TXREP, buf_span(&key), now, take_welcome, &s);
+        buf_free(&key);
+    }
+}
+
 double txrep_adjust(struct kv *kv, const struct txrep_weights *w, const struct txrep_query *q,
                     double score, usec now)
 {
@@ -127,6 +148,8 @@ double txrep_adjust(struct kv *kv, const struct txrep_weights *w, const struct t
         double mean = seen.was.total / (double)seen.was.count;
         return (score + w->factor * mean) / (1 + w->factor) - score;
     }
+    if (q->welcome > 0)
+        welcome(kv, q, now);
     const struct ip *ip = q->has_origin && !q->signed_by ? &q->origin : NULL;
     consider(&t, w->email_ip, q->from, ip);
     if (q->domain.n)

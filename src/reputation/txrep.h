@@ -11,6 +11,8 @@
 #include "base/ip.h"
 #include "kv/kv.h"
 
+enum { TXREP_RECIPIENTS = 256 }; /* of one message that are welcomed */
+
 struct txrep_query {
     struct span from;   /* address of the author */
     struct span domain; /* the signing domain, or the author's; empty: none */
@@ -19,6 +21,11 @@ struct txrep_query {
     struct ip origin;   /* where it comes from */
     bool has_origin;
     bool signed_by; /* DKIM or SPF vouch for the sender: the address does not depend on the host */
+    /* Of mail that leaves: recipients whose answers are welcome, and by how many points
+     * (txrep_welcomelist_out). What was known of their addresses without a host is replaced. */
+    const struct span *recipients;
+    size_t nrecipients;
+    double welcome;
 };
 
 struct txrep_weights {

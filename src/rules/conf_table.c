@@ -515,6 +515,8 @@ static const struct conf_directive table[] = {
     P_NUM("Pyzor", "pyzor_max"),
     P_NUM("Pyzor", "pyzor_welcomelist_min"),
     P_NUM("Pyzor", "pyzor_welcomelist_factor"),
+    P_NUM("Pyzor", "pyzor_whitelist_min"),
+    P_NUM("Pyzor", "pyzor_whitelist_factor"),
     P_NUM("Pyzor", "pyzor_fork"),
     P_KEEP("Pyzor", "pyzor_perl"),
     P_TIME("Pyzor", "pyzor_timeout"),

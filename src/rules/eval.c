@@ -9,6 +9,7 @@ static const struct eval_fn_def *const tables[] = {
     eval_net,      eval_antivirus,    eval_shorturl, eval_phishing, eval_access, eval_fromname,
     eval_pdf,      eval_shortcircuit, eval_language, eval_office,   eval_dns,    eval_uridnsbl,
     eval_askdns,   eval_hashbl,       eval_auth,     eval_txrep,    eval_geo,    eval_virus,
+    eval_hashcash, eval_digests,
 };
 
 /* Names that SpamAssassin 4 keeps for older rule files. */

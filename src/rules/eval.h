@@ -52,7 +52,7 @@ extern const struct eval_fn_def eval_html[], eval_mime[], eval_body[], eval_imag
     eval_list[], eval_net[], eval_antivirus[], eval_shorturl[], eval_phishing[], eval_access[],
     eval_fromname[], eval_pdf[], eval_shortcircuit[], eval_language[], eval_office[], eval_txrep[],
     eval_dns[], eval_uridnsbl[], eval_askdns[], eval_hashbl[], eval_auth[], eval_geo[],
-    eval_virus[];
+    eval_virus[], eval_hashcash[], eval_digests[];
 
 /* In a file of its own, but in MIMEEval's table. */
 double check_for_uppercase(struct rules_ctx *c, const struct eval_call *call);

@@ -325,18 +325,36 @@ static char overridden(struct rules_ctx *c, struct span domain)
     return found;
 }
 
-/* RFC 5617 section 4.3, as the DNS has it. */
+/* What a record says (RFC 5617 section 4.2.1), read as Mail::DKIM reads it: the last dkim= counts,
+ * in its own case; "strict" and "nxdomain" are of older drafts. 0: it is no list of tags. */
+static char practices(struct span text)
+{
+    struct span word = SPAN("unknown");
+    while (text.n && text.p[text.n - 1] == ';')
+        text.n--;
+    while (text.n) {
+        size_t end = span_find(text, ';'), equals;
+        struct span tag = span_trim(span_sub(text, 0, end));
+        text = end == SIZE_MAX ? SPAN("") : span_from(text, end + 1);
+        if ((equals = span_find(tag, '=')) == SIZE_MAX)
+            return 0;
+        if (span_eq(span_trim(span_sub(tag, 0, equals)), SPAN("dkim")))
+            word = span_trim(span_from(tag, equals + 1));
+    }
+    return span_eq(word, SPAN("all"))                                            ? 'A'
+           : span_eq(word, SPAN("discardable")) || span_eq(word, SPAN("strict")) ? 'D'
+           : span_ieq(word, SPAN("nxdomain"))                                    ? 'N'
+                                                                                 : 'U';
+}
+
+/* Of several records the last one; without one that can be read the domain must exist. */
 static char published(struct rules_ctx *c, struct span domain)
 {
     struct span name = arena_printf(c->a, "_adsp._domainkey.%.*s", SPAN_ARG(domain));
     const struct net_answer *a = net_ask(c, name, DNS_TXT, true);
-    for (size_t i = 0; a && i < a->n; i++) {
-        struct span value = value_after(a->text[i], "dkim=");
-        if (value.n)
-            return span_ieq(value, SPAN("all"))           ? 'A'
-                   : span_ieq(value, SPAN("discardable")) ? 'D'
-                                                          : 'U';
-    }
+    char said = a && a->n && a->text[a->n - 1].n ? practices(a->text[a->n - 1]) : 0;
+    if (said)
+        return said;
     a = a ? net_ask(c, domain, DNS_MX_RR, false) : NULL;
     return a && a->rcode == DNS_RCODE_NXDOMAIN ? 'N' : 'U';
 }

@@ -1,6 +1,5 @@
-/* Functions that need DNS, another service or learned data (semantics 8.7). They are named here so
- * that coverage can tell them from unknown ones; without their data none of them hits, as in
- * SpamAssassin. */
+/* Functions that need learned data (semantics 8.7). They are named here so that coverage can tell
+ * them from unknown ones; without their data none of them hits, as in SpamAssassin. */
 #include "rules/eval.h"
 
 static double no_data(struct rules_ctx *c, const struct eval_call *call)
@@ -10,10 +9,6 @@ static double no_data(struct rules_ctx *c, const struct eval_call *call)
     return 0;
 }
 
-#define NET(name, plugin)                                                                          \
-    {                                                                                              \
-        name, plugin, no_data, .net = true                                                         \
-    }
 #define LEARN(name)                                                                                \
     {                                                                                              \
         name, "Bayes", no_data, .types = EVAL_BODIES, .learn = true                                \
@@ -21,10 +16,5 @@ static double no_data(struct rules_ctx *c, const struct eval_call *call)
 
 const struct eval_fn_def eval_net[] = {
     LEARN("check_bayes"),
-    NET("check_pyzor", "Pyzor"),
-    NET("check_razor2", "Razor2"),
-    NET("check_razor2_range", "Razor2"),
-    NET("check_dcc", "DCC"),
-    NET("check_dcc_reputation_range", "DCC"),
     {NULL},
 };

@@ -156,6 +156,11 @@ static double check_senders_reputation(struct rules_ctx *c, const struct eval_ca
     struct span date = header_scalar(c, "Date"), msgid = header_scalar(c, "Message-ID");
     if (conf_bool(c->conf, "txrep_track_messages", true))
         q.msgid = arena_printf(c->a, "%s@%.*s@%.*s", id, SPAN_ARG(msgid), SPAN_ARG(date));
+    if (c->relays->ninternal && !c->relays->nexternal) { /* it leaves: its recipients may answer */
+        q.recipients = header_all_to(c, &q.nrecipients);
+        q.welcome = conf_number(c->conf, "txrep_welcomelist_out",
+                                conf_number(c->conf, "txrep_whitelist_out", 10));
+    }
     struct txrep_weights w = weights(c->conf);
     return hit(c, call, txrep_adjust(c->m->memory, &w, &q, score, clock_wall()));
 }

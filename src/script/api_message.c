@@ -95,6 +95,15 @@ static void authentication(lua_State *L, const struct auth_facts *f)
     word(L, "arc", arc_result_name(f->arc.result));
 }
 
+/* What else was found out, by name: m.facts["pyzor.count"]. */
+static void other_facts(lua_State *L, const struct facts *f)
+{
+    lua_createtable(L, 0, (int)f->nfacts);
+    for (size_t i = 0; i < f->nfacts; i++)
+        text(L, f->facts[i].name, f->facts[i].value);
+    lua_setfield(L, -2, "facts");
+}
+
 void push_message(struct script *s)
 {
     lua_State *L = s->L;
@@ -108,6 +117,7 @@ void push_message(struct script *s)
     authentication(L, &m->facts.auth);
     if (m->facts.virus.state == VIRUS_FOUND)
         text(L, "virus", m->facts.virus.name);
+    other_facts(L, &m->facts);
 }
 
 void push_part(struct script *s, struct part_facts *p)

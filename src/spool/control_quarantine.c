@@ -1,4 +1,6 @@
 /* What operators do with held mail. */
+#include "auth/sign.h"
+#include "auth/signer.h"
 #include "base/log.h"
 #include "spool/control_private.h"
 
@@ -44,6 +46,34 @@ static void on_released(void *ctx, enum queue_result r, const char *why)
     spool_maybe_done(sp);
 }
 
+/* Mail of our users is signed as it leaves, with the key of that day; what it takes was kept with
+ * it (flow/signing.h). */
+static int sign_again(struct asker *o, struct splices *edits, struct err *e)
+{
+    const struct spool *sp = o->sp;
+    struct buf fields = {0}, wire = {0};
+    struct sign_request r;
+    int rc = 0;
+    if (!o->release.sign.p)
+        return 0;
+    if (!sign_request_decode(o->release.sign, &r))
+        rc = err_set(e, "what its signature needs can't be read");
+    else if (!sp->signer)
+        rc = err_set(e, "the spool has no keys");
+    else
+        rc = signer_sign(sp->signer, &r, (uint64_t)(clock_wall() / USEC_PER_SEC), &fields, e);
+    sign_fields_wire(&wire, buf_span(&fields));
+    if (rc == 0)
+        splices_add(edits, o->arena, 0, 0, arena_dup(o->arena, buf_span(&wire)));
+    else
+        log_event(LOG_WARN, o->release.id, "not-signed", F_STR("why", e->text));
+    buf_free(&fields);
+    buf_free(&wire);
+    return rc == 0 || sp->set->dkim.on_sign_error == FAIL_PASS
+               ? 0
+               : err_prefix(e, "it can't be signed (dkim.on_sign_error: pass releases it without)");
+}
+
 static void release_held(struct asker *o)
 {
     struct spool *sp = o->sp;
@@ -60,6 +90,12 @@ static void release_held(struct asker *o)
         control_refuse(o, id ? e.text : "which message?");
         return;
     }
+    struct splices edits = {0};
+    if (sign_again(o, &edits, &e) < 0) {
+        quarantine_release_abort(sp->quarantine, &o->release);
+        control_refuse(o, e.text);
+        return;
+    }
     char name[QUEUE_ID_SIZE];
     /* A name of its own: parts of the message may still be in the queue. */
     queue_id(name, o->release.id, (size_t)(clock_wall() / USEC_PER_SEC));
@@ -69,7 +105,8 @@ static void release_held(struct asker *o)
                           .env = o->release.env,
                           .peer = o->release.peer,
                           .fd = o->release.fd,
-                          .fd_size = o->release.size};
+                          .fd_size = o->release.size,
+                          .edits = edits};
     o->releasing = true;
     sp->storing++;
     queue_put(sp->queue, &v, 1, NULL, on_released, o);

@@ -155,9 +155,10 @@ static json_t *time_json(usec t)
 
 static json_t *flags_json(unsigned flags)
 {
-    static const char *const names[] = {"unscanned", "no-bounce", "notice", "released"};
+    static const char *const names[] = {"unscanned", "no-bounce", "notice", "released",
+                                        "sender-ours"};
     json_t *v = json_array();
-    for (unsigned i = 0; i < 4; i++)
+    for (unsigned i = 0; i < sizeof names / sizeof *names; i++)
         if (flags & 1u << i)
             json_array_append_new(v, json_string(names[i]));
     return v;

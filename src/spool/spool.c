@@ -330,6 +330,7 @@ static int open_all(struct spool *sp, struct err *e)
         sp->deliver = deliver_new(&sp->loop, set, sp->record, sp->quarantine, sp->dns, e);
     if (sp->deliver) {
         deliver_watch_tls(sp->deliver, saw_tls, sp);
+        deliver_identify(sp->deliver, sp->signer, sp->returns);
         sp->queue = open_queue(sp, e);
     }
     if (!sp->queue)
@@ -414,10 +415,11 @@ static void begin(struct spool *sp, const struct settings *set, int control_sock
 }
 
 int spool_main(const struct settings *set, int control_fd, int control_socket,
-               const struct signer *signer)
+               const struct spool_keys *keys)
 {
     struct spool *sp = xcalloc(1, sizeof *sp);
-    sp->signer = signer;
+    sp->signer = keys ? keys->signer : NULL;
+    sp->returns = keys ? keys->returns : NULL;
     begin(sp, set, control_socket);
     sp->control =
         link_open(&sp->loop, control_fd, ROLE_SPOOL, ROLE_SUPERVISOR, &control_events, sp);

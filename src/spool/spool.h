@@ -6,10 +6,17 @@
 #include "config/settings.h"
 
 struct signer;
+struct returnpath;
+
+/* Read while we still could; each may be NULL: none. */
+struct spool_keys {
+    const struct signer *signer; /* private keys of DKIM and ARC */
+    const struct returnpath *returns;
+};
 
 /* control_socket: bound and listening Unix socket for operators' commands (see cli_control).
- * signer: our private keys (auth/signer.h), read while we still could; NULL: none. */
+ * keys: NULL: none. */
 int spool_main(const struct settings *set, int control_fd, int control_socket,
-               const struct signer *signer);
+               const struct spool_keys *keys);
 
 #endif

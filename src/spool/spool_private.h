@@ -44,6 +44,7 @@ struct spool {
     struct reporting *reporting; /* a run, or NULL */
     int64_t reports_day[2];      /* by kind: whose reports were sent last */
     usec reports_again[2];       /* when that is tried again (monotonic); 0: not */
+    const struct returnpath *returns;
     struct link *control;
     struct peer_link peers[PEERS_MAX];
     uint64_t serial;

@@ -211,7 +211,8 @@ static void queue_groups(struct storing *s)
         struct queue_new *v = add_new(s);
         v->env = envelope_of(s, g);
         v->edits = g->edits;
-        v->flags = g->outcome == OUT_TAG ? QUEUE_NO_BOUNCE : 0;
+        v->flags = (g->outcome == OUT_TAG ? QUEUE_NO_BOUNCE : 0) |
+                   (g->delivery.change_sender ? QUEUE_SENDER_OURS : 0);
     }
     queue_mails(s);
     if (s->n)
@@ -265,7 +266,8 @@ static void next_hold(struct storing *s)
                                 .virus = r->virus,
                                 .subject = r->subject,
                                 .header_from = r->header_from,
-                                .message_id = r->message_id};
+                                .message_id = r->message_id,
+                                .sign = r->sign};
     quarantine_hold_async(s->sp->quarantine, &s->sp->loop, &h, s->fd, on_held, s);
 }
 

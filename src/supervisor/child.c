@@ -9,6 +9,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "auth/returnpath.h"
 #include "auth/signer.h"
 #include "base/log.h"
 #include "door/door.h"
@@ -127,7 +128,7 @@ static void name_process(enum role role)
 /* Read before privileges are dropped, each by the one process that needs it. */
 struct secrets {
     struct door_keys *door;
-    struct signer *signer;
+    struct spool_keys spool;
 };
 
 static int run_role(enum role role, int control, const struct generation *g,
@@ -140,7 +141,7 @@ static int run_role(enum role role, int control, const struct generation *g,
     case ROLE_SCAN:
         return scan_main(set, control, g->rules, g->virus_address);
     case ROLE_SPOOL:
-        return spool_main(set, control, g->control_socket, keys->signer);
+        return spool_main(set, control, g->control_socket, &keys->spool);
     case ROLE_VIRUS:
         return virus_engine_main(set, g->virus_socket, control);
     case ROLE_SUPERVISOR:
@@ -171,7 +172,8 @@ static void become(enum role role, int control, const struct generation *g)
     if (role == ROLE_DOOR)
         keys.door = door_keys_read(g->set);
     if (role == ROLE_SPOOL)
-        keys.signer = signer_open(g->set, NULL, NULL);
+        keys.spool = (struct spool_keys){signer_open(g->set, NULL, NULL),
+                                         returnpath_open(g->set, NULL, NULL)};
     drop_privileges(&g->account);
     enter_cage(role, g);
     exit(run_role(role, control, g, &keys));

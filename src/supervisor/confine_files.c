@@ -141,7 +141,8 @@ static void allow_system(struct cage *c)
 
 static bool is_secret(const char *name)
 {
-    return strstr(name, "key") || strstr(name, "users_file") || strstr(name, "certificate");
+    return strstr(name, "key") || strstr(name, "users_file") || strstr(name, "identity") ||
+           strstr(name, "certificate");
 }
 
 static bool is_place(const char *name)

@@ -160,13 +160,15 @@ static const struct skipped *rules_skipped(const struct facts *f)
 static bool checks_failed(struct decision *d, const struct virus_settings *virus,
                           const struct facts *f)
 {
-    /* The stricter answer wins when both checks failed: defer before hold before pass. */
+    /* The stricter answer wins when rules and engine failed: defer before hold before pass. */
     const struct skipped *rules = rules_skipped(f);
     if (rules)
         return fail(d, FAIL_DEFER, "rules could not run", rules->why);
     const char *why = virus_why_unscanned(f->virus.state);
-    return virus->enabled && why &&
-           fail(d, virus_policy(virus, f->virus.state), why, f->virus.detail);
+    if (virus->enabled && why && fail(d, virus_policy(virus, f->virus.state), why, f->virus.detail))
+        return true;
+    const struct digest_facts *digests = &f->digests;
+    return digests->failed && fail(d, digests->on_failed, digests->failed, SPAN_NONE);
 }
 
 /* What sender authentication asks for, when that stops the message. */

@@ -10,7 +10,8 @@
  *   4. Spam, and the outcome for it is final (reject, discard): that. What could not run would not
  *      make it better.
  *   5. A check could not run: defer, hold, or pass marked as unscanned, as declared. Checks: the
- * virus engine (settings.virus, on_*) and the rules (a skipped check "rules": defer).
+ * virus engine (settings.virus, on_*), the rules (a skipped check "rules": defer), and the services
+ * of room digests whose on_error is not pass (facts.digests.failed).
  *   6. Spam: hold or tag. A virus that on_virus lets pass: accept or tag. Sender authentication:
  * tag.
  *   7. accept.

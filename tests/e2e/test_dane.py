@@ -27,8 +27,22 @@ def exchanger(name, port, *records, address="127.0.0.1"):
     return "\n".join(lines + [f"_{port}._tcp.mx.{name}. {r}" for r in records]) + "\n"
 
 
+def alias(name, port, target, *records):
+    """A domain whose exchanger is an alias; the records are those of the alias."""
+    lines = [f"{name}. MX 10 mx.{name}.", f"mx.{name}. CNAME {target}."]
+    return "\n".join(lines + [f"_{port}._tcp.mx.{name}. {r}" for r in records]) + "\n"
+
+
+# Exchangers that are aliases (RFC 7672 section 2.2.2), and hosts that a route names.
+ALIASES = {"behind.signed": True, "badbehind.signed": False, "infront.signed": True, "badinfront.signed": False,
+           "leaving.signed": True, "badleaving.signed": False}
+NAMED = {"named.signed": True, "badnamed.signed": False, "bogusnamed.signed": False, "freenamed.signed": True}
+
 DELIVERED = ["ee.signed", "ta.signed", "full.signed", "rollover.signed", "unusable.signed", "insecure.signed", "none.signed"]
 KEPT = ["wrong.signed", "name.signed", "bogus.signed", "plain.signed"]
+for found in (ALIASES, NAMED):
+    DELIVERED += [d for d, good in found.items() if good]
+    KEPT += [d for d, good in found.items() if not good]
 
 
 @pytest.fixture
@@ -58,13 +72,24 @@ def world(tmp_path):
             exchanger("name.signed", port, signed.tlsa(2, 0, 1, ca)),
             exchanger("bogus.signed", port, "TLSA 3 1 1 " + "ab" * 32),
             exchanger("plain.signed", port, good, address="127.0.0.2"),
+            # The records of the host behind the alias count, ...
+            alias("behind.signed", port, "mx.ee.signed", wrong),
+            alias("badbehind.signed", port, "mx.wrong.signed", good),
+            # ... where it has some, ...
+            alias("infront.signed", port, "mx.none.signed", good),
+            alias("badinfront.signed", port, "mx.none.signed", wrong),
+            # ... and all of the way there is signed.
+            alias("leaving.signed", port, "mx.insecure.signed", good),
+            alias("badleaving.signed", port, "mx.insecure.signed", wrong),
             "insecure.signed. NS ns.invalid.\n",
         ])
         dns = stack.enter_context(signed.SignedNsd(
             tmp_path, root, {"insecure.signed": "@ MX 10 mx\nmx A 127.0.0.1\n"
                              f"_{port}._tcp.mx {wrong}\n"},
             tamper=lambda text: text.replace("ab" * 32, "cd" * 32).replace("AB" * 32, "CD" * 32)))
-        (tmp_path / "routes").write_text(f". smtp::{port}\n")
+        hosts = dict(zip(NAMED, ("mx.ee.signed", "mx.wrong.signed", "mx.bogus.signed", "mx.none.signed")))
+        (tmp_path / "routes").write_text(f". smtp::{port}\n" + "".join(
+            f"{domain} smtp:[{host}]:{port}\n" for domain, host in hosts.items()))
         gate = stack.enter_context(harness.gateway(tmp_path / "gate", settings={
             "dns": {"servers": [dns.address], "dnssec": True, "trust_anchor": dns.anchor, "timeout": "5s"},
             "relay": {"domains": DELIVERED + KEPT},
@@ -93,6 +118,9 @@ def test_exchangers_prove_who_they_are(world):
     assert "4.7.5" in kept["name.signed"] and "4.7.5" in kept["wrong.signed"]
     assert "does not offer TLS" in kept["plain.signed"], kept
     assert "can't be found now" in kept["bogus.signed"], kept
+    for domain in ("badbehind.signed", "badinfront.signed", "badleaving.signed", "badnamed.signed"):
+        assert "no matching DANE TLSA" in kept[domain], kept
+    assert "can't be found out now" in kept["bogusnamed.signed"], kept
     assert not plain.messages and plain.connections
     # Where there are no records, or none that can be used, mail is encrypted all the same.
     assert hop.log().count("TLS connection established") >= len(DELIVERED)

@@ -1,6 +1,7 @@
 """DKIM and ARC against peers: what we sign is verified by Debian's python3-dkim and opendkim, what
 they sign by us. Keys come from tables, no name is asked outside."""
 import base64
+import hashlib
 import json
 import os
 import pathlib
@@ -8,10 +9,11 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 
 import pytest
 
-from harness import Gateway, Sink, gateway, message
+from harness import Gateway, Sink, gateway, message, wait_for
 
 sys.path.append("/usr/lib/python3/dist-packages")  # Debian's modules, whatever python runs this
 dkim = pytest.importorskip("dkim")
@@ -240,3 +242,34 @@ def test_keys_from_the_command(tmp_path, sink):
         g.send(message(subject="second"))
         fresh = {f"{listed[0]['selector']}._domainkey.example.net": listed[0]["record"]}
         assert dkim.verify(sink.wait(2)[1][2], dnsfunc=dns_table(fresh))
+
+
+HASHCASH_RULES = """
+loadplugin Mail::SpamAssassin::Plugin::Hashcash
+header   HASHCASH_12      eval:check_hashcash_value('12', '9999')
+describe HASHCASH_12      Contains valid Hashcash token (12 bits or more)
+score    HASHCASH_12      -0.5
+header   HASHCASH_2SPEND  eval:check_hashcash_double_spend()
+describe HASHCASH_2SPEND  Hashcash token already spent in another mail
+score    HASHCASH_2SPEND  0.1
+"""
+
+
+def test_stamps_are_worth_their_bits_once(tmp_path):
+    """SpamAssassin 3's rules about hashcash stamps."""
+    day = time.strftime("%y%m%d", time.gmtime())
+    stamp = next(s for s in (f"1:12:{day}:bob@example.org::stone:{n:x}" for n in range(1 << 24))
+                 if int.from_bytes(hashlib.sha1(s.encode()).digest()[:2], "big") >> 4 == 0)
+    sink = Sink()
+    try:
+        with gateway(tmp_path, next_hop=sink.port, rules=HASHCASH_RULES) as g:
+            for i, (field, hit) in enumerate(((stamp, "HASHCASH_12"), (stamp, "HASHCASH_2SPEND"),
+                                              (stamp.replace("stone", "store"), None))):
+                code, text = g.send(message(subject=f"mail {i}", headers=(f"X-Hashcash: {field}",)))
+                assert code == 250
+                mid = re.search(r"\b\w{16}\b", text)[0]
+                wait_for("the record", lambda: mid in g.run("log", f"id={mid}").stdout)
+                for rule in ("HASHCASH_12", "HASHCASH_2SPEND"):
+                    assert (mid in g.run("log", f"rule={rule}").stdout) == (rule == hit), (i, rule)
+    finally:
+        sink.close()

@@ -9,6 +9,7 @@ import subprocess
 import time
 
 import dns_server
+import mmdb
 import pytest
 from harness import GTUBE, Sink, gateway, message, wait_for
 
@@ -440,6 +441,30 @@ def test_rates_put_off_and_recover(tmp_path, dns, sink):
             assert s.greeting.startswith("421") and "192.0.2.0/24" in s.greeting
         assert "limit=calls" in g.log_text() and "limit=lines" in g.log_text()
         assert send(g, "127.0.0.1").startswith("250")  # ours are not counted
+
+
+def test_rates_and_reputation_by_asn(tmp_path, dns, sink):
+    """Two networks of one owner count together; the third is somebody else's."""
+    base = tmp_path / "asn.mmdb"
+    mmdb.write(base, {"192.0.2.0/24": {"autonomous_system_number": 64500},
+                      "198.51.100.0/24": {"autonomous_system_number": 64500},
+                      "203.0.113.0/24": {"autonomous_system_number": 64501}})
+    with wall(tmp_path / "g", dns, sink, wall={"asn_database": str(base)},
+              rates={"limits": ["messages asn 2/1h"]}) as g:
+        start_proxied(g)
+        assert send(g, "192.0.2.1").startswith("250")
+        assert send(g, "198.51.100.7").startswith("250")
+        assert send(g, "192.0.2.9").startswith("450 4.7.1 too much from AS64500")
+        assert send(g, "203.0.113.9").startswith("250")
+        reply = send(g, "203.0.113.10")
+        assert reply.startswith("250")
+        facts = facts_of(g, reply)
+        assert facts["wall.asn"] == "AS64501" and "wall.reputation.asn" in facts
+    (tmp_path / "broken.mmdb").write_bytes(b"no database")
+    with wall(tmp_path / "h", dns, sink, wall={"asn_database": str(tmp_path / "broken.mmdb")}) as g:
+        start_proxied(g)
+        assert send(g, "192.0.2.1").startswith("250")
+        assert "asn-database-unusable" in g.log_text()
 
 
 def test_delay_instead_of_refusal(tmp_path, dns, sink):

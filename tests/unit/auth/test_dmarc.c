@@ -138,9 +138,24 @@ static void stand_new(struct stand *s, const char *author)
 static struct dmarc_fact *judge(struct stand *s, enum dmarc_method method)
 {
     int done = 0;
-    dmarc_check(method, &s->authors, &s->z.resolver, s->m, count, &done);
+    const struct dmarc_fact *f = &s->m->facts.auth.dmarc;
+    dmarc_check(method, &s->authors, NULL, &s->z.resolver, s->m, count, &done);
     zone_run(&s->z);
     assert_int_equal(done, 1);
+    /* The same, with the records asked for ahead. */
+    struct dmarc_fact now = *f;
+    struct dmarc_ahead ahead = {0};
+    s->z.asked = 0;
+    dmarc_ask_ahead(method, &s->authors, &s->z.resolver, s->m->arena, &ahead, count, &done);
+    zone_run(&s->z);
+    assert_int_equal(done, 2);
+    dmarc_check(method, &s->authors, &ahead, &s->z.resolver, s->m, count, &done);
+    zone_run(&s->z);
+    assert_int_equal(done, 3);
+    assert_true(f->result == now.result && f->policy == now.policy &&
+                f->disposition == now.disposition && f->override == now.override &&
+                f->spf_aligned == now.spf_aligned && f->dkim_aligned == now.dkim_aligned &&
+                span_eq(f->record_domain, now.record_domain) && span_eq(f->domain, now.domain));
     return &s->m->facts.auth.dmarc;
 }
 

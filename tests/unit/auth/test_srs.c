@@ -6,11 +6,13 @@
 #include <cmocka.h>
 
 #include "auth/srs.h"
+#include "smtp/path.h"
 
 static const usec day = 86400 * USEC_PER_SEC, now = 1790000000 * USEC_PER_SEC;
 static const char *const old_secret[] = {"old"};
 static const char *const secrets[] = {"new", "old"};
 static const struct srs ours = {secrets, 2, "fwd.example", 21 * 86400 * USEC_PER_SEC};
+static const struct srs tags = {secrets, 2, NULL, 7 * 86400 * USEC_PER_SEC};
 
 static struct span forward(const struct srs *s, struct arena *a, const char *from, usec at)
 {
@@ -21,14 +23,22 @@ static struct span forward(const struct srs *s, struct arena *a, const char *fro
 
 static void there_and_back(void **state)
 {
-    static const char *const senders[] = {"u@one.example", "a=b@one.example", "A.B+c@One.Example",
-                                          "\"x y\"@one.example"};
+    static const char *const senders[] = {"u@one.example",
+                                          "a=b@one.example",
+                                          "A.B+c@One.Example",
+                                          "\"x y\"@one.example",
+                                          "\"a\\\"@b\"@one.example",
+                                          "u@[192.0.2.1]",
+                                          "\xc3\xbc@b\xc3\xbc.example"};
     struct arena *a = arena_new(0);
     struct span back;
     (void)state;
     for (size_t i = 0; i < sizeof senders / sizeof *senders; i++) {
         struct span f = forward(&ours, a, senders[i], now);
-        assert_true(span_starts(f, SPAN("SRS0=")) && span_ends(f, SPAN("@fwd.example")));
+        struct smtp_path path;
+        assert_int_equal(mailbox_parse(f, true, &path), PATH_OK);
+        assert_true(span_istarts(span_from(f, f.p[0] == '"'), SPAN("SRS0=")));
+        assert_true(span_ends(f, SPAN("@fwd.example")));
         assert_int_equal(srs_reverse(&ours, a, f, now + 3 * day, &back), SRS_OK);
         assert_true(span_eq(back, span_str(senders[i])));
     }
@@ -95,19 +105,32 @@ static void bounces(void **state)
     struct arena *a = arena_new(0);
     struct span s, back;
     (void)state;
-    assert_true(batv_sign(&ours, a, SPAN("u=v@our.example"), now, &s));
+    assert_true(batv_sign(&tags, a, SPAN("u=v@our.example"), now, &s));
     assert_true(span_starts(s, SPAN("prvs=0")) && span_ends(s, SPAN("=u=v@our.example")));
-    assert_int_equal(batv_verify(&ours, a, s, now + 6 * day, &back), SRS_OK);
+    assert_int_equal(batv_verify(&tags, a, s, now + 6 * day, &back), SRS_OK);
     assert_true(span_eq(back, SPAN("u=v@our.example")));
-    assert_int_equal(batv_verify(&ours, a, s, now + 8 * day, &back), SRS_EXPIRED);
-    assert_int_equal(batv_verify(&ours, a, SPAN("u=v@our.example"), now, &back), SRS_NONE);
+    assert_int_equal(batv_verify(&tags, a, s, now + 8 * day, &back), SRS_EXPIRED);
+    assert_true(span_eq(back, SPAN("u=v@our.example")));
+    assert_int_equal(batv_verify(&tags, a, SPAN("u=v@our.example"), now, &back), SRS_NONE);
     struct span bent = arena_dup(a, s);
     ((char *)(uintptr_t)bent.p)[9] = bent.p[9] == '0' ? '1' : '0';
-    assert_int_equal(batv_verify(&ours, a, bent, now, &back), SRS_FORGED);
-    struct srs before = {old_secret, 1, "fwd.example", ours.max_age};
+    assert_int_equal(batv_verify(&tags, a, bent, now, &back), SRS_FORGED);
+    struct srs before = {old_secret, 1, NULL, tags.max_age};
     assert_true(batv_sign(&before, a, SPAN("u@our.example"), now, &s));
-    assert_int_equal(batv_verify(&ours, a, s, now, &back), SRS_OK);
-    assert_true(batv_sign(&ours, a, SPAN(""), now, &s) && s.n == 0);
+    assert_int_equal(batv_verify(&tags, a, s, now, &back), SRS_OK);
+    /* A tag that was made when tags lasted longer holds as long as it says. */
+    struct srs longer = {secrets, 2, NULL, 60 * day};
+    assert_true(batv_sign(&longer, a, SPAN("u@our.example"), now, &s));
+    assert_int_equal(batv_verify(&tags, a, s, now + 59 * day, &back), SRS_OK);
+    assert_int_equal(batv_verify(&tags, a, s, now + 61 * day, &back), SRS_EXPIRED);
+    assert_true(batv_sign(&tags, a, SPAN(""), now, &s) && s.n == 0);
+    /* Case and quotes change on the way. */
+    assert_true(batv_sign(&tags, a, SPAN("Anna.B@Our.example"), now, &s));
+    assert_int_equal(batv_verify(&tags, a, arena_lower(a, s), now, &back), SRS_OK);
+    assert_true(batv_sign(&tags, a, SPAN("\"x y\"@our.example"), now, &s));
+    assert_true(span_starts(s, SPAN("\"prvs=0")) && span_ends(s, SPAN("=x y\"@our.example")));
+    assert_int_equal(batv_verify(&tags, a, s, now, &back), SRS_OK);
+    assert_true(span_eq(back, SPAN("\"x y\"@our.example")));
     arena_free(a);
 }
 

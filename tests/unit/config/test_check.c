@@ -52,6 +52,17 @@ static void expect(const char *text, const char *wanted)
         fail_msg("wanted:\n%sgot:\n%s", wanted, got);
 }
 
+static void return_paths_need_secrets(void **state)
+{
+    (void)state;
+    expect("srs:\n  domain: fwd.example\n", "2:3: srs.domain needs srs.key_file\n");
+    expect("srs: {domain: 'a b', key_file: /etc/x}\n",
+           "1:7: 'srs.domain': expected a domain, not 'a b'\n");
+    expect("batv:\n  domains: [.our.example, '@x']\n",
+           "2:3: batv.domains needs batv.key_file\n"
+           "2:27: 'batv.domains': expected a domain, not '@x'\n");
+}
+
 static void listeners_must_fit(void **state)
 {
     (void)state;
@@ -237,9 +248,13 @@ static void named_files_must_be_there(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(listeners_must_fit),        TEST(policies_must_fit),
-        TEST(values_must_fit_together),  TEST(routes_of_every_form_are_taken),
-        TEST(many_problems_are_cut_off), TEST(named_files_must_be_there),
+        TEST(listeners_must_fit),
+        TEST(return_paths_need_secrets),
+        TEST(policies_must_fit),
+        TEST(values_must_fit_together),
+        TEST(routes_of_every_form_are_taken),
+        TEST(many_problems_are_cut_off),
+        TEST(named_files_must_be_there),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

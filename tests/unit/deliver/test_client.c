@@ -140,6 +140,7 @@ static void begin(struct talk *k, const char *text)
         k->which[i] = i;
     k->t = (struct transaction){.arena = k->a,
                                 .env = &k->env,
+                                .from = k->env.from,
                                 .rcpts = k->which,
                                 .nrcpts = 1,
                                 .size = k->text.n,

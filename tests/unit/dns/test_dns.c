@@ -190,6 +190,8 @@ static void got_any(void *ctx, const struct dns_answer *a)
     b->nxdomain = a->nxdomain;
     b->secure = a->secure;
     b->n = a->n;
+    if (a->canonical.p)
+        snprintf(b->name, sizeof b->name, "%.*s", SPAN_ARG(a->canonical));
     b->txt = SPAN("");
     for (size_t i = 0; i < a->n; i++) {
         struct span one;
@@ -319,6 +321,45 @@ static void malformed_answers_are_no_answers(void **state)
     ASK(b, "loop1.example.org", DNS_A);
     assert_int_equal(b->n, 0);
     assert_int_not_equal(b->status, DNS_OK);
+}
+
+/* Asked once, the server may be away: the same answer comes, from the loop, once for each question
+ * that was not taken back. */
+static void what_is_known_is_told(void **state)
+{
+    struct bed *b = *state;
+    struct ip ip;
+    ip_parse(SPAN("192.0.2.25"), &ip);
+    for (int round = 0; round < 3; round++) {
+        ASK(b, "alias.example.org", DNS_A);
+        assert_true(b->status == DNS_OK && b->n == 1);
+        assert_string_equal(b->name, "mail.example.org"); /* behind the alias */
+        b->name[0] = '\0';
+        dns_addresses(b->dns, SPAN("MAIL.example.org"), got_ips, b);
+        wait_call(b);
+        assert_true(b->status == DNS_OK && b->n == 2);
+        dns_reverse(b->dns, &ip, got_name, b);
+        wait_call(b);
+        assert_string_equal(b->name, "mail.example.org");
+        dns_mx(b->dns, SPAN("example.org"), got_mx, b);
+        wait_call(b);
+        assert_string_equal(b->mx[1].host, "backup.example.org");
+        ASK(b, "nothing.example.org", DNS_TXT);
+        assert_true(b->status == DNS_NONE);
+        b->mute = true;
+    }
+    int calls = b->calls;
+    struct dns_question *v[600];
+    for (int i = 0; i < 600; i++)
+        v[i] = dns_addresses(b->dns, SPAN("mail.example.org"), got_ips, b);
+    for (int i = 1; i < 600; i += 2)
+        dns_cancel(v[i]);
+    assert_int_equal(b->calls, calls);
+    for (int i = 0; i < 100 && b->calls < calls + 300; i++)
+        uv_run(&b->loop, UV_RUN_NOWAIT);
+    assert_int_equal(b->calls, calls + 300);
+    for (int i = 0; i < 10; i++) /* these are taken back with everything else */
+        dns_addresses(b->dns, SPAN("mail.example.org"), got_ips, b);
 }
 
 static void names_that_cannot_exist(void **state)
@@ -460,6 +501,7 @@ int main(void)
         CASE(a_dead_server_costs_its_time_and_no_more),
         CASE(records_of_any_type),
         CASE(malformed_answers_are_no_answers),
+        CASE(what_is_known_is_told),
         CASE(names_that_cannot_exist),
         CASE(a_dead_server_is_no_answer),
         CASE(local_data_needs_no_server),

@@ -40,6 +40,7 @@ static struct store_request sample(struct arena *a)
     r.req.facts = found;
     r.req.nfacts = 2;
     r.result.spf_domain = SPAN("example.net");
+    r.result.sign = span_of("a\0b", 3);
     splices_add(&r.result.groups[0].edits, a, 0, 0, SPAN("X-Spam-Flag: YES\r\n"));
     splices_add(&r.result.groups[0].edits, a, 100, 20, SPAN(""));
     r.result.groups[1] =
@@ -85,6 +86,7 @@ static void a_request_comes_back_as_it_was(void **state)
     assert_string_equal(out.req.facts[0].name, "wall.lists");
     assert_true(span_eq(out.req.facts[0].value, in.req.facts[0].value));
     assert_true(span_eq(out.result.spf_domain, SPAN("example.net")));
+    assert_true(span_eq(out.result.sign, span_of("a\0b", 3)));
     assert_true(span_eq(out.req.user, SPAN("bob")) && out.req.want == in.req.want);
     assert_int_equal(out.result.answer.nhits, 2);
     assert_true(span_eq(out.result.answer.hits[0].evidence, SPAN("bytes")));

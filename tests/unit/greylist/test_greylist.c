@@ -107,6 +107,33 @@ static void numbers_and_extensions_do_not_count(void **state)
     assert_string_equal(ask("192.0.2.1", "+x@x2.example", "b@y.example", 6 * minute), "first");
 }
 
+/* BATV and SRS of other systems: a new tag every day. */
+static void tags_do_not_count(void **state)
+{
+    static const char *const pairs[][2] = {
+        {"prvs=0356a1b2c3=u@t1.example", "prvs=1357d4e5f6=u@t1.example"},
+        {"prvs=0356a1b2c3=u@t2.example", "u@t2.example"},
+        {"btv1==027f3a==u@t3.example", "btv1==03abcd==u@t3.example"},
+        {"SRS0=AbCd=JL=one.test=u@t4.example", "SRS0=xYzW=JM=one.test=u@t4.example"},
+        {"SRS1=AbCd=two.test==x=JL=one.test=u@t5.example",
+         "SRS1=EfGh=two.test==x=JL=one.test=u@t5.example"},
+    };
+    (void)state;
+    defaults();
+    set.auto_pass = 0;
+    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
+        assert_string_equal(ask("198.51.100.1", pairs[i][0], "b@y.example", 0), "first");
+        assert_string_equal(ask("198.51.100.1", pairs[i][1], "b@y.example", 6 * minute), "again");
+    }
+    /* Not tags: nothing but '@' may end them. */
+    assert_string_equal(ask("198.51.100.1", "prvs=@t6.example", "b@y.example", 0), "first");
+    assert_string_equal(ask("198.51.100.1", "prvs=x=@t6.example", "b@y.example", 6 * minute),
+                        "first");
+    assert_string_equal(ask("198.51.100.1", "SRS0=a=v@t7.example", "b@y.example", 0), "first");
+    assert_string_equal(ask("198.51.100.1", "SRS0=b=v@t7.example", "b@y.example", 6 * minute),
+                        "first");
+}
+
 static void proof_passes_for_all(void **state)
 {
     (void)state;
@@ -171,6 +198,7 @@ int main(void)
         TEST(who_comes_again_passes),
         TEST(too_late_begins_anew),
         TEST(numbers_and_extensions_do_not_count),
+        TEST(tags_do_not_count),
         TEST(proof_passes_for_all),
         TEST(spf_stands_for_the_network),
         TEST(helo_may_belong_to_it),

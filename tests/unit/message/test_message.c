@@ -82,6 +82,8 @@ static void peer_comes_back(void **state)
     struct arena *a = arena_new(0);
     struct peer p = {.port = 65535,
                      .has_ip = true,
+                     .may_relay = true,
+                     .stamped = true,
                      .name = SPAN("n"),
                      .helo = SPAN(""),
                      .listener = SPAN("mx"),
@@ -102,6 +104,7 @@ static void peer_comes_back(void **state)
     assert_true(cursor_ok(&c));
     assert_memory_equal(&back.ip, &p.ip, sizeof p.ip);
     assert_int_equal(back.port, 65535);
+    assert_true(back.may_relay && back.stamped && !back.behind_mta);
     assert_same(back.name, p.name);
     assert_same(back.helo, p.helo);
     assert_same(back.listener, p.listener);

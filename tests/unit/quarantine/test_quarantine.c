@@ -95,7 +95,8 @@ static int hold(const char *id, const uint32_t *rcpts, size_t n, const char *rea
                                 .score = 9.039,
                                 .subject = SPAN("Gr\xc3\xbc\xc3\x9f"
                                                 "e"),
-                                .header_from = SPAN("Ann <ann@sender.example>")};
+                                .header_from = SPAN("Ann <ann@sender.example>"),
+                                .sign = span_of("a\0b", 3)};
     int fd = message_fd(RAW, sizeof RAW - 1);
     int result = quarantine_hold(q, &h, fd, &err);
     close(fd);
@@ -162,6 +163,7 @@ static void released_once_for_each(void **state)
     assert_int_equal(rel.env.nrcpts, 1);
     assert_true(span_eq(rel.env.rcpts[0].addr, SPAN("eve@example.org")));
     assert_true(span_eq(rel.env.from, SPAN("ann@sender.example")));
+    assert_true(span_eq(rel.sign, span_of("a\0b", 3)));
     int copy = dup(rel.fd);
     expect_raw(copy);
     assert_int_equal(quarantine_release_commit(q, &rel, &err), 0);

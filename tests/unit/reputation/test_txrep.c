@@ -142,6 +142,24 @@ static void txrep_knows_a_message_again(void **state)
     expect(txrep_adjust(kv, &txrep_defaults, &q, 0, start), 0.5 * 3);
 }
 
+/* txrep_welcomelist_out: who was written to is welcome with 10 points, whatever was known. */
+static void recipients_of_outgoing_mail_are_welcome(void **state)
+{
+    (void)state;
+    const struct span to[] = {SPAN("Pen@pal.example"), SPAN("other@pal.example")};
+    struct txrep_query out = {
+        .from = SPAN("me@home.example"), .recipients = to, .nrecipients = 2, .welcome = 10};
+    struct txrep_query in = {.from = SPAN("pen@pal.example"), .has_origin = true};
+    in.origin = ip_of("203.0.113.77");
+    txrep_adjust(kv, &txrep_defaults, &in, 8, start);
+    txrep_adjust(kv, &txrep_defaults, &out, 0, start);
+    /* address with network: (8 + 2)/2 - 2; address: (-10 + 2)/2 - 2; host: (8 + 2)/2 - 2 */
+    double want = 0.5 * (10 * 3.0 + 3 * -6.0 + 4 * 3.0) / (10 + 3 + 4);
+    expect(txrep_adjust(kv, &txrep_defaults, &in, 2, start), want);
+    struct txrep_query stranger = {.from = SPAN("third@pal.example")};
+    expect(txrep_adjust(kv, &txrep_defaults, &stranger, 2, start), 0);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -153,6 +171,7 @@ int main(void)
         TEST(txrep_does_not_pull_the_wrong_way),
         TEST(txrep_of_the_signed_does_not_depend_on_the_host),
         TEST(txrep_knows_a_message_again),
+        TEST(recipients_of_outgoing_mail_are_welcome),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
