@@ -7,6 +7,15 @@
 
 enum { CLASS_IN = 1 };
 
+/* One lookup of the library. Its answer may come from within the call that asks, or from anywhere
+ * inside the library: it is kept, and taken from the loop. */
+struct lookup {
+    struct dns_question *q;
+    int id;     /* libunbound's; 0: nothing to cancel */
+    bool ready; /* answered, not yet taken */
+    struct dns_result r;
+};
+
 /* One question of the caller: one lookup, or two (A and AAAA), for a reverse name PTR first. */
 struct dns_question {
     struct dns *dns;
@@ -20,7 +29,9 @@ struct dns_question {
         dns_name_fn *name;
     } done;
     void *ctx;
-    int ids[2];  /* libunbound's, of lookups under way */
+    uint64_t deadline; /* of the loop's clock */
+    struct lookup lookups[2];
+    size_t nlookups;
     int waiting; /* lookups under way */
     bool ended, tempfail;
     int rcode;           /* ANY: of what was no answer */
@@ -42,6 +53,8 @@ struct found {
 static void on_timer_closed(uv_handle_t *h)
 {
     struct dns_question *q = h->data;
+    for (size_t i = 0; i < q->nlookups; i++)
+        buf_free(&q->lookups[i].r.bytes);
     free(q->found);
     free(q);
 }
@@ -50,9 +63,9 @@ static void drop(struct dns_question *q)
 {
     struct dns *d = q->dns;
     q->ended = true;
-    for (int i = 0; i < 2; i++)
-        if (q->ids[i])
-            ub_cancel(d->ub, q->ids[i]);
+    for (size_t i = 0; i < q->nlookups; i++)
+        if (q->lookups[i].id)
+            ub_cancel(d->ub, q->lookups[i].id);
     if (q->prev)
         q->prev->next = q->next;
     else
@@ -147,6 +160,7 @@ static struct dns_question *question(struct dns *d, int kind, void *ctx)
     uv_timer_init(d->loop, &q->timer);
     q->timer.data = q;
     uv_timer_start(&q->timer, on_deadline, (uint64_t)(d->set->timeout / 1000), 0);
+    q->deadline = uv_now(d->loop) + (uint64_t)(d->set->timeout / 1000);
     return q;
 }
 
@@ -178,77 +192,102 @@ static void take_ptr(struct dns_question *q, struct span rdata)
 }
 
 /* The records that have the form of their type. */
-static size_t records(const struct ub_result *r, struct span v[DNS_ANSWERS_MAX])
+static size_t records(const struct dns_result *r, struct span v[DNS_ANSWERS_MAX])
 {
-    size_t n = 0;
-    for (size_t i = 0; r->havedata && r->data[i] && n < DNS_ANSWERS_MAX; i++) {
-        v[n] = span_of(r->data[i], r->len[i] > 0 ? (size_t)r->len[i] : 0);
-        n += dns_rdata_sane(v[n], (enum dns_type)r->qtype);
+    size_t n = 0, all = dns_result_records(r, v);
+    for (size_t i = 0; i < all; i++) {
+        v[n] = v[i];
+        n += dns_rdata_sane(v[n], (enum dns_type)r->type);
     }
     return n;
 }
 
-static void take(struct dns_question *q, const struct ub_result *r)
+static void take(struct dns_question *q, const struct dns_result *r)
 {
     struct span v[DNS_ANSWERS_MAX];
     size_t n = records(r, v);
     for (size_t i = 0; i < n; i++) {
-        if (r->qtype == DNS_MX_RR)
+        if (r->type == DNS_MX_RR)
             take_mx(q->found, v[i]);
-        else if (r->qtype == DNS_PTR)
+        else if (r->type == DNS_PTR)
             take_ptr(q, v[i]);
         else
-            take_address(q->found, r->qtype, v[i]);
+            take_address(q->found, r->type, v[i]);
     }
 }
 
-static void tell(struct dns_question *q, const struct ub_result *r)
+static void tell(struct dns_question *q, const struct dns_result *r)
 {
     struct span v[DNS_ANSWERS_MAX];
     struct dns_answer a = {.status = DNS_NONE, .rdata = v, .n = records(r, v)};
-    a.nxdomain = r->nxdomain;
+    a.nxdomain = r->rcode == DNS_RCODE_NXDOMAIN;
     a.rcode = r->rcode;
     a.secure = r->secure;
-    a.ttl = r->ttl > 0 ? (uint32_t)r->ttl : 0;
+    a.ttl = r->ttl;
     if (r->havedata)
         a.status = a.n ? DNS_OK : DNS_TEMPFAIL;
     drop(q);
     q->done.answer(q->ctx, &a);
 }
 
-static void on_answer(void *ctx, int error, struct ub_result *r)
+static void take_lookup(struct dns_question *q, const struct dns_result *r)
 {
-    struct dns_question *q = ctx;
     q->waiting--;
-    for (int i = 0; r && i < 2; i++)
-        if (q->waiting == 0 || (r->qtype == DNS_AAAA) == (i == 1))
-            q->ids[i] = 0; /* answered: nothing to cancel */
-    bool answered = !error && r;
-    if (answered)
-        q->rcode = r->bogus ? DNS_RCODE_SERVFAIL : r->rcode;
-    if (!answered || (q->rcode != DNS_RCODE_NOERROR && q->rcode != DNS_RCODE_NXDOMAIN))
+    if (!r->failed)
+        q->rcode = r->rcode;
+    if (r->failed || (q->rcode != DNS_RCODE_NOERROR && q->rcode != DNS_RCODE_NXDOMAIN))
         q->tempfail = true;
     else if (q->kind == ANY)
         tell(q, r);
     else if (r->havedata)
         take(q, r);
-    ub_resolve_free(r);
     if (q->waiting == 0 && !q->ended)
         finish(q);
 }
 
+static void on_ready(uv_timer_t *t)
+{
+    struct dns_question *q = t->data;
+    uint64_t now = uv_now(q->dns->loop);
+    uv_timer_start(&q->timer, on_deadline, q->deadline > now ? q->deadline - now : 0, 0);
+    for (size_t i = 0; i < q->nlookups && !q->ended; i++) {
+        struct lookup *l = &q->lookups[i];
+        if (!l->ready)
+            continue;
+        l->ready = false;
+        take_lookup(q, &l->r);
+    }
+}
+
+/* From inside the library. sec: 0 insecure, 1 bogus, 2 secure. */
+static void on_answer(void *ctx, int rcode, void *packet, int n, int sec, char *why, int limited)
+{
+    struct lookup *l = ctx;
+    (void)why, (void)limited;
+    l->id = 0;
+    l->ready = true;
+    l->r.secure = sec == 2;
+    l->r.failed = rcode != 0 || sec == 1 || !packet || n < 0 ||
+                  !dns_packet_read(span_of(packet, (size_t)n), l->r.type, &l->r);
+    if (l->r.failed && (rcode != 0 || sec == 1))
+        l->q->rcode = rcode ? rcode : DNS_RCODE_SERVFAIL;
+    uv_timer_start(&l->q->timer, on_ready, 0, 0);
+}
+
 static void lookup(struct dns_question *q, const char *name, int type)
 {
+    struct lookup *l = &q->lookups[q->nlookups++];
     int id = 0;
+    l->q = q;
+    l->r.type = type;
     q->waiting++;
     if (!dns_library(q->dns) ||
-        ub_resolve_async(q->dns->ub, name, type, CLASS_IN, q, on_answer, &id) != 0) {
-        q->waiting--;
-        q->tempfail = true;
-        uv_timer_start(&q->timer, on_deadline, 0, 0); /* told from the loop, as promised */
-        return;
+        ub_resolve_event(q->dns->ub, name, type, CLASS_IN, l, on_answer, &id) != 0) {
+        l->ready = l->r.failed = true;
+        uv_timer_start(&q->timer, on_ready, 0, 0); /* told from the loop, as promised */
+    } else if (!l->ready) {
+        l->id = id;
     }
-    q->ids[type == DNS_AAAA] = id;
 }
 
 /* --- questions --- */

@@ -17,13 +17,6 @@ struct dns *dns_new(uv_loop_t *loop, const struct dns_settings *s)
     return d;
 }
 
-static void on_readable(uv_poll_t *poll, int status, int events)
-{
-    struct dns *d = poll->data;
-    (void)status, (void)events;
-    ub_process(d->ub);
-}
-
 static void unusable(const char *event, const char *what)
 {
     log_event(LOG_FAULT, NULL, event, F_STR("unusable", what));
@@ -73,7 +66,6 @@ static void configure(struct dns *d)
         {"outgoing-range:", "1024"}, /* sockets: several messages ask at once */
         {"num-queries-per-thread:", "4096"},
     };
-    ub_ctx_async(d->ub, 1);
     for (size_t i = 0; i < sizeof options / sizeof *options; i++)
         ub_ctx_set_option(d->ub, options[i][0], options[i][1]);
     for (size_t i = 0; i < set->servers.n; i++)
@@ -94,15 +86,14 @@ bool dns_library(struct dns *d)
 {
     if (d->ub)
         return true;
-    d->ub = ub_ctx_create();
+    dns_events_init(&d->events, d->loop);
+    d->ub = ub_ctx_create_ub_event(&d->events.base);
     if (!d->ub)
         return false;
     configure(d);
-    uv_poll_init(d->loop, &d->poll, ub_fd(d->ub));
-    d->poll.data = d;
-    uv_poll_start(&d->poll, UV_READABLE, on_readable);
-    uv_unref((uv_handle_t *)&d->poll);
-    d->polling = true;
+    uv_timer_init(d->loop, &d->life);
+    d->life.data = d;
+    d->living = true;
     return true;
 }
 
@@ -113,7 +104,7 @@ static void end(struct dns *d)
     free(d);
 }
 
-static void on_poll_closed(uv_handle_t *h)
+static void on_life_closed(uv_handle_t *h)
 {
     end(h->data);
 }
@@ -124,8 +115,8 @@ void dns_free(struct dns *d)
         return;
     while (d->open)
         dns_cancel(d->open);
-    if (d->polling)
-        uv_close((uv_handle_t *)&d->poll, on_poll_closed);
+    if (d->living)
+        uv_close((uv_handle_t *)&d->life, on_life_closed);
     else
         end(d);
 }
