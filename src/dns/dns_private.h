@@ -5,16 +5,25 @@
 #include "base/buf.h"
 #include "dns/dns.h"
 
+#include <sys/epoll.h>
 #include <unbound.h>
 
 #include <unbound-event.h>
 
 /* libunbound's events on the loop (events.c). */
+enum { DNS_EVENTS_READY = 64 }; /* sockets that are told of at a time */
 struct dns_events {
     struct ub_event_base base; /* first: what libunbound sees */
     uv_loop_t *loop;
+    uv_poll_t poll; /* of the epoll; its closing ends the library (library.c) */
+    int epoll;
+    struct epoll_event ready[DNS_EVENTS_READY];
+    int nready;
 };
-void dns_events_init(struct dns_events *e, uv_loop_t *loop);
+/* false: out of descriptors. */
+bool dns_events_init(struct dns_events *e, uv_loop_t *loop);
+/* When the poll is closed and the library is gone. */
+void dns_events_end(struct dns_events *e);
 
 /* What an answer's packet says (packet.c). */
 struct dns_result {
@@ -35,8 +44,7 @@ struct dns {
     const struct dns_settings *set;
     struct ub_ctx *ub;
     struct dns_events events;
-    uv_timer_t life; /* ends the library from the loop, never from inside one of its calls */
-    bool living;
+    bool watching;             /* events stands */
     struct dns_question *open; /* doubly linked */
 };
 

@@ -1,20 +1,23 @@
-/* libunbound's events on the loop: it runs inside the process, without threads and pipes. Handles
- * are made when an event is added and closed when it is deleted; they keep no loop alive, open
- * questions do that by their timers. */
+/* libunbound's events on the loop: it runs inside the process, without threads and pipes. Each
+ * question has a socket of its own, which lives for one datagram each way: these are watched by an
+ * epoll of ours, and the loop watches that, so that a socket costs two calls and no handle. Nothing
+ * here keeps the loop alive, open questions do that by their timers. */
 #include <stdlib.h>
+#include <sys/epoll.h>
 #include <sys/time.h>
+#include <unistd.h>
 
 #include "base/xalloc.h"
 #include "dns/dns_private.h"
 
 struct event {
     struct ub_event ub; /* first: what libunbound sees */
-    uv_loop_t *loop;
+    struct dns_events *all;
     int fd;
     short bits;
+    bool watched;
     void (*call)(int fd, short bits, void *arg);
     void *arg;
-    uv_poll_t *poll;   /* NULL: not watched */
     uv_timer_t *timer; /* NULL: no time-out */
     uint64_t timeout;  /* milliseconds */
 };
@@ -26,11 +29,15 @@ static void on_closed(uv_handle_t *h)
 
 static void unwatch(struct event *e)
 {
-    if (e->poll)
-        uv_close((uv_handle_t *)e->poll, on_closed);
+    struct dns_events *all = e->all;
+    if (e->watched)
+        epoll_ctl(all->epoll, EPOLL_CTL_DEL, e->fd, NULL);
+    for (int i = 0; e->watched && i < all->nready; i++) /* what is ready may wait to be told */
+        if (all->ready[i].data.ptr == e)
+            all->ready[i].data.ptr = NULL;
     if (e->timer)
         uv_close((uv_handle_t *)e->timer, on_closed);
-    e->poll = NULL;
+    e->watched = false;
     e->timer = NULL;
 }
 
@@ -44,46 +51,59 @@ static void fire(struct event *e, short bits)
     e->call(e->fd, bits, e->arg);
 }
 
-static void on_ready(uv_poll_t *p, int status, int events)
+static void tell(struct event *e, uint32_t ready)
 {
-    struct event *e = p->data;
     short bits = 0;
-    if (status < 0 || (events & (UV_READABLE | UV_DISCONNECT)))
+    if (ready & (EPOLLIN | EPOLLHUP | EPOLLERR | EPOLLRDHUP))
         bits |= UB_EV_READ;
-    if (status < 0 || (events & UV_WRITABLE))
+    if (ready & (EPOLLOUT | EPOLLHUP | EPOLLERR))
         bits |= UB_EV_WRITE;
     bits &= e->bits;
     if (bits)
         fire(e, bits);
 }
 
+static void tell_ready(struct dns_events *all)
+{
+    int n = epoll_wait(all->epoll, all->ready, DNS_EVENTS_READY, 0);
+    all->nready = n > 0 ? n : 0;
+    for (int i = 0; i < all->nready; i++)
+        if (all->ready[i].data.ptr)
+            tell(all->ready[i].data.ptr, all->ready[i].events);
+    all->nready = 0;
+}
+
+static void on_ready(uv_poll_t *p, int status, int events)
+{
+    (void)status, (void)events;
+    tell_ready(p->data);
+}
+
+/* The loop looks at timers before sockets. After a long step (a message that was judged) an answer
+ * may have come in time that was not read yet: it is, before anybody is said to be late. */
 static void on_timeout(uv_timer_t *t)
 {
-    fire(t->data, UB_EV_TIMEOUT);
+    struct event *e = t->data;
+    tell_ready(e->all);
+    if (!uv_is_closing((const uv_handle_t *)t))
+        fire(e, UB_EV_TIMEOUT);
 }
 
 static int watch(struct event *e)
 {
-    int events =
-        (e->bits & UB_EV_READ ? UV_READABLE : 0) | (e->bits & UB_EV_WRITE ? UV_WRITABLE : 0);
-    if (e->fd < 0 || !events)
+    struct epoll_event want = {.data.ptr = e};
+    want.events = (e->bits & UB_EV_READ ? EPOLLIN : 0u) | (e->bits & UB_EV_WRITE ? EPOLLOUT : 0u);
+    if (e->fd < 0 || !want.events)
         return 0;
-    uv_poll_t *p = xcalloc(1, sizeof *p);
-    if (uv_poll_init(e->loop, p, e->fd) != 0) {
-        free(p);
-        return -1;
-    }
-    e->poll = p;
-    p->data = e;
-    uv_unref((uv_handle_t *)p);
-    return uv_poll_start(p, events, on_ready);
+    e->watched = epoll_ctl(e->all->epoll, EPOLL_CTL_ADD, e->fd, &want) == 0;
+    return e->watched ? 0 : -1;
 }
 
 static void start_timer(struct event *e, const struct timeval *in)
 {
     e->timeout = (uint64_t)in->tv_sec * 1000 + ((uint64_t)in->tv_usec + 999) / 1000;
     e->timer = xcalloc(1, sizeof *e->timer);
-    uv_timer_init(e->loop, e->timer);
+    uv_timer_init(e->all->loop, e->timer);
     e->timer->data = e;
     uv_unref((uv_handle_t *)e->timer);
     uv_timer_start(e->timer, on_timeout, e->timeout, e->timeout ? e->timeout : 1);
@@ -186,7 +206,7 @@ static struct ub_event *new_event(struct ub_event_base *base, int fd, short bits
     };
     struct event *e = xcalloc(1, sizeof *e);
     *e = (struct event){.ub = {.magic = UB_EVENT_MAGIC, .vmt = &table},
-                        .loop = ((struct dns_events *)base)->loop,
+                        .all = (struct dns_events *)base,
                         .fd = fd,
                         .bits = bits,
                         .call = call,
@@ -225,7 +245,7 @@ static struct ub_event *no_new_wsaevent(struct ub_event_base *base, void *what,
     return NULL;
 }
 
-void dns_events_init(struct dns_events *e, uv_loop_t *loop)
+bool dns_events_init(struct dns_events *e, uv_loop_t *loop)
 {
     static struct ub_event_base_vmt table = {
         .free = no_free,
@@ -236,4 +256,16 @@ void dns_events_init(struct dns_events *e, uv_loop_t *loop)
         .winsock_register_wsaevent = no_new_wsaevent,
     };
     *e = (struct dns_events){.base = {.magic = UB_EVENT_MAGIC, .vmt = &table}, .loop = loop};
+    e->epoll = epoll_create1(EPOLL_CLOEXEC);
+    if (e->epoll < 0 || uv_poll_init(loop, &e->poll, e->epoll) != 0)
+        return false;
+    e->poll.data = e;
+    uv_poll_start(&e->poll, UV_READABLE, on_ready);
+    uv_unref((uv_handle_t *)&e->poll);
+    return true;
+}
+
+void dns_events_end(struct dns_events *e)
+{
+    close(e->epoll);
 }

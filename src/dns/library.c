@@ -86,14 +86,12 @@ bool dns_library(struct dns *d)
 {
     if (d->ub)
         return true;
-    dns_events_init(&d->events, d->loop);
+    if (d->watching || !(d->watching = dns_events_init(&d->events, d->loop)))
+        return false;
     d->ub = ub_ctx_create_ub_event(&d->events.base);
     if (!d->ub)
         return false;
     configure(d);
-    uv_timer_init(d->loop, &d->life);
-    d->life.data = d;
-    d->living = true;
     return true;
 }
 
@@ -101,12 +99,16 @@ static void end(struct dns *d)
 {
     if (d->ub)
         ub_ctx_delete(d->ub);
+    if (d->watching)
+        dns_events_end(&d->events);
     free(d);
 }
 
-static void on_life_closed(uv_handle_t *h)
+/* From the loop, never from inside a call of the library. */
+static void on_poll_closed(uv_handle_t *h)
 {
-    end(h->data);
+    struct dns_events *e = h->data;
+    end((struct dns *)((char *)e - offsetof(struct dns, events)));
 }
 
 void dns_free(struct dns *d)
@@ -115,8 +117,8 @@ void dns_free(struct dns *d)
         return;
     while (d->open)
         dns_cancel(d->open);
-    if (d->living)
-        uv_close((uv_handle_t *)&d->life, on_life_closed);
+    if (d->watching)
+        uv_close((uv_handle_t *)&d->events.poll, on_poll_closed);
     else
         end(d);
 }

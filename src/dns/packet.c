@@ -155,10 +155,12 @@ bool dns_packet_read(struct span bytes, int type, struct dns_result *out)
     struct packet k = {(const unsigned char *)bytes.p, bytes.n, 2, false};
     struct name want;
     struct record r;
+    if (bytes.n < HEADER)
+        return false;
     out->rcode = (int)(get16(&k) & 15);
     unsigned questions = get16(&k), answers = get16(&k);
     k.at = HEADER;
-    if (k.failed || bytes.n < HEADER || questions != 1)
+    if (questions != 1)
         return false;
     get_name(&k, &want);
     get16(&k);

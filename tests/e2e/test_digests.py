@@ -250,6 +250,38 @@ def test_razor_takes_a_report_with_an_identity(tmp_path):
         assert out.returncode == 1 and "does not know the identity" in out.stdout
 
 
+@pytest.mark.skipif(not STOCK.exists(), reason="SpamAssassin's rules are not installed")
+def test_stock_rules_hit_with_their_scores(tmp_path):
+    """SpamAssassin's own files, DCC's plugin loaded as its v310.pre says."""
+    site = tmp_path / "site"
+    site.mkdir()
+    for pre in pathlib.Path("/etc/spamassassin").glob("*.pre"):
+        lines = [line.lstrip("# ") if "Plugin::DCC" in line and "loadplugin" in line else line
+                 for line in pre.read_text().splitlines()]
+        (site / pre.name).write_text("\n".join(lines) + "\n")
+    data = harness.message(body=BODY)
+    (tmp_path / "m.eml").write_bytes(data)
+    with digest_peers.Pyzord(tmp_path / "pyzord") as p, digest_peers.Dccifd(tmp_path / "dccifd") as dcc, \
+            digest_peers.Razor() as razor:
+        for _ in range(5):
+            p.client("report", data=data)
+        razor.known = {razor_signatures(data)[4][0]: "p=1&cf=95"}
+        c = configuration(tmp_path, pyzor={"servers": [p.address]}, dcc={"dccifd": str(dcc.path)},
+                          razor={"servers": [razor.address]}, virus={"enabled": False},
+                          authentication={"enabled": False}, rules={"site_dir": str(site)},
+                          dns={"servers": ["127.0.0.1@9"], "timeout": "300ms", "message_time": "500ms"},
+                          paths={"cache": str(tmp_path / "cache")})
+        out = json.loads(gatehouse("scan", "-c", c, "--format", "json", tmp_path / "m.eml").stdout)
+        scores = {r["name"]: r["score"] for r in out["rules"]}
+        assert scores.items() >= {"PYZOR_CHECK": 1.985, "RAZOR2_CHECK": 1.729, "RAZOR2_CF_RANGE_51_100": 2.43,
+                                  "DCC_CHECK": 1.1, "DCC_REPUT_95_98": 0.7}.items()
+        assert "DIGEST_MULTIPLE" in scores
+        assert dcc.requests[0].startswith(b"cksums grey-off query\n")  # a file is not counted
+        asked = len(razor.lines)
+        gatehouse("scan", "-c", c, "--local", tmp_path / "m.eml")
+        assert len(razor.lines) == asked and len(dcc.requests) == 1
+
+
 def test_spamcop_gets_the_message(tmp_path, sink):
     received = "Received: from bad.example (bad.example [203.0.113.9]) by gate.example; " + \
         time.strftime("%a, %d %b %Y %H:%M:%S +0000", time.gmtime())
