@@ -148,7 +148,7 @@ add_header all Status _YESNO_, score=_SCORE_ tests=_TESTS_
 
 
 def test_rules_read_what_the_engine_found(tmp_path, sink, clamd):
-    own = harness.merge(settings(clamd, on_error="pass", scan_timeout="3s"), {"policies": [{"name": "default", "on_virus": "tag"}]})
+    own = harness.merge(settings(clamd, on_error="pass", scan_timeout="60s", connect_timeout="20s"), {"limits": {"scan_time": "120s"}, "policies": [{"name": "default", "on_virus": "tag"}]})
     with harness.gateway(tmp_path, next_hop=sink.port, settings=own, rules=VIRUS_RULES) as g:
         def arrives(data):
             before = len(sink.messages)
