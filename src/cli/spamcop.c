@@ -51,7 +51,7 @@ static struct relays *relays_of(const struct settings *set, struct arena *a, str
             rows[i].nets->configured |= netset_add(rows[i].nets, a, span_str(rows[i].words->v[k]));
     netset_add(&s.trusted, a, SPAN("127.0.0.0/8"));
     netset_add(&s.internal, a, SPAN("127.0.0.0/8"));
-    return relays_parse(mime_parse(a, raw, &MIME_LIMITS_DEFAULT), &s);
+    return relays_parse(mime_parse(a, raw, &MIME_LIMITS_DEFAULT), &s, NULL);
 }
 
 static void add_body(const struct settings *set, struct span raw, struct buf *out)

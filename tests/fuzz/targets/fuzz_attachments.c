@@ -52,7 +52,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     struct message m = {.arena = a};
     struct rules_ctx c = {.conf = conf, .m = &m, .a = a};
     c.mime = mime_parse(a, span_of(p, raw.n + n - 1), &limits);
-    c.relays = relays_parse(c.mime, &conf->relays);
+    c.relays = relays_parse(c.mime, &conf->relays, NULL);
     c.text = text_make(c.mime, &conf->uri, &text_limits);
     for (size_t i = 0; i < sizeof functions / sizeof *functions; i++)
         evaluate(&c, functions[i]);

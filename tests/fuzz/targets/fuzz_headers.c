@@ -148,7 +148,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct mime_limits limits = MIME_LIMITS_DEFAULT;
     static const struct text_limits text = {50000, 500000, true};
     c.mime = mime_parse(a, span_of((const char *)data, size), &limits);
-    c.relays = relays_parse(c.mime, &c.conf->relays);
+    c.relays = relays_parse(c.mime, &c.conf->relays, NULL);
     c.text = text_make(c.mime, &c.conf->uri, &text);
     size_t n;
     for (size_t i = 0; i < sizeof requests / sizeof *requests; i++)
