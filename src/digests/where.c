@@ -24,7 +24,7 @@ int where_parse(const char *text, struct where *out, struct err *e)
 {
     struct span s = span_str(text);
     *out = (struct where){0};
-    snprintf(out->text, sizeof out->text, "%s", text);
+    snprintf(out->text, sizeof out->text, "%.*s", SPAN_ARG(s));
     if (span_starts(s, SPAN("unix:")))
         s = span_from(s, 5);
     if (span_starts(s, SPAN("/")))

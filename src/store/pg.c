@@ -194,7 +194,7 @@ static int next_result(struct pg *p, usec deadline, PGresult **r, struct err *e)
 static int take_results(struct pg *p, pg_row_fn *row, void *ctx, usec deadline, struct err *e)
 {
     int rc = 0;
-    for (PGresult *r; next_result(p, deadline, &r, e) == 0; PQclear(r)) {
+    for (PGresult *r = NULL; next_result(p, deadline, &r, e) == 0; PQclear(r)) {
         if (!r)
             return rc == 0 || PQstatus(p->c) == CONNECTION_OK ? rc : fail_now(p, "asking", e);
         ExecStatusType s = PQresultStatus(r);
