@@ -313,7 +313,7 @@ static char override_of(struct rules_ctx *c, struct span name)
 }
 
 /* The domain, then "*.parent" for each of its parents, then "*". */
-static char overridden(struct rules_ctx *c, struct span domain)
+static char find_override(struct rules_ctx *c, struct span domain)
 {
     char found = override_of(c, domain);
     while (!found && domain.n) {
@@ -323,6 +323,17 @@ static char overridden(struct rules_ctx *c, struct span domain)
             override_of(c, domain.n ? arena_printf(c->a, "*.%.*s", SPAN_ARG(domain)) : SPAN("*"));
     }
     return found;
+}
+
+/* Several rules ask about the same author, each time that questions are planned. */
+static char overridden(struct rules_ctx *c, struct span domain)
+{
+    struct eval_state *s = eval_state(c);
+    if (!s->overridden.p || !span_eq(s->overridden, domain)) {
+        s->override = find_override(c, domain);
+        s->overridden = domain;
+    }
+    return s->override;
 }
 
 /* What a record says (RFC 5617 section 4.2.1), read as Mail::DKIM reads it: the last dkim= counts,

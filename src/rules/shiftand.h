@@ -9,7 +9,7 @@
 #include "base/buf.h"
 #include "base/cursor.h"
 
-enum { SHIFTAND_LANES = 4 }; /* words are used four at a time */
+enum { SHIFTAND_LANES = 8 }; /* words are used eight at a time */
 
 struct shiftand {
     size_t words; /* multiple of SHIFTAND_LANES; 0: no runs */
