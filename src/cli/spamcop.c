@@ -214,6 +214,7 @@ int spamcop_send(const struct settings *set, uv_loop_t *loop, struct dns *dns, s
                                      .data_timeout = TIMEOUT * USEC_PER_SEC};
     s.t = (struct transaction){.arena = a,
                                .env = &env,
+                               .from = env.from,
                                .rcpts = &first,
                                .nrcpts = 1,
                                .size = report.n,

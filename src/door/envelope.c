@@ -21,6 +21,7 @@ static void fill_peer(struct txn *t)
 {
     struct peer *p = &t->req.peer;
     *p = conn_peer(t->conn);
+    p->may_relay = t->conn->relay_client || t->conn->smtp.authenticated;
     struct span *strings[] = {&p->name,      &p->helo,        &p->listener,  &p->protocol,
                               &p->auth_user, &p->tls_version, &p->tls_cipher};
     for (size_t i = 0; i < sizeof strings / sizeof *strings; i++)

@@ -13,8 +13,9 @@
 
 struct rules_ctx {
     const struct ruleset *set;
-    const struct conf *conf; /* everything the rule files said: lists, tables, networks */
-    struct rules_scratch *scratch;
+    const struct conf *conf;           /* everything the rule files said: lists, tables, networks */
+    struct rules_scratch *scratch;     /* NULL until it is judged */
+    struct template_memory *templates; /* of Received fields; NULL: none */
     struct message *m;
     struct arena *a;
     struct mime *mime;

@@ -378,7 +378,7 @@ void run_texts(struct rules_ctx *c, struct laps *laps)
     limits.laps = laps;
     c->eval_state = NULL;
     c->fetched_all = false;
-    c->relays = relays_parse(c->mime, &rs->conf->relays, c->scratch->templates);
+    c->relays = relays_parse(c->mime, &rs->conf->relays, c->templates);
     lap(laps, STAGE_RELAYS);
     c->text = text_make(c->mime, &rs->conf->uri, &limits);
     plugins_extract(c);

@@ -1,6 +1,7 @@
 #include "rules/shiftand.h"
 
-/* Eight words at once: GCC turns this into AVX-512, or pairs of AVX2, where the processor has them. */
+/* Eight words at once: GCC turns this into AVX-512, or pairs of AVX2, where the processor has them.
+ */
 typedef uint64_t lanes __attribute__((vector_size(SHIFTAND_LANES * sizeof(uint64_t)), aligned(8)));
 
 enum { MAX_VECTORS = 64 };
