@@ -91,7 +91,8 @@ static _Noreturn void worker_main(const struct pool_calls *calls, int fd, _Atomi
     setrlimit(RLIMIT_CORE, &none);
     calls->start(calls->ctx);
     for (;;) {
-        uint64_t index = *at = next_item(fd, &gathered);
+        uint64_t index = next_item(fd, &gathered);
+        *at = index;
         struct pool_result r = {0};
         buf_clear(&out);
         calls->work(calls->ctx, index, &r, &out);
