@@ -139,6 +139,26 @@ static int kept_shortener(struct conf_parser *p, const struct conf_directive *d,
     return conf_keep_line(p, &list, value, e);
 }
 
+/* ASN's zones: one list in the order of the files, the address family (arg) or "-", which clears,
+ * in front. */
+static int kept_asn(struct conf_parser *p, const struct conf_directive *d, struct span value,
+                    struct err *e)
+{
+    const struct conf_directive list = {.name = "asn_lookup"};
+    struct span rest = value, zone = span_word(&rest, " \t"), tag;
+    size_t tags = 0;
+    bool fine = true;
+    for (; (tag = span_word(&rest, " \t")).n; tags++)
+        fine &= tag.n > 2 && tag.p[0] == '_' && tag.p[tag.n - 1] == '_';
+    if (d->arg != '-' && !zone.n)
+        return err_set(e, "a value is missing");
+    if (d->arg == '-' ? value.n > 0 : !fine || (tags != 0 && tags != 2))
+        return err_set(e, d->arg == '-' ? "it takes no value"
+                                        : "expected ZONE, or ZONE _ASNTAG_ _ROUTETAG_");
+    return conf_keep_line(p, &list,
+                          arena_printf(p->c->arena, "%c %.*s", (int)d->arg, SPAN_ARG(value)), e);
+}
+
 /* A directive that empties what an earlier one gathered: kept, for its reader to see the order. */
 static int kept_bare(struct conf_parser *p, const struct conf_directive *d, struct span value,
                      struct err *e)
@@ -532,9 +552,9 @@ static const struct conf_directive table[] = {
     P_NUM("SpamCop", "spamcop_max_report_size"),
     P_KEEP("SpamCop", "spamcop_relayhost"),
     /* plugins that are not loaded by default */
-    P_KEEP("ASN", "asn_lookup"),
-    P_KEEP("ASN", "asn_lookup_ipv6"),
-    P_BARE("ASN", "clear_asn_lookups"),
+    {"asn_lookup", "ASN", kept_asn, 0, '4'},
+    {"asn_lookup_ipv6", "ASN", kept_asn, 0, '6'},
+    {"clear_asn_lookups", "ASN", kept_asn, 0, '-'},
     P_KEEP("ASN", "asn_prefix"),
     P_BOOL("ASN", "asn_use_geodb"),
     P_BOOL("ASN", "asn_prefer_geodb"),

@@ -1,5 +1,5 @@
 /* RelayCountry, ASN and URILocalBL. Names that would have to be resolved are not (URILocalBL's
- * hosts that are no addresses; ASN's zones): docs/spamassassin-compatibility.md. */
+ * hosts that are no addresses): docs/spamassassin-compatibility.md. */
 #include "rules/eval_state.h"
 
 #include <stdlib.h>
@@ -15,7 +15,7 @@
 
 struct geo_facts {
     struct span untrusted, external, auth, all; /* absent: the plugin did not run */
-    struct span asn;
+    struct span asn, told;                      /* by a database, by the DNS */
 };
 
 static void add_country(struct rules_ctx *c, struct buf *b, const struct relay *r)
@@ -63,7 +63,7 @@ static void relay_countries(struct rules_ctx *c, struct geo_facts *f)
 
 /* --- ASN --- */
 
-static struct span asn_prefix(const struct conf *conf)
+struct span geo_asn_prefix(const struct conf *conf)
 {
     struct span s = conf_value(conf, "asn_prefix", SPAN("AS"));
     bool quoted = s.n >= 2 && (s.p[0] == '"' || s.p[0] == '\'') && s.p[s.n - 1] == s.p[0];
@@ -76,7 +76,7 @@ static void first_asn(struct rules_ctx *c, const struct geo *g, struct geo_facts
     if (!r->nexternal || r->external[0]->is_private)
         return;
     struct span ip = r->external[0]->ip, asn = geo_asn(g, c->a, ip);
-    struct span org = geo_asn_owner(g, c->a, ip), prefix = asn_prefix(c->conf);
+    struct span org = geo_asn_owner(g, c->a, ip), prefix = geo_asn_prefix(c->conf);
     if (!asn.n)
         return;
     if (span_starts(asn, prefix))
@@ -99,6 +99,20 @@ void geo_extract(struct rules_ctx *c)
         first_asn(c, g, f);
 }
 
+struct span geo_asn_found(struct rules_ctx *c)
+{
+    const struct geo_facts *f = eval_state(c)->geo;
+    return f ? f->asn : SPAN_NONE;
+}
+
+void geo_asn_told(struct rules_ctx *c, struct span asn)
+{
+    struct eval_state *s = eval_state(c);
+    if (!s->geo)
+        s->geo = ARENA_NEW(c->a, struct geo_facts);
+    s->geo->told = asn;
+}
+
 struct span geo_header(struct rules_ctx *c, struct span name)
 {
     const struct geo_facts *f = eval_state(c)->geo;
@@ -108,7 +122,7 @@ struct span geo_header(struct rules_ctx *c, struct span name)
            : span_ieq(name, SPAN("X-Relay-Countries-External")) ? f->external
            : span_ieq(name, SPAN("X-Relay-Countries-Auth"))     ? f->auth
            : span_ieq(name, SPAN("X-Relay-Countries-All"))      ? f->all
-           : span_ieq(name, SPAN("X-ASN"))                      ? f->asn
+           : span_ieq(name, SPAN("X-ASN"))                      ? (f->told.n ? f->told : f->asn)
                                                                 : SPAN_NONE;
 }
 

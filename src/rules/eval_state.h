@@ -42,6 +42,7 @@ struct eval_state {
     struct office_facts *office;       /* eval_office.c */
     struct languages *languages;       /* eval_language.c */
     struct geo_facts *geo;             /* eval_geo.c */
+    struct asn_told *asn;              /* eval_asn.c */
     struct span overridden;            /* eval_auth.c: the author domain last asked about, */
     char override;                     /* and what the settings say of it */
     double uppercase;                  /* eval_case.c: percent */

@@ -32,4 +32,15 @@ void geo_extract(struct rules_ctx *c);
 /* X-Relay-Countries and its kin, X-ASN; absent when the plugin did not run. */
 struct span geo_header(struct rules_ctx *c, struct span name);
 
+/* The system of the last external relay, without prefix: as a database has it, absent if none does;
+ * as the DNS has it. And what stands in front of it in tags. */
+struct span geo_asn_found(struct rules_ctx *c);
+void geo_asn_told(struct rules_ctx *c, struct span asn);
+struct span geo_asn_prefix(const struct conf *conf);
+
+/* ASN's zones: asks, and tells as tags what was answered (eval_asn.c). */
+void asn_tell(struct rules_ctx *c);
+/* The values of a tag of theirs one by one, as rules that ask about it take them; NULL: none. */
+const struct span *asn_values(struct rules_ctx *c, struct span tag, size_t *n);
+
 #endif

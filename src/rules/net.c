@@ -1,4 +1,5 @@
 /* Questions of network rules and their answers (rules/net.h). */
+#include "rules/geo.h"
 #include "rules/net.h"
 
 #include <stdio.h>
@@ -198,6 +199,7 @@ void rules_plan(struct rules_work *w)
         return;
     w->net.planning = true;
     w->net.round++;
+    asn_tell(&w->c); /* before those that ask about its tags */
     for (size_t i = 0; i < rs->nevals; i++)
         if (rs->evals[i]->call && rs->evals[i]->call->def->asks)
             rs->evals[i]->call->def->fn(&w->c, rs->evals[i]->call);

@@ -1,5 +1,6 @@
 /* Tags that questions are made of (_AUTHORDOMAIN_, _LASTEXTERNALIP_, _HEADER(X-Foo)_). */
 #include "rules/eval_state.h"
+#include "rules/geo.h"
 #include "rules/net.h"
 
 #include "rules/eval.h"
@@ -92,6 +93,8 @@ const struct span *net_tag(struct rules_ctx *c, struct span tag, size_t *n)
     else if (span_eq(tag, SPAN("DKIMDOMAIN")) || span_eq(tag, SPAN("DKIMIDENTITY")) ||
              span_eq(tag, SPAN("DKIMSELECTOR")))
         dkim_tag(c, &l, tag);
+    else if ((v = asn_values(c, tag, &count)))
+        list_tag(c, &l, v, count);
     else
         relay_tag(c, &l, tag);
     if (!l.n)

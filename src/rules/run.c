@@ -6,6 +6,7 @@
 #include "base/xalloc.h"
 #include "relays/template.h"
 #include "rules/eval_state.h"
+#include "rules/geo.h"
 #include "rules/plugin.h"
 #include "rules/report_private.h"
 #include "rules/run.h"
@@ -419,6 +420,7 @@ void run_judge(struct rules_ctx *c)
     struct laps *laps = profile_laps(c->scratch->profile);
     laps_begin(laps);
     reset(c->scratch, c->a);
+    asn_tell(c);
     plugin_tags(c);
     virus_tag(c);
     run_rules(c);

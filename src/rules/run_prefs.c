@@ -1,4 +1,5 @@
 /* A message that has been judged, judged again under preferences. */
+#include "rules/geo.h"
 #include "rules/prefs_private.h"
 
 #include "rules/eval_state.h"
@@ -151,6 +152,8 @@ struct opinion *rules_opinion(struct rules_scratch *s, struct message *m,
     c.scratch = own_scratch(s, p, a);
     if (p->anew) {
         run_texts(&c, NULL);
+        asn_tell(&c);
+        plugin_tags(&c);
         virus_tag(&c);
         run_rules(&c);
         sift_hits(c.scratch, p);

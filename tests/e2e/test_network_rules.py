@@ -136,3 +136,60 @@ def test_hits_are_spamassassins(tmp_path, names):
     r = subprocess.run([harness.ROOT / "tests/parity/net", "--binary", harness.BINARY, "--minimum", "0.995", tmp_path],
                        capture_output=True, text=True, timeout=300)
     assert r.returncode == 0, r.stdout + r.stderr
+
+
+ASN = """
+loadplugin Mail::SpamAssassin::Plugin::ASN
+loadplugin Mail::SpamAssassin::Plugin::AskDNS
+asn_lookup gone.example
+clear_asn_lookups
+asn_lookup views.example
+asn_lookup cymru.example _CYASN_ _CYROUTE_
+asn_lookup_ipv6 six.example
+header T_AS_FIRST   eval:check_asn('/^AS64500$/')
+header T_AS_SECOND  eval:check_asn('/^AS64501 AS64502$/', 'CYASN')
+header T_AS_BOTH    eval:check_asn('/64510.*64511/')
+header T_AS_ANY     eval:check_asn('/./')
+header T_AS_CYANY   eval:check_asn('/./', 'CYASN')
+header T_ROUTE      eval:check_asn('/203.0.113.0.24/', 'ASNCIDR')
+header T_CYROUTE    eval:check_asn('/^198.51.100.0.24$/', 'CYROUTE')
+header T_XASN       X-ASN =~ /^6450/
+askdns T_ASKED      _ASN_.asked.example A 127.0.0.2
+"""
+ASN_ZONES = {
+    "views.example": '9.113.0.203 TXT "64500" "203.0.113.0" "24"\n10.113.0.203 TXT "64510 64511" "203.0.113.0/24"\n'
+                     '11.113.0.203 TXT "4294967295" "0.0.0.0" "0"\n12.113.0.203 TXT "no system"\n'
+                     '13.113.0.203 TXT "203.0.113.0/24 | AS64500 | US"\n13.113.0.203 TXT "64501"',
+    "cymru.example": '9.113.0.203 TXT "64501 64502 | 198.51.100.0/24 | DE | ripencc"\n14.113.0.203 TXT "0 | 0.0.0.0/0"',
+    "six.example": "9.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.b.d.0.1.0.0.2 TXT \"64500 | 2001:db8::/32\"",
+    "gone.example": '9.113.0.203 TXT "1"',
+    "asked.example": "AS64500 A 127.0.0.2",
+}
+
+
+def test_systems_of_clients_are_spamassassins(tmp_path):
+    paths = []
+    for i, ip in enumerate([f"203.0.113.{n}" for n in range(9, 16)] + ["2001:db8::9", "10.0.0.1"]):
+        paths.append(tmp_path / f"{i}.eml")
+        paths[-1].write_bytes(f"Received: from x.test (x.test [{ip}]) by mx.test with ESMTP; Sun, 22 Nov 2026 07:30:00 "
+                              "+0000\r\n".encode() + harness.message(subject=f"hello {i}"))
+    rules = tmp_path / "rules"
+    rules.mkdir()
+    (rules / "own.cf").write_text(ASN)
+    with dns_server.Nsd(tmp_path / "nsd", ASN_ZONES) as server:
+        config = tmp_path / "gatehouse.yaml"
+        config.write_text(json.dumps({"dns": {"servers": [server.address], "dnssec": False},
+                                      "rules": {"dirs": [str(rules)], "site_dir": str(rules)},
+                                      "virus": {"enabled": False}, "authentication": {"enabled": False},
+                                      "paths": {"cache": str(tmp_path / "cache")}}))
+        ours = subprocess.run([harness.BINARY, "scan", "-c", config, "--format", "tsv", *paths], capture_output=True,
+                              text=True, timeout=120)
+        assert ours.returncode in (0, 1), ours.stderr
+        theirs = subprocess.run(["perl", harness.ROOT / "tests/parity/oracle.pl", "--net", server.address.replace("@", ":"),
+                                 rules / "own.cf"], input="".join(f"{p}\n" for p in paths), capture_output=True, text=True,
+                                timeout=120)
+    found, wanted = ([set(t for t in line.split("\t")[2].split(",") if t.startswith("T_")) for line in r.stdout.splitlines()]
+                     for r in (ours, theirs))
+    assert found == wanted, theirs.stderr
+    assert {"T_AS_FIRST", "T_AS_SECOND", "T_ROUTE", "T_CYROUTE", "T_XASN", "T_ASKED"} <= found[0]
+    assert "T_AS_BOTH" in found[1] and not found[2] and "T_AS_FIRST" in found[7]
