@@ -108,20 +108,6 @@ static size_t strings_of(struct span rdata, struct span *out)
     return n;
 }
 
-static struct span trim_right(struct span s)
-{
-    while (s.n && ascii_isspace(s.p[s.n - 1]))
-        s.n--;
-    return s;
-}
-
-static struct span trim_left(struct span s)
-{
-    while (s.n && ascii_isspace(s.p[0]))
-        s = span_from(s, 1);
-    return s;
-}
-
 /* One string a field (routeviews.org), or fields between bars (cymru.com, spameatingmonkey.net). */
 static void fields_of(struct arena *a, struct span rdata, struct span field[2])
 {
@@ -151,8 +137,8 @@ static void fields_of(struct arena *a, struct span rdata, struct span field[2])
         return;
     }
     struct span rest = span_from(all, bar + 1);
-    field[0] = trim_right(span_sub(all, 0, bar));
-    field[1] = trim_right(trim_left(span_sub(rest, 0, span_find(rest, '|'))));
+    field[0] = span_trim(span_sub(all, 0, bar));
+    field[1] = span_trim(span_sub(rest, 0, span_find(rest, '|')));
 }
 
 /* Unassigned space is announced as system 0 or 4294967295, and as a route of /0. */

@@ -312,36 +312,21 @@ static int outcome(struct workspace *w, int rc)
     return -1;
 }
 
-static int exec8(struct regex *r, struct workspace *w, struct span s, size_t from,
-                 struct regex_match *m)
+/* Matches that begin in `at`; its end counts only for limited8, PCRE2_UNSET else. */
+static int exec8(const struct regex *r, const pcre2_code_8 *code, struct workspace *w,
+                 struct span s, struct window at, struct regex_match *m)
 {
     pcre2_set_match_limit_8(w->context8, limit_of(r, w));
     pcre2_set_depth_limit_8(w->context8, r->depth_limit);
-    const uint8_t *p = (const uint8_t *)(s.p ? s.p : "");
-    int rc = PCRE2_ERROR_JIT_STACKLIMIT;
-    if (r->jit)
-        rc = pcre2_jit_match_8(r->code8, p, s.n, from, 0, w->data8, w->context8);
-    if (rc == PCRE2_ERROR_JIT_STACKLIMIT)
-        rc = pcre2_match_8(r->code8, p, s.n, from, PCRE2_NO_JIT, w->data8, w->context8);
-    if (rc >= 0)
-        fill(m, pcre2_get_ovector_pointer_8(w->data8), rc ? rc : REGEX_GROUPS);
-    return outcome(w, rc);
-}
-
-/* Matches that begin in `at`. */
-static int exec_limited(struct regex *r, struct workspace *w, struct span s, struct window at,
-                        struct regex_match *m)
-{
-    pcre2_set_match_limit_8(w->context8, r->match_limit);
-    pcre2_set_depth_limit_8(w->context8, r->depth_limit);
     pcre2_set_offset_limit_8(w->context8, at.last);
     const uint8_t *p = (const uint8_t *)(s.p ? s.p : "");
-    int rc = pcre2_jit_match_8(r->limited8, p, s.n, at.first, 0, w->data8, w->context8);
+    int rc = PCRE2_ERROR_JIT_STACKLIMIT;
+    if (r->jit || code == r->limited8)
+        rc = pcre2_jit_match_8(code, p, s.n, at.first, 0, w->data8, w->context8);
     if (rc == PCRE2_ERROR_JIT_STACKLIMIT)
-        rc = pcre2_match_8(r->limited8, p, s.n, at.first, PCRE2_NO_JIT, w->data8, w->context8);
+        rc = pcre2_match_8(code, p, s.n, at.first, PCRE2_NO_JIT, w->data8, w->context8);
     if (rc >= 0)
         fill(m, pcre2_get_ovector_pointer_8(w->data8), rc ? rc : REGEX_GROUPS);
-    pcre2_set_offset_limit_8(w->context8, PCRE2_UNSET);
     return outcome(w, rc);
 }
 
@@ -406,7 +391,7 @@ static int try(struct regex *r, struct workspace *w, struct span subject, size_t
         return exec32(r, w, subject, from, m);
     if (!r->jit && r->pattern.n > JIT_AT_ONCE && r->uses <= JIT_AFTER_USES)
         maybe_jit(r);
-    return exec8(r, w, subject, from, m);
+    return exec8(r, r->code8, w, subject, (struct window){from, PCRE2_UNSET}, m);
 }
 
 static int try_words(const struct words *w, struct span subject, size_t from, struct regex_match *m)
@@ -428,7 +413,8 @@ static int try_windows(struct regex *r, struct automaton *a, struct workspace *w
     while (rc == 0 && from <= subject.n && automaton_next(a, subject, from, &at)) {
         if (r->state == READY_32)
             at.last = subject.n;
-        rc = r->limited8 ? exec_limited(r, w, subject, at, m) : exec32(r, w, subject, at.first, m);
+        rc = r->limited8 ? exec8(r, r->limited8, w, subject, at, m)
+                         : exec32(r, w, subject, at.first, m);
         waste += (int64_t)(at.last - at.first) + TRY_BYTES;
         from = at.last + 1;
     }
