@@ -1,16 +1,6 @@
 /* Transfer codings as Python's binascii undoes them. */
+#include "digests/base64.h"
 #include "digests/pymail.h"
-
-static int base64_value(char c)
-{
-    if (c >= 'A' && c <= 'Z')
-        return c - 'A';
-    if (c >= 'a' && c <= 'z')
-        return c - 'a' + 26;
-    if (c >= '0' && c <= '9')
-        return c - '0' + 52;
-    return c == '+' ? 62 : c == '/' ? 63 : -1;
-}
 
 /* What is no base64 is passed over; the first complete padding ends it. One character too many: the
  * text as it stands, in one line (email's decode_b gives up). */

@@ -1,4 +1,5 @@
 /* The parts of a message as Razor's agents see them, cleaned of codings and of HTML. */
+#include "digests/base64.h"
 #include "digests/razor_private.h"
 
 /* Any bytes, NUL too. */
@@ -228,17 +229,6 @@ static bool has_line(struct span s, struct span name)
     return false;
 }
 
-static int sextet(char c)
-{
-    if (c >= 'A' && c <= 'Z')
-        return c - 'A';
-    if (c >= 'a' && c <= 'z')
-        return c - 'a' + 26;
-    if (c >= '0' && c <= '9')
-        return c - '0' + 52;
-    return c == '+' ? 62 : c == '/' ? 63 : -1;
-}
-
 /* From the blank line behind the field up to the first '='; what is no base64 is passed over. */
 static struct span without_base64(struct arena *a, struct span text)
 {
@@ -256,7 +246,7 @@ static struct span without_base64(struct arena *a, struct span text)
     uint32_t bits = 0;
     unsigned have = 0;
     for (size_t i = 0; i < in.n; i++) {
-        int v = sextet(in.p[i]);
+        int v = base64_value(in.p[i]);
         if (v < 0)
             continue;
         bits = bits << 6 | (uint32_t)v;
