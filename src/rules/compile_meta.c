@@ -110,15 +110,14 @@ void ruleset_compile_metas(struct ruleset *rs)
     for (size_t i = 0; i < rs->nrules; i++)
         if (rs->rules[i].meta && !s.mark[i])
             visit(&s, &rs->rules[i], 0);
-    rs->stands = arena_array(rs->arena, rs->nmetas + 1, sizeof *rs->stands);
     for (size_t i = 0; i < rs->nmetas; i++) {
         struct rule *r = rs->metas[i];
         bool division = false;
         double v = meta_eval(r->meta, base_value, rs, &division);
         r->base = v == 0 ? 0 : v > 0 ? v : 1;
-        rs->stands[i] = r->base != 0;
         note_dependants(&s, r, (uint32_t)i);
     }
+    rs->plan = meta_plan_new(rs->arena, rs);
     for (size_t i = rs->nmetas; i-- > 0;)
         fix_priority(&s, rs->metas[i]);
 }

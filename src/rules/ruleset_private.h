@@ -5,6 +5,7 @@
 #include "rules/context.h"
 #include "rules/eval.h"
 #include "rules/meta.h"
+#include "rules/meta_plan.h"
 #include "rules/prefilter.h"
 #include "rules/profile.h"
 #include "rules/ruleset.h"
@@ -95,8 +96,8 @@ struct ruleset {
     struct rule **captures;   /* named groups: before everything */
     struct rule **early_body; /* body rules below the first function that edits the body */
     struct rule **evals;
-    struct rule **metas; /* in order of evaluation */
-    bool *stands;        /* by meta: it holds for the empty message, and is always looked at */
+    struct rule **metas;    /* in order of evaluation */
+    struct meta_plan *plan; /* of metas: when they are computed */
     size_t ncaptures, nearly_body, nevals, nmetas;
     size_t captures_cap, early_body_cap, evals_cap, metas_cap;
 
@@ -135,11 +136,12 @@ struct absent {
 
 struct rules_scratch {
     const struct ruleset *set;
-    double *value;         /* by rule */
-    unsigned *count;       /* by rule */
-    bool *limited;         /* by rule: reported as cut off */
-    unsigned nlimited;     /* how many of them */
-    uint8_t *dirty;        /* by position in metas */
+    double *value;       /* by rule */
+    unsigned *count;     /* by rule */
+    bool *limited;       /* by rule: reported as cut off */
+    unsigned nlimited;   /* how many of them */
+    struct arena *arena; /* as long as the scratch */
+    struct meta_run *metas;
     bool *present;         /* by subject: header seen */
     struct absent *absent; /* by subject: what hits without the header; worked out once */
     struct hit *hits;      /* first hits, in order of occurrence */

@@ -20,7 +20,8 @@ struct rules_scratch *rules_scratch_new(const struct ruleset *rs)
     s->value = xcalloc(n, sizeof *s->value);
     s->count = xcalloc(n, sizeof *s->count);
     s->limited = xcalloc(n, sizeof *s->limited);
-    s->dirty = xcalloc(rs->nmetas + 1, 1);
+    s->arena = arena_new(0);
+    s->metas = meta_run_new(s->arena, rs->plan);
     s->present = xcalloc(rs->nsubjects + 1, sizeof *s->present);
     s->absent = xcalloc(rs->nsubjects + 1, sizeof *s->absent);
     s->prefilter = prefilter_scratch_new();
@@ -41,7 +42,7 @@ void rules_scratch_free(struct rules_scratch *s)
     free(s->value);
     free(s->count);
     free(s->limited);
-    free(s->dirty);
+    arena_free(s->arena);
     free(s->present);
     for (size_t i = 0; i < s->set->nsubjects; i++)
         free(s->absent[i].v);
@@ -55,7 +56,6 @@ static void reset(struct rules_scratch *s, struct arena *a)
     memset(s->value, 0, rs->nrules * sizeof *s->value);
     memset(s->count, 0, rs->nrules * sizeof *s->count);
     memset(s->limited, 0, rs->nrules * sizeof *s->limited);
-    memset(s->dirty, 0, rs->nmetas);
     memset(s->present, 0, rs->nsubjects * sizeof *s->present);
     s->hits = NULL;
     s->nhits = s->hits_cap = 0;
@@ -247,30 +247,22 @@ static double value_of(void *ctx, uint32_t index)
     return ((const struct rules_ctx *)ctx)->scratch->value[index];
 }
 
-static void spread(struct rules_scratch *s, const struct rule *r)
-{
-    for (size_t i = 0; i < r->ndependants; i++)
-        s->dirty[r->dependants[i]] = 1;
-}
-
-/* Only metas over something that differs from the empty message are computed anew. */
+/* Only metas are computed whose conditions the hits fulfil; those that hold for the empty message
+ * hit unless something they name has changed. */
 static void run_metas(struct rules_ctx *c)
 {
     struct rules_scratch *s = c->scratch;
+    bool compute, division = false;
+    meta_run_begin(s->metas);
     for (size_t i = 0; i < s->nhits; i++)
-        spread(s, s->hits[i].rule);
-    for (size_t i = 0; i < c->set->nmetas; i++) {
-        if (!s->dirty[i] && !c->set->stands[i])
-            continue;
+        meta_run_changed(s->metas, s->hits[i].rule->index);
+    for (size_t i = 0; (i = meta_run_next(s->metas, i, &compute)) != SIZE_MAX; i++) {
         struct rule *r = c->set->metas[i];
-        double v = r->base;
-        bool division = false;
-        if (s->dirty[i])
-            v = meta_eval(r->meta, value_of, c, &division);
+        double v = compute ? meta_eval(r->meta, value_of, c, &division) : r->base;
         if (v != 0)
             hit_add(c, r, v, SPAN_NONE);
         if (s->value[r->index] != r->base)
-            spread(s, r);
+            meta_run_changed(s->metas, r->index);
     }
 }
 

@@ -28,7 +28,7 @@ static struct rules_scratch *own_scratch(const struct rules_scratch *s, const st
     o->value = arena_array(a, n, sizeof *o->value);
     o->count = arena_array(a, n, sizeof *o->count);
     o->limited = arena_array(a, n, sizeof *o->limited);
-    o->dirty = arena_array(a, set->nmetas + 1, 1);
+    o->metas = meta_run_new(a, set->plan);
     o->hits = NULL;
     o->nhits = o->hits_cap = 0;
     o->tags = map_in(a);
