@@ -41,7 +41,11 @@ static int by_text(const void *a, const void *b)
 /* Names are separated by commas, sorted, each once. */
 static void names(struct buf *out, const char **v, size_t n)
 {
-    qsort(v, n, sizeof *v, by_text);
+    bool sorted = true;
+    for (size_t i = 1; i < n && sorted; i++)
+        sorted = strcmp(v[i - 1], v[i]) <= 0;
+    if (!sorted)
+        qsort(v, n, sizeof *v, by_text);
     for (size_t i = 0; i < n; i++) {
         if (i > 0 && strcmp(v[i], v[i - 1]) == 0)
             continue;

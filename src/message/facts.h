@@ -26,10 +26,10 @@ struct rules_facts {
     const char **subrules; /* __NAMES that hit, each once, sorted */
     size_t nsubrules;
     struct span subject_prefix; /* of the rules that hit (subjprefix): "[A] [B] ", a template */
-    struct span preview;        /* SpamAssassin's content preview, for the report */
-    struct span report;         /* rendered X-Spam-Report text (tag _REPORT_), unfolded lines */
-    const char *autolearn;      /* "no", "unavailable"... */
-    const char *version;        /* "4.0.1": the behaviour that is followed */
+    const struct span *body;    /* as rules saw it, the subject first: for previews */
+    size_t nbody;
+    const char *autolearn; /* "no", "unavailable"... */
+    const char *version;   /* "4.0.1": the behaviour that is followed */
 };
 
 /* The rules' answer under the preferences of somebody (rules/prefs.h): other scores, lists,

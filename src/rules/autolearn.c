@@ -114,8 +114,7 @@ const char *report_autolearn(const struct conf *conf, const struct rules_facts *
 void report_facts(struct rules_ctx *c)
 {
     struct rules_facts *f = &c->m->facts.rules;
-    struct report_on r = report_on(c->conf, c->m, c->a);
-    f->preview = report_preview(c->a, c->text->body.v, c->text->body.n);
-    f->report = report_lines(&r);
+    f->body = c->text->body.v;
+    f->nbody = c->text->body.n;
     f->autolearn = report_autolearn(c->conf, f, c->a);
 }

@@ -326,6 +326,7 @@ void ruleset_compile(struct ruleset *rs, const struct ruleset_options *o)
     ruleset_compile_metas(rs);
     sort_into_lists(rs);
     ruleset_set_turns(rs);
+    ruleset_rank_names(rs);
     index_headers(rs);
     ruleset_compile_filters(rs, o);
     shortcircuit_prepare(rs);

@@ -1,6 +1,7 @@
 /* Hits as they occur, and the facts made of them. */
 #include "rules/ruleset_private.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -13,7 +14,7 @@ void hit_add(struct rules_ctx *c, struct rule *r, double value, struct span evid
         return;
     s->value[r->index] += value > 0 ? value : 1;
     if (s->count[r->index]++ == 0)
-        *ARENA_PUSH(c->a, s->hits, s->nhits, s->hits_cap) = (struct hit){r, evidence};
+        *ARENA_PUSH(c->a, s->hits, s->nhits, s->hits_cap) = hit_of(r, evidence);
 }
 
 /* A message may make many patterns slow: when that many have reached their limit, the others get a
@@ -40,15 +41,13 @@ void hit_limited(struct rules_ctx *c, struct rule *r)
                SPAN("its regular expression reached the limit on matching steps"));
 }
 
-static int by_text(const void *x, const void *y)
-{
-    return strcmp(*(const char *const *)x, *(const char *const *)y);
-}
-
-/* SpamAssassin rounds through "%.3f". */
+/* SpamAssassin rounds through "%.3f": needed only where the next digit might be a 5 by itself. */
 static double rounded(double score)
 {
     char text[64];
+    double thousands = score * 1000, whole = nearbyint(thousands);
+    if (fabs(whole) < 1e9 && fabs(thousands - whole) < 0.499)
+        return whole / 1000;
     snprintf(text, sizeof text, "%.3f", score);
     return strtod(text, NULL);
 }
@@ -59,7 +58,7 @@ static void sort_by_turn(struct hit *v, size_t n)
     for (size_t i = 1; i < n; i++) {
         struct hit h = v[i];
         size_t k = i;
-        for (; k > 0 && v[k - 1].rule->turn > h.rule->turn; k--)
+        for (; k > 0 && v[k - 1].turn > h.turn; k--)
             v[k] = v[k - 1];
         v[k] = h;
     }
@@ -73,12 +72,55 @@ static double score_of(const struct rules_scratch *s, const struct rule *r)
 }
 
 /* Each prefix once, where rewrite_header lets the subject be changed. */
-static void add_subject_prefix(struct rules_ctx *c, const struct rule_def *d)
+static void add_subject_prefixes(struct rules_ctx *c)
 {
+    const struct rules_scratch *s = c->scratch;
     struct span *all = &c->m->facts.rules.subject_prefix;
-    if (d->subjprefix.n && c->conf->report.rewrite_subject.p &&
-        span_search(*all, d->subjprefix) == SIZE_MAX)
-        *all = arena_printf(c->a, "%.*s%.*s ", SPAN_ARG(*all), SPAN_ARG(d->subjprefix));
+    for (size_t i = 0; c->conf->report.rewrite_subject.p && i < s->nhits; i++) {
+        struct span prefix = s->hits[i].rule->def->subjprefix;
+        if (prefix.n && span_search(*all, prefix) == SIZE_MAX)
+            *all = arena_printf(c->a, "%.*s%.*s ", SPAN_ARG(*all), SPAN_ARG(prefix));
+    }
+}
+
+/* --- names of sub-rules, in their order --- */
+
+enum { WORD = 64 };
+
+static int by_name(const void *x, const void *y)
+{
+    const struct rule_def *const *a = x, *const *b = y;
+    return strcmp((*a)->name, (*b)->name);
+}
+
+void ruleset_rank_names(struct ruleset *rs)
+{
+    const struct rule_def **v = arena_array(rs->arena, rs->nrules + 1, sizeof(*v));
+    for (size_t i = 0; i < rs->nrules; i++)
+        v[i] = rs->rules[i].def;
+    if (rs->nrules)
+        qsort(v, rs->nrules, sizeof *v, by_name);
+    rs->rank = arena_array(rs->arena, rs->nrules + 1, sizeof *rs->rank);
+    rs->by_rank = arena_array(rs->arena, rs->nrules + 1, sizeof(*rs->by_rank));
+    for (size_t i = 0; i < rs->nrules; i++) {
+        rs->rank[v[i]->index] = (uint32_t)i;
+        rs->by_rank[i] = v[i]->name;
+    }
+}
+
+static void note_subrule(const struct rules_ctx *c, const struct rule *r)
+{
+    uint32_t rank = c->set->rank[r->index];
+    c->scratch->subrules[rank / WORD] |= (uint64_t)1 << rank % WORD;
+}
+
+static void list_subrules(struct rules_ctx *c, size_t n)
+{
+    struct rules_facts *f = &c->m->facts.rules;
+    f->subrules = arena_array(c->a, n + 1, sizeof *f->subrules);
+    for (size_t i = 0; i <= c->set->nrules / WORD; i++)
+        for (uint64_t word = c->scratch->subrules[i]; word; word &= word - 1)
+            f->subrules[f->nsubrules++] = c->set->by_rank[i * WORD + (size_t)__builtin_ctzll(word)];
 }
 
 void hits_report(struct rules_ctx *c)
@@ -87,12 +129,11 @@ void hits_report(struct rules_ctx *c)
     sort_by_turn(s->hits, s->nhits);
     struct rules_facts *f = &c->m->facts.rules;
     double score = 0;
-    f->subrules = arena_array(c->a, s->nhits, sizeof *f->subrules);
+    add_subject_prefixes(c);
     for (size_t i = 0; i < s->nhits; i++) {
         const struct rule *r = s->hits[i].rule;
-        add_subject_prefix(c, r->def);
         if (r->sub) {
-            f->subrules[f->nsubrules++] = r->def->name;
+            note_subrule(c, r);
             continue;
         }
         unsigned count = s->count[r->index];
@@ -105,8 +146,7 @@ void hits_report(struct rules_ctx *c)
                               .count = count};
         score += score_of(s, r);
     }
-    if (f->nsubrules)
-        qsort(f->subrules, f->nsubrules, sizeof *f->subrules, by_text);
+    list_subrules(c, s->nhits);
     f->score = rounded(score);
     f->required = c->set->required;
     f->autolearn = "unavailable";

@@ -153,6 +153,8 @@ static void change_rules(struct rules_prefs *p)
     set->rules = rules;
     for (size_t i = 0; i < changed->n; i++)
         differs |= change_rule(p, changed->entries[i].value);
+    if (set->nrules > p->base->nrules)
+        ruleset_rank_names(set);
     if (differs)
         remake_metas(p);
     else

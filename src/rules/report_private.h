@@ -19,7 +19,7 @@ struct span report_host(const struct report_on *r);
 struct span report_names(const struct report_on *r, struct span sep, bool sorted, bool scores);
 /* The bytes of b in the arena; frees b. */
 struct span report_take(struct arena *a, struct buf *b);
-/* At the end of rules_run: preview, report lines and autolearn of the facts. */
+/* At the end of rules_run: what reports need of the text, and autolearn. */
 void report_facts(struct rules_ctx *c);
 /* A template's value in a header: expanded, folded, encoded. */
 struct span report_header_value(const struct report_on *r, struct span name, struct span text);

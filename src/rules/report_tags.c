@@ -233,8 +233,8 @@ static struct span tag_subtests(struct expansion *e, struct span arg)
 static struct span tag_preview(struct expansion *e, struct span arg)
 {
     (void)arg;
-    struct span s = e->r->facts->preview;
-    return s.p ? s : SPAN("");
+    const struct rules_facts *f = e->r->facts;
+    return f->nbody ? report_preview(e->a, f->body, f->nbody) : SPAN("");
 }
 
 static struct span tag_report(struct expansion *e, struct span arg)

@@ -34,19 +34,19 @@ enum subject_kind {
     SUBJECT_MIMEHEADER
 };
 
-struct rule {
+struct rule { /* what every hit needs stands first, close together */
     const struct rule_def *def;
+    struct regex *regex; /* regex kinds but templates */
     uint32_t index;
-    enum rule_state state;
-    double score; /* in the active set */
-    double base;  /* value when nothing has hit: only metas have one that is not 0 */
-    bool sub;     /* __NAME */
+    bool sub; /* __NAME */
     bool multiple, nosubject, negate;
     unsigned maxhits; /* 0: no bound */
     int priority;     /* after SpamAssassin's fix-ups */
+    int64_t turn;     /* when SpamAssassin would have run it: the order of hits in reports */
+    double score;     /* in the active set */
+    double base;      /* value when nothing has hit: only metas have one that is not 0 */
     const char *area;
-    int64_t turn;           /* when SpamAssassin would have run it: the order of hits in reports */
-    struct regex *regex;    /* regex kinds but templates */
+    enum rule_state state;
     struct eval_call *call; /* evals */
     struct meta *meta;
     struct regex **details; /* uri_detail: one for each test */
@@ -79,6 +79,7 @@ struct shortcircuit {
     bool active;
     double spam_score, ham_score;
     double min_ham_score, max_spam_score; /* infinite: not set */
+    bool mentioned;                       /* some rule has a shortcircuit line */
     struct rule *rule;                    /* SHORTCIRCUIT; NULL: nobody mentions it */
 };
 
@@ -92,6 +93,8 @@ struct ruleset {
 
     struct rule *rules; /* by index: the order of conf->rules */
     size_t nrules;
+    uint32_t *rank;       /* by rule: the place of its name among all names */
+    const char **by_rank; /* names in order */
 
     struct rule **captures;   /* named groups: before everything */
     struct rule **early_body; /* body rules below the first function that edits the body */
@@ -124,8 +127,13 @@ struct header_users {
 
 struct hit {
     struct rule *rule;
+    int64_t turn; /* the rule's */
     struct span evidence;
 };
+static inline struct hit hit_of(struct rule *r, struct span evidence)
+{
+    return (struct hit){r, r->turn, evidence};
+}
 
 /* Rules of a header subject that hit when the header is missing: always the same ones. */
 struct absent {
@@ -149,6 +157,7 @@ struct rules_scratch {
     struct prefilter_scratch *prefilter;
     struct template_memory *templates;
     double shortcircuit_score; /* of SHORTCIRCUIT, when it hit */
+    uint64_t *subrules;        /* by rank: has hit */
     struct {
         const char *rule; /* whose score was found while it ran (AWL, TXREP), or NULL */
         double score;
@@ -175,6 +184,7 @@ void ruleset_make_rule(struct ruleset *rs, struct rule *r);
 /* A subject that has only this header or mimeheader rule. */
 bool ruleset_lone_subject(struct ruleset *rs, struct subject *s, struct rule *r);
 void ruleset_set_turns(struct ruleset *rs);
+void ruleset_rank_names(struct ruleset *rs);
 /* compile_filter.c: candidate filters for all subjects, from the cache or compiled anew. */
 void ruleset_compile_filters(struct ruleset *rs, const struct ruleset_options *o);
 /* lint.c: problems that only `check` tells. */

@@ -22,6 +22,7 @@ struct rules_scratch *rules_scratch_new(const struct ruleset *rs)
     s->limited = xcalloc(n, sizeof *s->limited);
     s->arena = arena_new(0);
     s->metas = meta_run_new(s->arena, rs->plan);
+    s->subrules = arena_array(s->arena, n / 64 + 1, sizeof *s->subrules);
     s->present = xcalloc(rs->nsubjects + 1, sizeof *s->present);
     s->absent = xcalloc(rs->nsubjects + 1, sizeof *s->absent);
     s->prefilter = prefilter_scratch_new();
@@ -56,6 +57,7 @@ static void reset(struct rules_scratch *s, struct arena *a)
     memset(s->value, 0, rs->nrules * sizeof *s->value);
     memset(s->count, 0, rs->nrules * sizeof *s->count);
     memset(s->limited, 0, rs->nrules * sizeof *s->limited);
+    memset(s->subrules, 0, (rs->nrules / 64 + 1) * sizeof *s->subrules);
     memset(s->present, 0, rs->nsubjects * sizeof *s->present);
     s->hits = NULL;
     s->nhits = s->hits_cap = 0;

@@ -29,6 +29,7 @@ static struct rules_scratch *own_scratch(const struct rules_scratch *s, const st
     o->count = arena_array(a, n, sizeof *o->count);
     o->limited = arena_array(a, n, sizeof *o->limited);
     o->metas = meta_run_new(a, set->plan);
+    o->subrules = arena_array(a, n / 64 + 1, sizeof *o->subrules);
     o->hits = NULL;
     o->nhits = o->hits_cap = 0;
     o->tags = map_in(a);
@@ -53,7 +54,7 @@ static void take_hits(struct rules_scratch *o, const struct rules_scratch *s,
         uint32_t index = k->v[i].rule->index;
         if (dropped(p, index))
             continue;
-        o->hits[o->nhits++] = (struct hit){&p->set.rules[index], k->v[i].evidence};
+        o->hits[o->nhits++] = hit_of(&p->set.rules[index], k->v[i].evidence);
         o->count[index] = s->count[index];
         o->value[index] = s->value[index];
     }
@@ -71,7 +72,7 @@ static void sift_hits(struct rules_scratch *o, const struct rules_prefs *p)
             o->count[index] = 0;
             o->value[index] = 0;
         } else {
-            o->hits[kept++] = (struct hit){&p->set.rules[index], o->hits[i].evidence};
+            o->hits[kept++] = hit_of(&p->set.rules[index], o->hits[i].evidence);
         }
     }
     o->nhits = kept;
@@ -123,7 +124,7 @@ static struct message *view_of(struct message *m)
         memcpy(f->facts, m->facts.facts, f->nfacts * sizeof *f->facts);
     f->skipped = NULL;
     f->nskipped = f->skipped_cap = 0;
-    f->rules = (struct rules_facts){.preview = m->facts.rules.preview};
+    f->rules = (struct rules_facts){.ran = false};
     return v;
 }
 

@@ -145,7 +145,7 @@ static bool may_end(const struct shortcircuit *s, const struct rules_scratch *sc
 {
     if (!isinf(s->min_ham_score) || !isinf(s->max_spam_score))
         return true;
-    for (size_t i = 0; i < scratch->nhits; i++)
+    for (size_t i = 0; s->mentioned && i < scratch->nhits; i++)
         if (scratch->hits[i].rule->def->shortcircuit)
             return true;
     return false;
@@ -175,9 +175,12 @@ void shortcircuit_prepare(struct ruleset *rs)
     s->ham_score = conf_number(c, "shortcircuit_ham_score", -100);
     s->min_ham_score = conf_number(c, "shortcircuit_min_ham_score", -INFINITY);
     s->max_spam_score = conf_number(c, "shortcircuit_max_spam_score", INFINITY);
-    for (size_t i = 0; s->active && i < rs->nrules; i++)
+    s->mentioned = false;
+    for (size_t i = 0; s->active && i < rs->nrules; i++) {
         if (span_eq(span_str(rs->rules[i].def->name), rule))
             s->rule = &rs->rules[i];
+        s->mentioned |= rs->rules[i].def->shortcircuit != 0;
+    }
 }
 
 void shortcircuit_run(struct rules_ctx *c)

@@ -37,6 +37,8 @@ static struct rule_hit hits[] = {
     {"TWICE", -24, "URI: ", "Hit twice", {NULL, 0}, 2},
 };
 
+static const struct span seen[] = {{"subject", 7}, {"body", 4}};
+
 struct report_fixture {
     struct fixture f;
     struct report_on r;
@@ -53,7 +55,8 @@ static void begin(struct report_fixture *t, const char *message, double score)
                                               .hits = hits,
                                               .nhits = 3,
                                               .autolearn = "no",
-                                              .preview = SPAN("body")};
+                                              .body = seen,
+                                              .nbody = 2};
     t->r = report_on(t->f.conf, &t->f.m, t->f.arena);
     t->r.hostname = "mx.example";
 }
