@@ -216,6 +216,19 @@ struct span arena_vprintf(struct arena *a, const char *fmt, va_list ap)
     return (struct span){p, (size_t)n};
 }
 
+struct span arena_concat(struct arena *a, const struct span *v, size_t n)
+{
+    size_t size = 0, at = 0;
+    for (size_t i = 0; i < n; i++)
+        size += v[i].n;
+    char *p = arena_raw(a, size + 1);
+    for (size_t i = 0; i < n; at += v[i++].n)
+        if (v[i].n)
+            memcpy(p + at, v[i].p, v[i].n);
+    p[size] = '\0';
+    return (struct span){p, size};
+}
+
 struct span arena_printf(struct arena *a, const char *fmt, ...)
 {
     va_list ap;

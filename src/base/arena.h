@@ -53,6 +53,9 @@ struct span arena_vprintf(struct arena *a, const char *fmt, va_list ap)
     __attribute__((format(printf, 2, 0), nonnull(1, 2)));
 struct span arena_lower(struct arena *a, struct span s);
 
+/* All of them, one after the other. */
+struct span arena_concat(struct arena *a, const struct span *v, size_t n);
+
 size_t arena_used(const struct arena *a);
 
 #define ARENA_NEW(a, type) ((type *)arena_alloc((a), sizeof(type)))

@@ -22,11 +22,16 @@ size_t span_search(struct span s, struct span needle)
 
 size_t span_isearch(struct span s, struct span needle)
 {
-    if (needle.n == 0)
-        return 0;
-    char first = ascii_lower(needle.p[0]);
+    if (needle.n == 0 || needle.n > s.n)
+        return needle.n ? SIZE_MAX : 0;
+    /* Two bytes in both cases: where they differ from the needle's, nothing else is looked at. */
+    char low = ascii_lower(needle.p[0]), high = ascii_upper(needle.p[0]);
+    char last_low = ascii_lower(needle.p[needle.n - 1]);
+    char last_high = ascii_upper(needle.p[needle.n - 1]);
+    const char *last = s.p + needle.n - 1;
     for (size_t i = 0; i + needle.n <= s.n; i++)
-        if (ascii_lower(s.p[i]) == first && span_ieq(span_sub(s, i, i + needle.n), needle))
+        if ((s.p[i] == low || s.p[i] == high) && (last[i] == last_low || last[i] == last_high) &&
+            span_ieq(span_sub(s, i, i + needle.n), needle))
             return i;
     return SIZE_MAX;
 }

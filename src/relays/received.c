@@ -49,17 +49,67 @@ static bool says_nothing(struct template_match *m, struct span line)
     return false;
 }
 
-static struct span without_date(struct template_match *m, struct span line)
+static bool all_digits(struct span s)
 {
-    size_t at;
-    m->line = line;
-    return template_search(
-               m,
-               "$S{{Mon|Tue|Thu|Wed|Fri|Sat|Sun}, |}$N {Jan|Jun|Jul|Feb|Mar|May|Apr|Aug|"
-               "Sep|Oct|Nov|Dec} $N $N:$N{:$N|} $W$.",
-               &at, NULL)
-               ? span_sub(line, 0, at)
-               : line;
+    for (size_t i = 0; i < s.n; i++)
+        if (!ascii_isdigit(s.p[i]))
+            return false;
+    return s.n > 0;
+}
+
+/* Cuts the last word off, with the space before it. */
+static struct span last_word(struct span *line)
+{
+    size_t at = span_rfind(*line, ' ');
+    struct span word = at == SIZE_MAX ? SPAN_NONE : span_from(*line, at + 1);
+    *line = at == SIZE_MAX ? SPAN_NONE : span_sub(*line, 0, at);
+    return word;
+}
+
+/* "12:34" or "12:34:56" */
+static bool is_time(struct span s)
+{
+    size_t first = span_find(s, ':');
+    if (first == SIZE_MAX || !all_digits(span_sub(s, 0, first)))
+        return false;
+    struct span rest = span_from(s, first + 1);
+    size_t second = span_find(rest, ':');
+    return all_digits(span_sub(rest, 0, second)) &&
+           (second == SIZE_MAX || all_digits(span_from(rest, second + 1)));
+}
+
+/* One of the names of three letters, which stand one after the other. */
+static bool is_one_of(struct span s, const char *names)
+{
+    for (; s.n == 3 && *names; names += 3)
+        if (memcmp(s.p, names, 3) == 0)
+            return true;
+    return false;
+}
+
+static bool end_byte(char c)
+{
+    return ascii_isspace(c) || c == ';';
+}
+
+/* "; Mon, 1 Jan 2024 12:34:56 +0000" at the end of a squeezed line, read from there: blanks or
+ * semicolons, perhaps the day of the week, a date, a time, a word. */
+static struct span without_date(struct span line)
+{
+    struct span rest = line;
+    bool date = last_word(&rest).n && is_time(last_word(&rest)) && all_digits(last_word(&rest)) &&
+                is_one_of(last_word(&rest), "JanFebMarAprMayJunJulAugSepOctNovDec");
+    size_t at = rest.n;
+    while (at && ascii_isdigit(rest.p[at - 1]))
+        at--;
+    if (!date || at == rest.n || at == 0 || !end_byte(rest.p[at - 1]))
+        return line;
+    if (at > 5 && memcmp(rest.p + at - 2, ", ", 2) == 0 && end_byte(rest.p[at - 6]) &&
+        is_one_of(span_sub(rest, at - 5, at - 2), "MonTueWedThuFriSatSun"))
+        at -= 5;
+    while (at && end_byte(rest.p[at - 1]))
+        at--;
+    return span_sub(line, 0, at);
 }
 
 /* ")by " without its space. */
@@ -390,7 +440,7 @@ enum received_result received_parse(struct template_match *m, struct span value,
         return RECEIVED_IGNORED;
     if (received_search(m, line, "$_with local for$_") || says_nothing(m, line))
         return RECEIVED_IGNORED;
-    line = split_by(m->arena, without_date(m, line));
+    line = split_by(m->arena, without_date(line));
     prescan(&p, line);
     out->auth = received_auth(m, line);
     enum received_result result = parse_line(&p, line);

@@ -18,12 +18,20 @@ struct walk {
 static void write_text(struct arena *a, struct relay *r)
 {
     struct span env = r->envfrom.n == 1 && r->envfrom.p[0] == '0' ? SPAN("") : r->envfrom;
-    r->text = arena_printf(a,
-                           "[ ip=%.*s rdns=%.*s helo=%.*s by=%.*s ident=%.*s envfrom=%.*s intl=%d "
-                           "id=%.*s auth=%.*s msa=%d ]",
-                           SPAN_ARG(r->ip), SPAN_ARG(r->rdns), SPAN_ARG(r->helo), SPAN_ARG(r->by),
-                           SPAN_ARG(r->ident), SPAN_ARG(env), r->internal, SPAN_ARG(r->id),
-                           SPAN_ARG(r->auth), r->msa);
+    const struct span parts[] = {
+        SPAN("[ ip="),     r->ip,
+        SPAN(" rdns="),    r->rdns,
+        SPAN(" helo="),    r->helo,
+        SPAN(" by="),      r->by,
+        SPAN(" ident="),   r->ident,
+        SPAN(" envfrom="), env,
+        SPAN(" intl="),    r->internal ? SPAN("1") : SPAN("0"),
+        SPAN(" id="),      r->id,
+        SPAN(" auth="),    r->auth,
+        SPAN(" msa="),     r->msa ? SPAN("1") : SPAN("0"),
+        SPAN(" ]"),
+    };
+    r->text = arena_concat(a, parts, sizeof parts / sizeof *parts);
 }
 
 /* Where nothing is configured, private addresses and authenticated senders are trusted. */

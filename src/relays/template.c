@@ -353,36 +353,21 @@ static const char *after_special(const char *t)
     return stores && t[1] ? t + 2 : t + 1;
 }
 
-/* The longest run of literals that every match must hold: what stands in no choice. */
-static struct span required_literal(const char *t)
-{
-    struct span longest = SPAN("");
-    unsigned depth = 0;
-    while (*t) {
-        if (*t == '$') {
-            t = after_special(t + 1);
-        } else if (strchr("{}|", *t)) {
-            depth += *t == '{';
-            depth -= *t == '}' && depth;
-            t++;
-        } else {
-            struct span run = {t, strcspn(t, "${}|")};
-            if (depth == 0 && run.n > longest.n)
-                longest = run;
-            t += run.n;
-        }
-    }
-    return longest;
-}
-
 /* --- what a line must hold --- */
 
-enum { MEMORY_SLOTS = 1024 };
+enum { MEMORY_SLOTS = 1024, NEEDED_PAIRS = 16 };
+
+/* What every match of a template holds. */
+struct needs {
+    struct span literal; /* the longest one */
+    uint16_t pairs[NEEDED_PAIRS];
+    unsigned npairs;
+};
 
 struct template_memory {
     struct {
         const char *template;
-        struct span literal;
+        struct needs needs;
     } v[MEMORY_SLOTS];
 };
 
@@ -396,22 +381,55 @@ void template_memory_free(struct template_memory *t)
     free(t);
 }
 
-static struct span literal_of(struct template_memory *t, const char *template)
-{
-    if (!t)
-        return required_literal(template);
-    size_t at = (size_t)((uintptr_t) template * 0x9e3779b97f4a7c15u >> 54) % MEMORY_SLOTS;
-    if (t->v[at].template != template) {
-        t->v[at].template = template;
-        t->v[at].literal = required_literal(template);
-    }
-    return t->v[at].literal;
-}
-
 static unsigned pair_of(const char *p)
 {
     return ((unsigned char)ascii_lower(p[0]) * 37u ^ (unsigned char)ascii_lower(p[1])) %
            TEMPLATE_PAIRS;
+}
+
+static void note_run(struct needs *n, struct span run)
+{
+    if (run.n > n->literal.n)
+        n->literal = run;
+    for (size_t i = 0; i + 1 < run.n && n->npairs < NEEDED_PAIRS; i++)
+        n->pairs[n->npairs++] = (uint16_t)pair_of(run.p + i);
+}
+
+/* The literals that stand in no choice and follow no "not". */
+static struct needs needs_of(const char *t)
+{
+    struct needs n = {.literal = SPAN("")};
+    unsigned depth = 0;
+    while (*t) {
+        if (*t == '$') {
+            t = after_special(t + 1);
+        } else if (strchr("{}|", *t)) {
+            depth += *t == '{';
+            depth -= *t == '}' && depth;
+            t++;
+        } else {
+            struct span run = {t, strcspn(t, "${}|")};
+            if (depth == 0)
+                note_run(&n, run);
+            t += run.n;
+        }
+    }
+    return n;
+}
+
+/* From the memory, where it is new put there; without one made in *own. */
+static const struct needs *needs(struct template_memory *t, const char *template, struct needs *own)
+{
+    if (!t) {
+        *own = needs_of(template);
+        return own;
+    }
+    size_t at = (size_t)((uintptr_t) template * 0x9e3779b97f4a7c15u >> 54) % MEMORY_SLOTS;
+    if (t->v[at].template != template) {
+        t->v[at].template = template;
+        t->v[at].needs = needs_of(template);
+    }
+    return &t->v[at].needs;
 }
 
 static void note_pairs(struct template_match *m)
@@ -424,19 +442,24 @@ static void note_pairs(struct template_match *m)
     m->paired = m->line;
 }
 
-/* Most templates fail on most lines: cheaply, by the lack of a literal, most of those by the lack
- * of two bytes side by side. */
+/* A piece of a line has no pairs but the line's. */
+static bool within(struct span piece, struct span line)
+{
+    return piece.p >= line.p && piece.p + piece.n <= line.p + line.n;
+}
+
+/* Most templates fail on most lines: cheaply, by the lack of two bytes side by side, or of a
+ * literal. */
 static bool possible(struct template_match *m, const char *template)
 {
-    struct span must = literal_of(m->memory, template);
-    if (m->paired.p != m->line.p || m->paired.n != m->line.n)
+    struct needs own;
+    const struct needs *n = needs(m->memory, template, &own);
+    if (!within(m->line, m->paired))
         note_pairs(m);
-    for (size_t i = 0; i + 1 < must.n; i++) {
-        unsigned pair = pair_of(must.p + i);
-        if (!(m->pairs[pair / 64] >> pair % 64 & 1))
+    for (unsigned i = 0; i < n->npairs; i++)
+        if (!(m->pairs[n->pairs[i] / 64] >> n->pairs[i] % 64 & 1))
             return false;
-    }
-    return m->icase || span_search(m->line, must) != SIZE_MAX;
+    return m->icase || span_search(m->line, n->literal) != SIZE_MAX;
 }
 
 bool template_start(struct template_match *m, const char *template)
@@ -453,27 +476,35 @@ static const char *behind_places(const char *t)
     return t;
 }
 
+/* The literals that a match begins with, or as many of them as matter. */
+static struct span lead_literals(const char *lead)
+{
+    enum { MATTER = 8 };
+    size_t n = 0;
+    while (n < MATTER && lead[n] && !strchr("${|}", lead[n]))
+        n++;
+    return span_of(lead, n);
+}
+
 bool template_search(struct template_match *m, const char *template, size_t *at, size_t *end)
 {
     begin(m, template);
     if (!possible(m, template))
         return false;
     const char *lead = behind_places(template);
-    char first = next_literal(m, lead);
-    char folded = m->icase && !strchr("${|}", *lead) ? ascii_lower(*lead) : '\0';
+    struct span literals = lead_literals(lead);
     bool stores = *lead == '$' && lead[1] >= 'a' && lead[1] <= 'z';
     const struct class *class = *lead == '$' ? class_of(lead[stores ? 2 : 1]) : NULL;
     bool by_class = class && class->in && class->min;
     for (size_t i = 0; i <= m->line.n; i++) {
         if (by_class && (i == m->line.n || !class->in(m->line.p[i])))
             continue;
-        if (folded && (i == m->line.n || ascii_lower(m->line.p[i]) != folded))
-            continue;
-        if (first) {
-            const char *p = i < m->line.n ? memchr(m->line.p + i, first, m->line.n - i) : NULL;
-            if (!p)
+        if (literals.n) {
+            struct span rest = span_from(m->line, i);
+            size_t next = m->icase ? span_isearch(rest, literals) : span_search(rest, literals);
+            if (next == SIZE_MAX)
                 return false;
-            i = (size_t)(p - m->line.p);
+            i += next;
         }
         size_t e = match_at(m, template, i);
         if (e == NO_MATCH)

@@ -52,7 +52,7 @@ static struct lines_list received_lines(struct rules_ctx *c)
  */
 static size_t fetched_lines(struct rules_ctx *c, const struct lines_list *l)
 {
-    struct template_match m = {.arena = c->a};
+    struct template_match m = {.arena = c->a, .memory = c->templates};
     size_t at = 0;
     m.line = l->v[0];
     if (template_search(&m, "$_from {localhost$:|{$W $W |$W }$Q$_127.0.0.1$_}", NULL, NULL) ||
@@ -66,11 +66,43 @@ static size_t fetched_lines(struct rules_ctx *c, const struct lines_list *l)
     return 0;
 }
 
+/* Back over the digits that end before `at`; SIZE_MAX: there are none, or no c before them. */
+static size_t before_digits(struct span line, size_t at, char c)
+{
+    size_t from = at;
+    while (from && ascii_isdigit(line.p[from - 1]))
+        from--;
+    return from < at && from && (!c || line.p[from - 1] == c) ? from - 1 : SIZE_MAX;
+}
+
+/* The byte before the day in "1 Jan 2024 12:34:56 +0000", whose first colon is given. */
+static size_t before_day(struct span line, size_t colon)
+{
+    enum { MONTH = 3 };
+    size_t at = before_digits(line, colon, ' ');
+    at = at == SIZE_MAX ? at : before_digits(line, at, ' ');
+    if (at == SIZE_MAX || at < MONTH + 1 || line.p[at - MONTH - 1] != ' ')
+        return SIZE_MAX;
+    for (size_t i = 1; i <= MONTH; i++)
+        if (ascii_isspace(line.p[at - i]))
+            return SIZE_MAX;
+    return before_digits(line, at - MONTH - 1, '\0');
+}
+
+/* The first date with a time in the line: white space and perhaps one other byte stand before it.
+ * Looked for by its colons. */
 static bool line_time(struct rules_ctx *c, struct span line, int64_t *out)
 {
-    struct template_match m = {.arena = c->a, .line = line};
-    return template_search(&m, "$(d$:{$X|}$N $-$-$- $N $N:$N:$N $W$)d", NULL, NULL) &&
-           date_parse(template_got(&m, 'd'), out);
+    struct template_match m = {.arena = c->a, .memory = c->templates};
+    for (size_t colon = 0; colon < line.n; colon++) {
+        size_t day = line.p[colon] == ':' ? before_day(line, colon) : SIZE_MAX;
+        for (size_t from = day ? day - 1 : day; day != SIZE_MAX && from <= day; from++) {
+            m.line = span_from(line, from);
+            if (template_start(&m, "$(d$:{$X|}$N $-$-$- $N $N:$N:$N $W$)d"))
+                return date_parse(template_got(&m, 'd'), out);
+        }
+    }
+    return false;
 }
 
 static double smallest(const struct dates *d)
