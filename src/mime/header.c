@@ -131,8 +131,9 @@ static void store_field(const struct header *h, size_t at, size_t end)
         p->flags |= MIME_TRUNCATED_HEADER;
         mime_note(m, MIME_A_HEADER_LONG_VALUE, orig);
     }
-    *ARENA_PUSH(m->arena, p->fields.v, p->fields.n, p->fields.cap) = (struct mime_field){
+    const struct mime_field field = {
         .name = name, .raw = value, .at = orig, .size = text_at(m, t, end) - orig};
+    fields_add(m->arena, &p->fields, &field);
 }
 
 enum line_kind { LINE_FOLD, LINE_END, LINE_DELIMITER, LINE_FIELD, LINE_JUNK };

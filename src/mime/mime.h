@@ -36,6 +36,7 @@ struct mime_field {
 struct mime_fields {
     struct mime_field *v;
     size_t n, cap;
+    uint64_t names[4]; /* a bit for each name, hashed: most that are looked for are not there */
 };
 
 /* Bits of struct mime_part.flags and struct mime.flags; names as SpamAssassin's parse flags. */

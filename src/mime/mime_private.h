@@ -85,6 +85,8 @@ static inline size_t line_end(struct span s, size_t pos)
 
 /* Bytes of a field name: ! to ~ without the colon. Length of the run that s begins with. */
 size_t field_name_length(struct span s);
+/* One field more; by nothing else, so that names are known. */
+void fields_add(struct arena *a, struct mime_fields *f, const struct mime_field *field);
 /* The field name, then (when `space`) blanks, then a colon: position of the colon, or SIZE_MAX. */
 size_t field_colon(struct span s, bool space);
 

@@ -100,11 +100,11 @@ static void store_field(struct splitter *sp, size_t end)
         mime_note(m, MIME_A_HEADER_SPACE_BEFORE_COLON, orig);
     while (value < line.n && ascii_isspace(line.p[value]))
         value++;
-    *ARENA_PUSH(m->arena, f->v, f->n, f->cap) =
-        (struct mime_field){.name = span_sub(line, 0, colon),
-                            .raw = span_from(line, value),
-                            .at = orig,
-                            .size = text_at(m, &sp->text, end) - orig};
+    const struct mime_field field = {.name = span_sub(line, 0, colon),
+                                     .raw = span_from(line, value),
+                                     .at = orig,
+                                     .size = text_at(m, &sp->text, end) - orig};
+    fields_add(m->arena, f, &field);
 }
 
 /* A line that is neither field nor fold ends the header; an empty one is dropped. */

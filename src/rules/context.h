@@ -31,6 +31,7 @@ struct rules_ctx {
 /* A header request, parsed once at load: NAME plus modifiers. */
 struct header_req {
     struct span text; /* the request as written; what is found is kept under it */
+    uint64_t hash;    /* of text */
     struct span name;
     bool raw, addr, display_name, host, domain, ip, revip, first, last;
     uint8_t kind; /* of enum header_kind in header.c: plain, ALL, EnvelopeFrom, ToCc, ... */

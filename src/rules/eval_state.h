@@ -5,11 +5,21 @@
 
 #include "rules/context.h"
 
+/* What a request found. */
 struct header_entry {
+    struct span request;
+    uint64_t hash; /* of the request */
+    bool first;    /* header_scalar takes the first value alone */
+    bool has_joined;
     struct span *values;
     size_t n;
     struct span joined;
-    bool has_joined;
+};
+
+/* By request. Requests stand in rule files and in our code, so that any hash will do. */
+struct header_table {
+    struct header_entry **slots;
+    size_t n, nslots; /* nslots: a power of 2 */
 };
 
 struct mime_scan;
@@ -22,8 +32,8 @@ struct languages;
 struct geo_facts;
 
 struct eval_state {
-    struct map headers; /* request as text -> struct header_entry * */
-    struct span all;    /* the ALL header */
+    struct header_table *headers;
+    struct span all; /* the ALL header */
     bool has_all;
     bool all_truncated;   /* ALL was cut at 65536 bytes */
     struct span envelope; /* EnvelopeFrom; absent: none */

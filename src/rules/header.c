@@ -35,7 +35,7 @@ struct eval_state *eval_state(struct rules_ctx *c)
 {
     if (!c->eval_state) {
         struct eval_state *s = ARENA_NEW(c->a, struct eval_state);
-        s->headers = map_in(c->a);
+        s->headers = ARENA_NEW(c->a, struct header_table);
         c->eval_state = s;
     }
     return c->eval_state;
@@ -81,10 +81,20 @@ static bool modifier(struct header_req *r, struct span m)
     return false;
 }
 
+/* FNV-1a */
+static uint64_t request_hash(struct span s)
+{
+    uint64_t h = 0xcbf29ce484222325u;
+    for (size_t i = 0; i < s.n; i++)
+        h = (h ^ (unsigned char)s.p[i]) * 0x100000001b3u;
+    return h ^ h >> 32;
+}
+
 bool header_req_parse(struct arena *a, struct span text, struct header_req *out)
 {
     memset(out, 0, sizeof *out);
     out->text = arena_dup(a, text);
+    out->hash = request_hash(text);
     bool known = true;
     size_t colon = span_find(out->text, ':');
     out->name = span_sub(out->text, 0, colon);
@@ -173,12 +183,30 @@ static struct values hosts(struct rules_ctx *c, const struct header_req *r, cons
     return out;
 }
 
-static struct header_entry *look_up(struct rules_ctx *c, const struct header_req *r)
+/* The slot of a request, empty when it is new. */
+static struct header_entry **slot_of(const struct header_table *t, struct span request,
+                                     uint64_t hash)
 {
-    struct eval_state *s = eval_state(c);
-    struct header_entry *e = map_get(&s->headers, r->text);
-    if (e)
-        return e;
+    for (size_t i = hash & (t->nslots - 1);; i = (i + 1) & (t->nslots - 1)) {
+        struct header_entry *e = t->slots[i];
+        if (!e || (e->hash == hash && span_eq(e->request, request)))
+            return &t->slots[i];
+    }
+}
+
+static void grow(struct arena *a, struct header_table *t)
+{
+    enum { FIRST = 256 };
+    const struct header_table old = *t;
+    t->nslots = old.nslots ? old.nslots * 2 : FIRST;
+    t->slots = arena_array(a, t->nslots, sizeof(*t->slots));
+    for (size_t i = 0; i < old.nslots; i++)
+        if (old.slots[i])
+            *slot_of(t, old.slots[i]->request, old.slots[i]->hash) = old.slots[i];
+}
+
+static struct header_entry *answer(struct rules_ctx *c, const struct header_req *r)
+{
     struct values v = {0};
     header_source(c, r, &v);
     bool whole = r->kind >= KIND_ALL && r->kind <= KIND_ALL_EXTERNAL;
@@ -190,11 +218,48 @@ static struct header_entry *look_up(struct rules_ctx *c, const struct header_req
         if (r->host || r->domain || r->ip)
             v = hosts(c, r, &v);
     }
-    e = ARENA_NEW(c->a, struct header_entry);
+    struct header_entry *e = ARENA_NEW(c->a, struct header_entry);
+    e->request = r->text;
+    e->hash = r->hash;
+    e->first = r->addr || r->display_name || r->host || r->domain || r->ip ||
+               span_eq(r->text, SPAN("EnvelopeFrom"));
     e->values = v.v;
     e->n = v.n;
-    *map_at(&s->headers, r->text) = e;
     return e;
+}
+
+static struct header_entry *keep(struct rules_ctx *c, struct header_entry *e)
+{
+    struct header_table *t = eval_state(c)->headers;
+    if (2 * t->n >= t->nslots)
+        grow(c->a, t);
+    *slot_of(t, e->request, e->hash) = e;
+    t->n++;
+    return e;
+}
+
+static struct header_entry *known(struct rules_ctx *c, struct span request, uint64_t hash)
+{
+    const struct header_table *t = eval_state(c)->headers;
+    return t->nslots ? *slot_of(t, request, hash) : NULL;
+}
+
+static struct header_entry *look_up(struct rules_ctx *c, const struct header_req *r)
+{
+    struct header_entry *e = known(c, r->text, r->hash);
+    return e ? e : keep(c, answer(c, r));
+}
+
+/* A request as it is written in our code. */
+static struct header_entry *look_up_text(struct rules_ctx *c, const char *request)
+{
+    struct span text = span_str(request);
+    struct header_req r;
+    struct header_entry *e = known(c, text, request_hash(text));
+    if (e)
+        return e;
+    header_req_parse(c->a, text, &r);
+    return look_up(c, &r);
 }
 
 /* --- access --- */
@@ -242,22 +307,18 @@ struct span *header_values(struct rules_ctx *c, const struct header_req *r, size
 
 struct span *header_list(struct rules_ctx *c, const char *request, size_t *n)
 {
-    struct header_req r;
-    header_req_parse(c->a, span_str(request), &r);
-    return header_values(c, &r, n);
+    struct header_entry *e = look_up_text(c, request);
+    *n = e->n;
+    return e->values;
 }
 
 struct span header_scalar_or_none(struct rules_ctx *c, const char *request)
 {
-    struct header_req r;
-    header_req_parse(c->a, span_str(request), &r);
-    struct header_entry *e = look_up(c, &r);
+    struct header_entry *e = look_up_text(c, request);
     if (e->n == 0)
         return SPAN_NONE;
-    bool first = r.addr || r.display_name || r.host || r.domain || r.ip ||
-                 span_eq(r.text, SPAN("EnvelopeFrom"));
-    struct span s = first ? e->values[0] : join(c, e, false);
-    if (first && s.n && s.p[s.n - 1] == '\n')
+    struct span s = e->first ? e->values[0] : join(c, e, false);
+    if (e->first && s.n && s.p[s.n - 1] == '\n')
         s.n--;
     return s;
 }
