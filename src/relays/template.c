@@ -454,9 +454,10 @@ static bool possible(struct template_match *m, const char *template)
 {
     struct needs own;
     const struct needs *n = needs(m->memory, template, &own);
-    if (!within(m->line, m->paired))
+    bool many = m->memory != NULL; /* templates for one line: noting its pairs pays */
+    if (many && !within(m->line, m->paired))
         note_pairs(m);
-    for (unsigned i = 0; i < n->npairs; i++)
+    for (unsigned i = 0; many && i < n->npairs; i++)
         if (!(m->pairs[n->pairs[i] / 64] >> n->pairs[i] % 64 & 1))
             return false;
     return m->icase || span_search(m->line, n->literal) != SIZE_MAX;

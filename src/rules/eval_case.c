@@ -88,21 +88,30 @@ struct letters {
     size_t all, lower, upper;
 };
 
+/* In pieces whose counts fit a byte: compilers make vectors of that. */
 static void count_letters(struct span s, struct letters *l)
 {
+    enum { PIECE = 255 };
     l->all += s.n;
-    for (size_t i = 0; i < s.n; i++) {
-        if ((s.p[i] >= 'a' && s.p[i] <= 'z') || ascii_isdigit(s.p[i]))
-            l->lower++;
-        else if (s.p[i] >= 'A' && s.p[i] <= 'Z')
-            l->upper++;
+    for (size_t from = 0; from < s.n; from += PIECE) {
+        struct span piece = span_sub(s, from, from + PIECE);
+        uint8_t lower = 0, upper = 0;
+        for (size_t i = 0; i < piece.n; i++) {
+            uint8_t b = (uint8_t)piece.p[i];
+            lower = (uint8_t)(lower + ((uint8_t)(b - 'a') < 26) + ((uint8_t)(b - '0') < 10));
+            upper = (uint8_t)(upper + ((uint8_t)(b - 'A') < 26));
+        }
+        l->lower += lower;
+        l->upper += upper;
     }
 }
 
 /* Text shifted by ISO-2022-JP, from the first shift to the last one back, does not count. */
 static void count_line(struct span s, struct letters *l)
 {
-    size_t from = span_search(s, SPAN("\x1b$B")), to = SIZE_MAX;
+    size_t from = span_find(s, '\x1b'), to = SIZE_MAX;
+    if (from != SIZE_MAX)
+        from = span_search(s, SPAN("\x1b$B"));
     for (size_t i = s.n; from != SIZE_MAX && to == SIZE_MAX && i-- > from + 3;)
         if (span_starts(span_from(s, i), SPAN("\x1b(B")))
             to = i + 3;

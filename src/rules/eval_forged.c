@@ -25,7 +25,7 @@ static bool line_starts(struct rules_ctx *c, struct span s, const char *template
     return false;
 }
 
-/* White space squeezed to single spaces. */
+/* White space squeezed to single spaces. received(c): of Received, once a message. */
 static struct span squeezed(struct rules_ctx *c, const char *request)
 {
     struct span s = header_scalar(c, request);
@@ -37,6 +37,14 @@ static struct span squeezed(struct rules_ctx *c, const char *request)
             p[n++] = ch;
     }
     return span_of(p, n);
+}
+
+static struct span received(struct rules_ctx *c)
+{
+    struct eval_state *s = eval_state(c);
+    if (!s->squeezed_received.p)
+        s->squeezed_received = squeezed(c, "Received");
+    return s->squeezed_received;
 }
 
 static bool has_ip(struct rules_ctx *c, const char *header)
@@ -58,12 +66,12 @@ bool received_headers_removed(struct rules_ctx *c)
     if (s->has_gated)
         return s->gated;
     s->has_gated = true;
-    struct span received = header_scalar_or_none(c, "Received");
+    struct span lines = header_scalar_or_none(c, "Received");
     s->gated = (line_starts(c, header_scalar(c, "Mailing-List"), "contact $W@$W; run by ezmlm$.") &&
                 line_starts(c, header_scalar(c, "Delivered-To"), "mailing list $W@$W") &&
                 find(c, header_scalar(c, "Received"),
                      "qmail $N invoked {from network|by $=}); $N $X$X$X $N")) ||
-               !received.p || find(c, received, "from groups.msn.com ($W.msn.com ");
+               !lines.p || find(c, lines, "from groups.msn.com ($W.msn.com ");
     return s->gated;
 }
 
@@ -76,11 +84,14 @@ static double gated_through_received_hdr_remover(struct rules_ctx *c, const stru
 static double check_for_fake_aol_relay_in_rcvd(struct rules_ctx *c, const struct eval_call *call)
 {
     (void)call;
-    struct span r = squeezed(c, "Received");
-    for (size_t i = 0; i + 10 < r.n; i++) {
-        if (!span_istarts(span_from(r, i), SPAN(" rly-")) || !ascii_isalpha(r.p[i + 5]) ||
-            !ascii_isalpha(r.p[i + 6]) || !ascii_isdigit(r.p[i + 7]) ||
-            !ascii_isdigit(r.p[i + 8]) || r.p[i + 9] != '.')
+    struct span r = received(c);
+    for (size_t i = 0, next; (next = span_isearch(span_from(r, i), SPAN(" rly-"))) != SIZE_MAX;
+         i++) {
+        i += next;
+        if (i + 10 >= r.n)
+            break;
+        if (!ascii_isalpha(r.p[i + 5]) || !ascii_isalpha(r.p[i + 6]) ||
+            !ascii_isdigit(r.p[i + 7]) || !ascii_isdigit(r.p[i + 8]) || r.p[i + 9] != '.')
             continue;
         return !find(c, r, "/AOL-$N.$N.$N)") && !find(c, r, "ESMTP id {RELAY|MAILRELAY|MAILIN}");
     }
@@ -137,7 +148,7 @@ static const struct hotmail *hotmail(struct rules_ctx *c)
     if (s->hotmail)
         return s->hotmail;
     struct hotmail *h = s->hotmail = ARENA_NEW(c->a, struct hotmail);
-    struct span r = squeezed(c, "Received");
+    struct span r = received(c);
     bool named = span_search(r, SPAN("hotmail.com")) != SIZE_MAX;
     if (!named && !from_ends(c, "hotmail.com"))
         return h;
@@ -177,7 +188,7 @@ static double check_for_forged_eudoramail_received_headers(struct rules_ctx *c,
 {
     (void)call;
     return from_ends(c, "eudoramail.com") && !received_headers_removed(c) &&
-           !(has_ip(c, "X-Sender-Ip") && find(c, squeezed(c, "Received"), "by $Qwhowhere$Xcom;"));
+           !(has_ip(c, "X-Sender-Ip") && find(c, received(c), "by $Qwhowhere$Xcom;"));
 }
 
 static bool relayed_by_yahoo(struct rules_ctx *c)

@@ -37,15 +37,28 @@ static bool is_control(unsigned char b)
     return b < 0x20 && b != '\t' && b != '\n' && b != '\r';
 }
 
+/* Eight bytes from space to '~': none is below or above, and adding 1 makes none 0x80. */
+static bool eight_ordinary(const char *p)
+{
+    const uint64_t ones = 0x0101010101010101u, tops = 0x80 * ones;
+    uint64_t w;
+    memcpy(&w, p, sizeof w);
+    return !((w | (w - 0x20 * ones) | (w + ones)) & tops);
+}
+
 static double check_illegal_chars(struct rules_ctx *c, const struct eval_call *call)
 {
     struct span name = eval_arg(call, 0);
-    if (!span_ends(name, SPAN(":raw")))
-        name = arena_printf(c->a, "%.*s:raw", SPAN_ARG(name));
-    struct span s = header_scalar(c, arena_cstr(c->a, name));
+    const struct span form[] = {name, SPAN(":raw")};
+    name = arena_concat(c->a, form, span_ends(name, SPAN(":raw")) ? 1 : 2);
+    struct span s = header_scalar(c, name.p);
     size_t high = 0, controls = 0, deleted = 0, exempt = 0;
-    for (size_t i = 0; i < s.n; i++) {
-        unsigned char b = (unsigned char)s.p[i];
+    for (size_t i = 0; i < s.n;) {
+        if (i + 8 <= s.n && eight_ordinary(s.p + i)) {
+            i += 8;
+            continue;
+        }
+        unsigned char b = (unsigned char)s.p[i++];
         high += b >= 0x80;
         deleted += b == 0x7f;
         controls += is_control(b);
@@ -300,6 +313,8 @@ static double check_unresolved_template(struct rules_ctx *c, const struct eval_c
 {
     (void)call;
     struct span rest = header_all(c), line;
+    if (span_find(rest, '%') == SIZE_MAX)
+        return 0;
     while (span_line(&rest, &line))
         if (has_template(line) && !may_hold_percent(line))
             return 1;

@@ -190,12 +190,15 @@ static void scan_qp_line(struct mime_scan *m, struct span line)
         m->qp_escapes += escapes - trailing_blanks(line);
 }
 
-static bool illegal_in_ascii(struct span line)
+/* Without a way out of the loop, so that compilers make vectors of it. */
+static bool illegal_in_ascii(struct span s)
 {
-    for (size_t i = 0; i < line.n; i++)
-        if (line.p[i] == '\0' || line.p[i] == '\r' || (unsigned char)line.p[i] >= 0x80)
-            return true;
-    return false;
+    uint8_t found = 0;
+    for (size_t i = 0; i < s.n; i++) {
+        uint8_t b = (uint8_t)s.p[i];
+        found = (uint8_t)(found | (b & 0x80) | (b == 0) | (b == '\r'));
+    }
+    return found != 0;
 }
 
 /* "&#x263A;": four upper-case digits. */
@@ -209,14 +212,19 @@ static bool is_entity(struct span s, size_t i)
     return true;
 }
 
-static void scan_plain_line(struct mime_scan *m, struct span line)
+/* No entity goes over a line end. */
+static void count_entities(struct mime_scan *m, struct span text)
 {
-    for (size_t i = 0; i < line.n;) {
-        bool entity = is_entity(line, i);
-        m->entities += entity;
-        m->plain_bytes += !entity;
-        i += entity ? 8 : 1;
+    enum { SIZE = 8 };
+    size_t n = 0;
+    for (size_t at; (at = span_find(text, '&')) != SIZE_MAX;) {
+        bool entity = is_entity(text, at);
+        n += entity;
+        m->plain_bytes += at + !entity;
+        text = span_from(text, at + (entity ? SIZE : 1));
     }
+    m->plain_bytes += text.n;
+    m->entities += n;
 }
 
 static bool next_line(struct span *rest, struct span *line)
@@ -240,13 +248,14 @@ static void scan_leaf(struct mime_scan *m, const struct part *v)
     bool bare =
         plain && (!v->cte.n || span_eq(v->cte, SPAN("7bit")) || span_eq(v->cte, SPAN("8bit")));
     struct span rest = v->p->body, line;
-    while (next_line(&rest, &line)) {
+    ascii = ascii && illegal_in_ascii(rest);
+    if (bare)
+        count_entities(m, rest);
+    while ((qp || ascii || base64) && next_line(&rest, &line)) {
         if (qp)
             scan_qp_line(m, line);
         if (ascii && illegal_in_ascii(line))
             m->ascii_illegal++;
-        if (bare)
-            scan_plain_line(m, line);
         if (base64 && line.n > m->base64_length)
             m->base64_length = line.n;
     }

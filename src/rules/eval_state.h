@@ -10,10 +10,11 @@ struct header_entry {
     struct span request;
     uint64_t hash; /* of the request */
     bool first;    /* header_scalar takes the first value alone */
-    bool has_joined;
+    bool has_joined, has_lines;
     struct span *values;
     size_t n;
-    struct span joined;
+    struct span joined; /* the values one behind the other */
+    struct span lines;  /* each on a line of its own */
 };
 
 /* By request. Requests stand in rule files and in our code, so that any hash will do. */
@@ -47,6 +48,7 @@ struct eval_state {
     struct hotmail *hotmail;           /* eval_forged.c */
     struct alternatives *alternatives; /* eval_body.c */
     struct dates *dates;               /* eval_date.c */
+    struct span squeezed_received;     /* eval_forged.c */
     struct fromname *fromname;         /* eval_fromname.c */
     struct pdf_facts *pdf;             /* eval_pdf.c */
     struct office_facts *office;       /* eval_office.c */

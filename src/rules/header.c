@@ -282,6 +282,14 @@ static struct span join(struct rules_ctx *c, const struct header_entry *e, bool 
     return span_of(p, n);
 }
 
+static struct span joined(struct rules_ctx *c, struct header_entry *e)
+{
+    if (!e->has_joined)
+        e->joined = join(c, e, false);
+    e->has_joined = true;
+    return e->joined;
+}
+
 bool header_get(struct rules_ctx *c, const struct header_req *r, struct span *out)
 {
     struct header_entry *e = look_up(c, r);
@@ -289,12 +297,13 @@ bool header_get(struct rules_ctx *c, const struct header_req *r, struct span *ou
         *out = SPAN_NONE;
         return false;
     }
-    if (!e->has_joined) {
+    if (!e->has_lines) {
         struct span first = e->values[0];
-        e->joined = join(c, e, first.n == 0 || first.p[first.n - 1] != '\n');
-        e->has_joined = true;
+        bool ends = first.n && first.p[first.n - 1] == '\n';
+        e->lines = ends ? joined(c, e) : join(c, e, true);
+        e->has_lines = true;
     }
-    *out = e->joined;
+    *out = e->lines;
     return true;
 }
 
@@ -317,7 +326,7 @@ struct span header_scalar_or_none(struct rules_ctx *c, const char *request)
     struct header_entry *e = look_up_text(c, request);
     if (e->n == 0)
         return SPAN_NONE;
-    struct span s = e->first ? e->values[0] : join(c, e, false);
+    struct span s = e->first ? e->values[0] : joined(c, e);
     if (e->first && s.n && s.p[s.n - 1] == '\n')
         s.n--;
     return s;
