@@ -1,31 +1,25 @@
 #include "mime/mime_private.h"
 
-static unsigned name_bit(struct span name)
+uint16_t mime_name_bit(struct span name)
 {
     if (name.n == 0)
         return 0;
     unsigned first = (unsigned char)ascii_lower(name.p[0]);
     unsigned middle = (unsigned char)ascii_lower(name.p[name.n / 2]);
     unsigned last = (unsigned char)ascii_lower(name.p[name.n - 1]);
-    return (unsigned)(name.n * 7 + first * 31 + middle * 13 + last * 5) % 256;
+    return (uint16_t)((name.n * 7 + first * 31 + middle * 13 + last * 5) % 256);
 }
 
 void fields_add(struct arena *a, struct mime_fields *f, const struct mime_field *field)
 {
-    unsigned bit = name_bit(field->name);
+    uint16_t bit = mime_name_bit(field->name);
     *ARENA_PUSH(a, f->v, f->n, f->cap) = *field;
     f->names[bit / 64] |= (uint64_t)1 << bit % 64;
 }
 
-static bool may_have(const struct mime_fields *f, struct span name)
-{
-    unsigned bit = name_bit(name);
-    return f->names[bit / 64] >> bit % 64 & 1;
-}
-
 size_t mime_find(const struct mime_fields *f, struct span name, size_t from)
 {
-    if (!may_have(f, name))
+    if (!mime_may_have(f, mime_name_bit(name)))
         return f->n;
     while (from < f->n && (f->v[from].name.n != name.n || !span_ieq(f->v[from].name, name)))
         from++;
@@ -34,7 +28,7 @@ size_t mime_find(const struct mime_fields *f, struct span name, size_t from)
 
 struct mime_field *mime_last(const struct mime_fields *f, struct span name)
 {
-    for (size_t i = may_have(f, name) ? f->n : 0; i-- > 0;)
+    for (size_t i = mime_may_have(f, mime_name_bit(name)) ? f->n : 0; i-- > 0;)
         if (f->v[i].name.n == name.n && span_ieq(f->v[i].name, name))
             return &f->v[i];
     return NULL;

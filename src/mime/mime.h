@@ -99,6 +99,12 @@ struct mime_part *mime_next(const struct mime_part *p);
 /* Field lookup, case-insensitive. `from`: start index, so that all instances can be walked; returns
  * fields->n when there is no more. mime_last returns NULL when there is none. */
 size_t mime_find(const struct mime_fields *f, struct span name, size_t from);
+/* For a name that is asked for again and again: false when it is not there for sure. */
+uint16_t mime_name_bit(struct span name);
+static inline bool mime_may_have(const struct mime_fields *f, uint16_t name_bit)
+{
+    return f->names[name_bit / 64] >> name_bit % 64 & 1;
+}
 struct mime_field *mime_last(const struct mime_fields *f, struct span name);
 
 /* The decoded value (unfolded, trimmed, RFC 2047, UTF-8; semantics 3.1), without final LF; cached.

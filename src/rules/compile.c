@@ -275,21 +275,20 @@ static void sort_into_lists(struct ruleset *rs)
 
 static void index_headers(struct ruleset *rs)
 {
-    rs->plain_headers = map_in(rs->arena);
     for (size_t i = 0; i < rs->nsubjects; i++) {
         struct subject *s = &rs->subjects[i];
         if (s->kind != SUBJECT_HEADER)
             continue;
-        void **slot = map_at(&rs->plain_headers, arena_lower(rs->arena, s->req.name));
-        if (!*slot)
-            *slot = ARENA_NEW(rs->arena, struct header_users);
-        struct header_users *u = *slot;
-        *ARENA_PUSH(rs->arena, u->subject, u->n, u->cap) = (uint32_t)i;
         for (size_t k = 0; k < s->nrules; k++) {
             struct rule *r = s->rules[k];
             if (!r->def->exists)
                 add(rs, &s->when_absent, &s->nwhen_absent, &s->absent_cap, r);
         }
+        *ARENA_PUSH(rs->arena, rs->headers, rs->nheaders, rs->headers_cap) =
+            (struct header_place){.subject = (uint32_t)i,
+                                  .name_bit = mime_name_bit(s->req.name),
+                                  .made_of_others = s->req.kind != 0,
+                                  .may_hit_absent = s->nwhen_absent != 0};
     }
 }
 
@@ -325,6 +324,7 @@ void ruleset_compile(struct ruleset *rs, const struct ruleset_options *o)
     }
     ruleset_compile_metas(rs);
     sort_into_lists(rs);
+    ruleset_place_evals(rs);
     ruleset_set_turns(rs);
     ruleset_rank_names(rs);
     index_headers(rs);

@@ -12,9 +12,12 @@ void hit_add(struct rules_ctx *c, struct rule *r, double value, struct span evid
     struct rules_scratch *s = c->scratch;
     if (s->count[r->index] && !r->multiple)
         return;
-    s->value[r->index] += value > 0 ? value : 1;
-    if (s->count[r->index]++ == 0)
+    if (s->count[r->index] == 0) {
         *ARENA_PUSH(c->a, s->hits, s->nhits, s->hits_cap) = hit_of(r, evidence);
+        s->touched[s->ntouched++] = r->index;
+    }
+    s->value[r->index] += value > 0 ? value : 1;
+    s->count[r->index]++;
 }
 
 /* A message may make many patterns slow: when that many have reached their limit, the others get a
@@ -23,6 +26,8 @@ enum { LIMITED_FREELY = 8, LIMITED_DIVISOR = 100 };
 
 void hits_budget(struct rules_scratch *s)
 {
+    if (s->nlimited)
+        memset(s->limited, 0, s->set->nrules * sizeof *s->limited);
     s->nlimited = 0;
     regex_tighten(1);
 }
@@ -100,18 +105,16 @@ void ruleset_rank_names(struct ruleset *rs)
         v[i] = rs->rules[i].def;
     if (rs->nrules)
         qsort(v, rs->nrules, sizeof *v, by_name);
-    rs->rank = arena_array(rs->arena, rs->nrules + 1, sizeof *rs->rank);
     rs->by_rank = arena_array(rs->arena, rs->nrules + 1, sizeof(*rs->by_rank));
     for (size_t i = 0; i < rs->nrules; i++) {
-        rs->rank[v[i]->index] = (uint32_t)i;
+        rs->rules[v[i]->index].rank = (uint32_t)i;
         rs->by_rank[i] = v[i]->name;
     }
 }
 
-static void note_subrule(const struct rules_ctx *c, const struct rule *r)
+static void note_subrule(const struct rules_ctx *c, const struct hit *h)
 {
-    uint32_t rank = c->set->rank[r->index];
-    c->scratch->subrules[rank / WORD] |= (uint64_t)1 << rank % WORD;
+    c->scratch->subrules[h->rank / WORD] |= (uint64_t)1 << h->rank % WORD;
 }
 
 static void list_subrules(struct rules_ctx *c, size_t n)
@@ -132,8 +135,8 @@ void hits_report(struct rules_ctx *c)
     add_subject_prefixes(c);
     for (size_t i = 0; i < s->nhits; i++) {
         const struct rule *r = s->hits[i].rule;
-        if (r->sub) {
-            note_subrule(c, r);
+        if (s->hits[i].sub) {
+            note_subrule(c, &s->hits[i]);
             continue;
         }
         unsigned count = s->count[r->index];

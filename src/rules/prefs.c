@@ -77,7 +77,7 @@ static bool change_rule(struct rules_prefs *p, const struct rule_def *def)
     }
     if (was == RULE_RUNS)
         drop(p, r);
-    *r = (struct rule){.def = def, .index = def->index};
+    *r = (struct rule){.def = def, .index = def->index, .rank = r->rank};
     ruleset_make_rule(set, r);
     return true;
 }
@@ -213,6 +213,8 @@ static void repeat_evals(struct rules_prefs *p)
                 add_lone(p, copy);
         }
     }
+    if (p->anew)
+        ruleset_place_evals(set);
 }
 
 /* --- all --- */

@@ -38,7 +38,8 @@ struct rule { /* what every hit needs stands first, close together */
     const struct rule_def *def;
     struct regex *regex; /* regex kinds but templates */
     uint32_t index;
-    bool sub; /* __NAME */
+    uint32_t rank; /* the place of its name among all names */
+    bool sub;      /* __NAME */
     bool multiple, nosubject, negate;
     unsigned maxhits; /* 0: no bound */
     int priority;     /* after SpamAssassin's fix-ups */
@@ -83,6 +84,20 @@ struct shortcircuit {
     struct rule *rule;                    /* SHORTCIRCUIT; NULL: nobody mentions it */
 };
 
+/* fn is NULL for those that look at details of URIs. */
+struct eval_run {
+    struct rule *rule;
+    const struct eval_call *call;
+    double (*fn)(struct rules_ctx *c, const struct eval_call *call);
+};
+
+/* A subject of headers, for the look whether they are there. */
+struct header_place {
+    uint32_t subject;
+    uint16_t name_bit; /* of mime_name_bit */
+    bool made_of_others, may_hit_absent;
+};
+
 /* Evals and the few regex rules that must run early, in SpamAssassin's order. */
 struct ruleset {
     struct arena *arena;
@@ -93,20 +108,21 @@ struct ruleset {
 
     struct rule *rules; /* by index: the order of conf->rules */
     size_t nrules;
-    uint32_t *rank;       /* by rule: the place of its name among all names */
     const char **by_rank; /* names in order */
 
     struct rule **captures;   /* named groups: before everything */
     struct rule **early_body; /* body rules below the first function that edits the body */
     struct rule **evals;
-    struct rule **metas;    /* in order of evaluation */
-    struct meta_plan *plan; /* of metas: when they are computed */
+    struct eval_run *eval_runs; /* of evals */
+    struct rule **metas;        /* in order of evaluation */
+    struct meta_plan *plan;     /* of metas: when they are computed */
     size_t ncaptures, nearly_body, nevals, nmetas;
     size_t captures_cap, early_body_cap, evals_cap, metas_cap;
 
     struct subject *subjects;
     size_t nsubjects, subjects_cap;
-    struct map plain_headers; /* lower-case name -> list of subjects (struct header_users *) */
+    struct header_place *headers; /* header subjects, in order */
+    size_t nheaders, headers_cap;
 
     struct text_limits text_limits;
     uint32_t match_limit, depth_limit;
@@ -119,20 +135,16 @@ struct ruleset {
     char hash[65];
 };
 
-/* Subjects of one header name. */
-struct header_users {
-    uint32_t *subject;
-    size_t n, cap;
-};
-
 struct hit {
     struct rule *rule;
-    int64_t turn; /* the rule's */
+    int64_t turn; /* of the rule, as the others: reading it once is cheaper */
+    uint32_t rank;
+    bool sub;
     struct span evidence;
 };
 static inline struct hit hit_of(struct rule *r, struct span evidence)
 {
-    return (struct hit){r, r->turn, evidence};
+    return (struct hit){r, r->turn, r->rank, r->sub, evidence};
 }
 
 /* Rules of a header subject that hit when the header is missing: always the same ones. */
@@ -144,13 +156,14 @@ struct absent {
 
 struct rules_scratch {
     const struct ruleset *set;
-    double *value;       /* by rule */
-    unsigned *count;     /* by rule */
-    bool *limited;       /* by rule: reported as cut off */
-    unsigned nlimited;   /* how many of them */
+    double *value;     /* by rule */
+    unsigned *count;   /* by rule */
+    bool *limited;     /* by rule: reported as cut off */
+    unsigned nlimited; /* how many of them */
+    uint32_t *touched; /* rules whose value and count are not 0 */
+    size_t ntouched;
     struct arena *arena; /* as long as the scratch */
     struct meta_run *metas;
-    bool *present;         /* by subject: header seen */
     struct absent *absent; /* by subject: what hits without the header; worked out once */
     struct hit *hits;      /* first hits, in order of occurrence */
     size_t nhits, hits_cap;
@@ -185,6 +198,8 @@ void ruleset_make_rule(struct ruleset *rs, struct rule *r);
 bool ruleset_lone_subject(struct ruleset *rs, struct subject *s, struct rule *r);
 void ruleset_set_turns(struct ruleset *rs);
 void ruleset_rank_names(struct ruleset *rs);
+/* compile_evals.c */
+void ruleset_place_evals(struct ruleset *rs);
 /* compile_filter.c: candidate filters for all subjects, from the cache or compiled anew. */
 void ruleset_compile_filters(struct ruleset *rs, const struct ruleset_options *o);
 /* lint.c: problems that only `check` tells. */

@@ -21,9 +21,9 @@ struct rules_scratch *rules_scratch_new(const struct ruleset *rs)
     s->count = xcalloc(n, sizeof *s->count);
     s->limited = xcalloc(n, sizeof *s->limited);
     s->arena = arena_new(0);
+    s->touched = arena_array(s->arena, n, sizeof *s->touched);
     s->metas = meta_run_new(s->arena, rs->plan);
     s->subrules = arena_array(s->arena, n / 64 + 1, sizeof *s->subrules);
-    s->present = xcalloc(rs->nsubjects + 1, sizeof *s->present);
     s->absent = xcalloc(rs->nsubjects + 1, sizeof *s->absent);
     s->prefilter = prefilter_scratch_new();
     s->templates = template_memory_new();
@@ -44,7 +44,6 @@ void rules_scratch_free(struct rules_scratch *s)
     free(s->count);
     free(s->limited);
     arena_free(s->arena);
-    free(s->present);
     for (size_t i = 0; i < s->set->nsubjects; i++)
         free(s->absent[i].v);
     free(s->absent);
@@ -54,11 +53,10 @@ void rules_scratch_free(struct rules_scratch *s)
 static void reset(struct rules_scratch *s, struct arena *a)
 {
     const struct ruleset *rs = s->set;
-    memset(s->value, 0, rs->nrules * sizeof *s->value);
-    memset(s->count, 0, rs->nrules * sizeof *s->count);
-    memset(s->limited, 0, rs->nrules * sizeof *s->limited);
+    for (size_t i = 0; i < s->ntouched; i++)
+        s->value[s->touched[i]] = s->count[s->touched[i]] = 0;
+    s->ntouched = 0;
     memset(s->subrules, 0, (rs->nrules / 64 + 1) * sizeof *s->subrules);
-    memset(s->present, 0, rs->nsubjects * sizeof *s->present);
     s->hits = NULL;
     s->nhits = s->hits_cap = 0;
     s->adjusted.rule = NULL;
@@ -66,26 +64,6 @@ static void reset(struct rules_scratch *s, struct arena *a)
 }
 
 /* --- headers --- */
-
-/* Marks the subjects whose header stands in the message; requests that are made of other headers
- * are always asked for. */
-static void find_present(struct rules_ctx *c)
-{
-    const struct ruleset *rs = c->set;
-    struct rules_scratch *s = c->scratch;
-    const struct mime_fields *f = &c->mime->root->fields;
-    char lower[256];
-    for (size_t i = 0; i < f->n; i++) {
-        struct span name = f->v[i].name;
-        if (name.n > sizeof lower)
-            continue;
-        for (size_t k = 0; k < name.n; k++)
-            lower[k] = ascii_lower(name.p[k]);
-        const struct header_users *u = map_get(&rs->plain_headers, span_of(lower, name.n));
-        for (size_t k = 0; u && k < u->n; k++)
-            s->present[u->subject[k]] = true;
-    }
-}
 
 static void run_header_subject(struct rules_ctx *c, struct subject *s)
 {
@@ -98,15 +76,18 @@ static void run_header_subject(struct rules_ctx *c, struct subject *s)
         match_absent(c, s);
 }
 
+/* Requests that are made of other headers are always asked for. */
 static void run_headers(struct rules_ctx *c)
 {
     const struct ruleset *rs = c->set;
-    find_present(c);
-    for (size_t i = 0; i < rs->nsubjects; i++) {
-        struct subject *s = &rs->subjects[i];
-        if (s->kind != SUBJECT_HEADER)
+    const struct mime_fields *f = &c->mime->root->fields;
+    for (size_t i = 0; i < rs->nheaders; i++) {
+        const struct header_place *h = &rs->headers[i];
+        bool maybe = h->made_of_others || mime_may_have(f, h->name_bit);
+        if (!maybe && !h->may_hit_absent)
             continue;
-        if (c->scratch->present[i] || s->req.kind != 0)
+        struct subject *s = &rs->subjects[h->subject];
+        if (h->made_of_others || (maybe && mime_find(f, s->req.name, 0) < f->n))
             run_header_subject(c, s);
         else
             match_absent(c, s);
@@ -234,11 +215,22 @@ void run_function(struct rules_ctx *c, struct rule *r)
 
 static void run_evals(struct rules_ctx *c)
 {
+    unsigned long limited = regex_limit_hits();
     for (size_t i = 0; i < c->set->nevals; i++) {
-        struct rule *r = c->set->evals[i];
+        const struct eval_run *e = &c->set->eval_runs[i];
         uint64_t from = profile_start(c->scratch->profile);
-        run_function(c, r);
-        profile_rule(c->scratch->profile, r->index, from);
+        double value = 0;
+        if (e->fn)
+            value = e->fn(c, e->call);
+        else
+            run_function(c, e->rule);
+        if (value != 0)
+            hit_add(c, e->rule, value, SPAN_NONE);
+        if (regex_limit_hits() != limited) {
+            hit_limited(c, e->rule);
+            limited = regex_limit_hits();
+        }
+        profile_rule(c->scratch->profile, e->rule->index, from);
     }
 }
 

@@ -158,7 +158,7 @@ static void template_is_filled_in(void **state)
     begin(&t, raw, 7.04);
     struct span text = report_text(&t.r);
     assert_true(
-        span_starts(text, SPAN("has been called spam by mx.example\n\nContent preview:  body\n"
+        span_starts(text, SPAN("has been called spam by mx.example\n\nContent preview:  body \n"
                                "(7.0 points, 5.0 required)\n 6.1 SECOND_RULE")));
     assert_true(span_ends(text, SPAN("Hit twice\n\n")));
     fixture_end(&t.f);
