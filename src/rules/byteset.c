@@ -45,7 +45,7 @@ static double byte_share(unsigned c)
 
 void byteset_table_init(struct byteset_table *t, struct arena *a)
 {
-    *t = (struct byteset_table){.arena = a, .index = map_in(a)};
+    *t = (struct byteset_table){.arena = a, .index = map_in(a), .frequencies = map_in(a)};
     byteset_number(t, (struct byteset){{0}});
 }
 

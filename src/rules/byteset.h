@@ -53,6 +53,7 @@ struct byteset_table {
     struct byteset *v;
     double *share; /* how much of ordinary mail is made of its bytes */
     size_t n, cap, share_cap;
+    struct map frequencies; /* of rules/frequency.h */
 };
 void byteset_table_init(struct byteset_table *t, struct arena *a);
 

@@ -23,7 +23,7 @@
 #include "rules/pattern.h"
 #include "rules/tree.h"
 
-static const char magic[] = "gatehouse rules 2\n";
+static const char magic[] = "gatehouse rules 5\n";
 enum { DIGEST = 32 };
 
 /* --- the name --- */
@@ -108,6 +108,23 @@ static struct span filter_pattern(struct arena *a, const struct rule *r)
     return out;
 }
 
+/* Shorter ones match too often for a guard, or are tried faster than it. */
+enum { GUARDED_SHORTEST = 20 };
+
+static bool worth_guarding(const struct subject *s, const struct rule *r)
+{
+    if (s->kind == SUBJECT_HEADER || s->kind == SUBJECT_MIMEHEADER || !filterable(s, r) ||
+        r->def->is_template || r->nosubject)
+        return false;
+    struct arena *scratch = arena_new(0);
+    struct byteset_table sets;
+    byteset_table_init(&sets, scratch);
+    const struct tree *t = tree_parse(&sets, scratch, filter_pattern(scratch, r));
+    bool worth = t && tree_shortest(t) >= GUARDED_SHORTEST;
+    arena_free(scratch);
+    return worth;
+}
+
 struct job {
     struct ruleset *rs;
     struct arena **arenas; /* by subject: what its filter lives in */
@@ -121,8 +138,9 @@ static void build_one(struct ruleset *rs, struct subject *s, struct arena *a)
     size_t n = 0;
     for (size_t i = 0; i < s->nrules; i++)
         if (filterable(s, s->rules[i]))
-            p[n++] = (struct prefilter_pattern){s->rules[i]->index,
-                                                filter_pattern(scratch, s->rules[i])};
+            p[n++] =
+                (struct prefilter_pattern){s->rules[i]->index, filter_pattern(scratch, s->rules[i]),
+                                           worth_guarding(s, s->rules[i])};
     if (n)
         s->prefilter = prefilter_build(a, p, n);
     arena_free(scratch);
@@ -268,22 +286,6 @@ static void note_always(struct ruleset *rs, struct subject *s)
 
 /* --- guards --- */
 
-/* Shorter ones match too often for a guard, or are tried faster than it. */
-enum { GUARDED_SHORTEST = 20 };
-
-static bool worth_guarding(const struct subject *s, const struct rule *r)
-{
-    if (!filterable(s, r) || r->def->is_template || r->nosubject)
-        return false;
-    struct arena *scratch = arena_new(0);
-    struct byteset_table sets;
-    byteset_table_init(&sets, scratch);
-    const struct tree *t = tree_parse(&sets, scratch, filter_pattern(scratch, r));
-    bool worth = t && tree_shortest(t) >= GUARDED_SHORTEST;
-    arena_free(scratch);
-    return worth;
-}
-
 static void free_automaton(void *p)
 {
     automaton_free(p);
@@ -306,8 +308,6 @@ static void build_guard(struct ruleset *rs, struct subject *s)
 /* Takes the long ones out of what is always tried, when there are several. */
 static void guard(struct ruleset *rs, struct subject *s)
 {
-    if (s->kind == SUBJECT_HEADER || s->kind == SUBJECT_MIMEHEADER)
-        return;
     for (size_t i = 0; i < s->nalways; i++)
         if (worth_guarding(s, s->always[i]))
             *ARENA_PUSH(rs->arena, s->guarded, s->nguarded, s->guarded_cap) = s->always[i];

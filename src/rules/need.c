@@ -3,6 +3,8 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "rules/frequency.h"
+
 /* While strings of byte sets are put together, an expression has an exact language (a few strings
  * of sets) as long as that stays small; then it is turned into groups and a new one begins.
  * Everything that is not understood is "anything", which is always right. */
@@ -27,6 +29,7 @@ struct info {
     struct text strings; /* exact: the language, loops included; else what may end it */
     struct need need;    /* groups found so far */
     struct byteset alphabet;
+    struct extent length; /* of what it matches */
 };
 
 struct worker {
@@ -36,26 +39,29 @@ struct worker {
 
 /* --- runs and groups --- */
 
-static double run_cost(const struct byteset_table *sets, const struct run *r, size_t from,
-                       size_t to)
+bool run_same(const struct run *x, const struct run *y)
 {
-    double p = 1000;
-    for (size_t i = from; i < to; i++) {
-        p *= sets->share[r->set[i]];
-        if (i + 1 < to && r->loop[i])
-            p *= 1 + 4 * sets->share[r->loop[i]];
-    }
-    return p;
+    return memcmp(x, y, offsetof(struct run, lead)) == 0;
+}
+
+struct extent run_lead(const struct run *r, size_t items)
+{
+    struct extent e = extent_sum(r->lead, (struct extent){(uint32_t)items, (uint32_t)items});
+    for (size_t i = 0; i + 1 < items; i++)
+        if (r->loop[i])
+            e.max = ENDLESS;
+    return e;
 }
 
 /* The stretch of the string that says most with at most `most` items. */
-static struct run best_stretch(const struct byteset_table *sets, const struct run *r, size_t most,
+static struct run best_stretch(struct byteset_table *sets, const struct run *r, size_t most,
                                double *cost)
 {
     size_t best = 0, len = r->n < most ? r->n : most;
+    const struct frequency *f = frequency_of(sets, r);
     *cost = INFINITY;
     for (size_t i = 0; i + len <= r->n; i++) {
-        double c = run_cost(sets, r, i, i + len);
+        double c = frequency_at(f, i, i + len);
         if (c < *cost) {
             *cost = c;
             best = i;
@@ -66,6 +72,9 @@ static struct run best_stretch(const struct byteset_table *sets, const struct ru
     memcpy(out.loop, r->loop + best, len * sizeof *out.loop);
     if (len)
         out.loop[len - 1] = 0;
+    out.lead = run_lead(r, best);
+    if (best && r->loop[best - 1])
+        out.lead.max = ENDLESS;
     return out;
 }
 
@@ -101,11 +110,13 @@ static void text_to_need(struct worker *p, const struct text *t, struct need *ne
         if (t->v[i].n == 0)
             return;
         struct run r = best_stretch(p->sets, &t->v[i], STRETCH, &cost);
-        bool known = false;
-        for (size_t k = 0; k < g.n && !known; k++)
-            known = memcmp(&g.v[k], &r, sizeof r) == 0;
-        if (known)
+        size_t k = 0;
+        while (k < g.n && !run_same(&g.v[k], &r))
+            k++;
+        if (k < g.n) {
+            g.v[k].lead = extent_either(g.v[k].lead, r.lead);
             continue;
+        }
         g.cost += cost;
         *ARENA_PUSH(p->a, g.v, g.n, g.cap) = r;
     }
@@ -123,7 +134,7 @@ static struct info nothing(struct worker *p)
 
 static struct info anything(void)
 {
-    return (struct info){.alphabet = BYTESET_ALL};
+    return (struct info){.alphabet = BYTESET_ALL, .length = {0, ENDLESS}};
 }
 
 static struct info one_set(struct worker *p, uint16_t number)
@@ -131,7 +142,35 @@ static struct info one_set(struct worker *p, uint16_t number)
     struct info x = nothing(p);
     x.strings.v[0] = (struct run){.n = 1, .set = {number}};
     x.alphabet = p->sets->v[number];
+    x.length = (struct extent){1, 1};
     return x;
+}
+
+/* Everything in x stands behind `by` more bytes. */
+static void move_back(struct info *x, struct extent by)
+{
+    for (size_t i = 0; i < x->strings.n; i++)
+        x->strings.v[i].lead = extent_sum(x->strings.v[i].lead, by);
+    for (size_t g = 0; g < x->need.ngroups; g++)
+        for (size_t i = 0; i < x->need.groups[g].n; i++) {
+            struct run *r = &x->need.groups[g].v[i];
+            r->lead = extent_sum(r->lead, by);
+        }
+}
+
+static struct info copy_of(struct worker *p, const struct info *x)
+{
+    struct info y = *x;
+    y.strings = (struct text){0};
+    for (size_t i = 0; i < x->strings.n; i++)
+        *ARENA_PUSH(p->a, y.strings.v, y.strings.n, y.strings.cap) = x->strings.v[i];
+    for (size_t g = 0; g < x->need.ngroups; g++) {
+        struct runs *to = &y.need.groups[g];
+        to->v = arena_array(p->a, to->n + 1, sizeof *to->v);
+        memcpy(to->v, x->need.groups[g].v, to->n * sizeof *to->v);
+        to->cap = to->n + 1;
+    }
+    return y;
 }
 
 /* Everything of the language: for optional and repeated parts, "any number of these bytes". */
@@ -147,10 +186,12 @@ static void flush(struct worker *p, struct info *x)
 static bool collapse(struct worker *p, struct text *t)
 {
     struct byteset first = {{0}}, rest = {{0}};
+    struct extent lead = t->n ? t->v[0].lead : (struct extent){0};
     bool empty = false;
     for (size_t i = 0; i < t->n; i++) {
         const struct run *r = &t->v[i];
         empty |= r->n == 0;
+        lead = extent_either(lead, r->lead);
         for (size_t k = 0; k < r->n; k++) {
             if (k == 0)
                 first = byteset_or(first, p->sets->v[r->set[k]]);
@@ -165,7 +206,7 @@ static bool collapse(struct worker *p, struct text *t)
              l = byteset_empty(&rest) ? 0 : byteset_number(p->sets, rest);
     if (f == BYTESET_NONE || l == BYTESET_NONE)
         return false;
-    t->v[0] = (struct run){.n = 1, .set = {f}, .loop = {l}};
+    t->v[0] = (struct run){.n = 1, .set = {f}, .loop = {l}, .lead = lead};
     t->n = 1;
     return true;
 }
@@ -195,6 +236,7 @@ static struct text product(struct worker *p, const struct text *x, const struct 
         for (size_t k = 0; k < y->n; k++) {
             struct run r = x->v[i];
             const struct run *tail = &y->v[k];
+            r.lead = r.n ? r.lead : tail->lead;
             memcpy(r.set + r.n, tail->set, tail->n * sizeof *r.set);
             memcpy(r.loop + r.n, tail->loop, tail->n * sizeof *r.loop);
             r.n = (uint16_t)(r.n + tail->n);
@@ -203,13 +245,25 @@ static struct text product(struct worker *p, const struct text *x, const struct 
     return out;
 }
 
+/* What is left at the end of a stretch. */
+static void finish(struct worker *p, struct info *x)
+{
+    if (!x->exact && x->strings.n) {
+        text_to_need(p, &x->strings, &x->need);
+        x->strings = (struct text){0};
+    }
+}
+
 /* Appends y, which may come with loops at its end, to x. */
 static void concat(struct worker *p, struct info *x, struct info *y)
 {
+    move_back(y, x->length);
+    x->length = extent_sum(x->length, y->length);
     need_join(&x->need, &y->need);
     x->alphabet = byteset_or(x->alphabet, y->alphabet);
     if (!y->exact) {
         struct text tail = y->strings;
+        finish(p, x);
         flush(p, x);
         x->strings = tail;
         return;
@@ -265,21 +319,13 @@ static void add_loop(struct worker *p, struct info *x, struct byteset s)
     }
 }
 
-/* What is left at the end of a sequence. */
-static void finish(struct worker *p, struct info *x)
-{
-    if (!x->exact && x->strings.n) {
-        text_to_need(p, &x->strings, &x->need);
-        x->strings = (struct text){0};
-    }
-}
-
 /* --- alternatives --- */
 
 /* One group for "x or y": the cheapest of each. None if one of them needs nothing. */
 static void either(struct worker *p, struct info *x, struct info *y)
 {
     x->alphabet = byteset_or(x->alphabet, y->alphabet);
+    x->length = extent_either(x->length, y->length);
     if (x->exact && y->exact && x->strings.n + y->strings.n > STRINGS_MAX &&
         (letter_like(&x->strings) || letter_like(&y->strings))) {
         collapse(p, &x->strings);
@@ -319,8 +365,13 @@ static unsigned times(unsigned n, unsigned by)
     return n < TIMES_MAX ? n : TIMES_MAX;
 }
 
-/* Appends x{min,max} to the sequence. */
-static void repeat(struct worker *p, struct info *seq, struct info *x, unsigned min, unsigned max)
+static uint32_t product_of(uint32_t n, unsigned by)
+{
+    return (uint64_t)n * by < ENDLESS ? n * by : ENDLESS;
+}
+
+/* Appends x{min,max} to the sequence, but for its length. */
+static void append(struct worker *p, struct info *seq, struct info *x, unsigned min, unsigned max)
 {
     if (min == 0) {
         bool zero_width = byteset_empty(&x->alphabet);
@@ -350,16 +401,19 @@ static void repeat(struct worker *p, struct info *seq, struct info *x, unsigned 
         x->need.groups[i].cost /= min;
     }
     for (unsigned i = 0; i < copies; i++) {
-        struct info again = *x;
-        again.strings.v = NULL;
-        again.strings.n = again.strings.cap = 0;
-        for (size_t k = 0; k < x->strings.n; k++)
-            *ARENA_PUSH(p->a, again.strings.v, again.strings.n, again.strings.cap) =
-                x->strings.v[k];
+        struct info again = copy_of(p, x);
         concat(p, seq, &again);
     }
     if (max > copies && !byteset_empty(&alphabet))
         add_loop(p, seq, alphabet);
+}
+
+static void repeat(struct worker *p, struct info *seq, struct info *x, unsigned min, unsigned max)
+{
+    struct extent one = x->length, before = seq->length;
+    append(p, seq, x, min, max);
+    struct extent all = {product_of(one.min, min), product_of(one.max, max)};
+    seq->length = extent_sum(before, all);
 }
 
 /* --- the tree --- */
@@ -416,12 +470,9 @@ static struct info analyse(struct worker *p, const struct tree *t)
     }
 }
 
-struct need need_of(struct byteset_table *sets, struct arena *a, struct span pattern)
+struct need need_of(struct byteset_table *sets, struct arena *a, const struct tree *t)
 {
     struct worker p = {sets, a};
-    const struct tree *t = tree_parse(sets, a, pattern);
-    if (!t)
-        return (struct need){0};
     struct info x = analyse(&p, t);
     flush(&p, &x);
     return x.need;

@@ -9,13 +9,36 @@
 
 #include "rules/tree.h"
 
-enum { RUN_ITEMS = 16, NEED_GROUPS = 3 };
+enum { RUN_ITEMS = 16, NEED_GROUPS = 4 };
+
+/* How many bytes at least and at most. */
+enum { ENDLESS = 1 << 20 };
+struct extent {
+    uint32_t min, max; /* ENDLESS: no bound is known */
+};
+
+static inline struct extent extent_sum(struct extent x, struct extent y)
+{
+    struct extent s = {x.min + y.min, x.max + y.max};
+    return (struct extent){s.min < ENDLESS ? s.min : ENDLESS, s.max < ENDLESS ? s.max : ENDLESS};
+}
+
+static inline struct extent extent_either(struct extent x, struct extent y)
+{
+    return (struct extent){x.min < y.min ? x.min : y.min, x.max > y.max ? x.max : y.max};
+}
 
 struct run {
     uint16_t n;
     uint16_t set[RUN_ITEMS];  /* numbers in the table */
     uint16_t loop[RUN_ITEMS]; /* between item i and i + 1; 0: nothing may stand there */
+    struct extent lead;       /* from the beginning of the match to the first item */
 };
+
+/* The same items, wherever they stand. */
+bool run_same(const struct run *x, const struct run *y);
+/* From the beginning of the match to behind `items` items of the run. */
+struct extent run_lead(const struct run *r, size_t items);
 
 struct runs {
     struct run *v;
@@ -29,7 +52,6 @@ struct need {
     size_t ngroups;
 };
 
-/* pattern: as pattern_pcre gives it. */
-struct need need_of(struct byteset_table *sets, struct arena *a, struct span pattern);
+struct need need_of(struct byteset_table *sets, struct arena *a, const struct tree *t);
 
 #endif

@@ -1,17 +1,25 @@
 #include "rules/prefilter_private.h"
 
+#include <math.h>
+#include <stdlib.h>
+
 #include "base/map.h"
+#include "rules/frequency.h"
 
 enum {
-    LITERAL_MIN = 3, /* shorter ones are left to the automaton */
-    VARIANTS = 4,    /* spellings of one run that are still worth literals */
-    WINDOW = 6,      /* items of a run in the automaton */
-    FORMAT = 3
+    LITERAL_MIN = 3,  /* shorter ones are left to the automaton */
+    VARIANTS = 4,     /* spellings of one run that are still worth literals */
+    WINDOW = 8,       /* items of a run in the automaton */
+    VARIANTS_MAX = 16 /* that a pattern is taken apart into */
 };
 /* Expected times in a kilobyte above which a group tells nothing. */
-static const double USELESS = 30;
-/* A literal costs less than a run in the automaton: taken unless that is this much rarer. */
-static const double LITERAL_BONUS = 200;
+static const double USELESS = 30, USELESS_GUARDABLE = 5;
+/* A literal costs less than a run in the automaton: taken unless that is so much rarer. */
+static const double LITERAL_BONUS = 0.01;
+/* Kilobytes in which two groups of a match stand, about. */
+static const double NEAR = 0.3;
+/* A pattern is taken apart when the parts are tried that much less often. */
+static const double WORTHWHILE = 0.9;
 
 static void release(void *p)
 {
@@ -29,6 +37,8 @@ static void note_counted(struct prefilter *f, struct arena *a)
 void prefilter_finish(struct prefilter *f, struct arena *a)
 {
     note_counted(f, a);
+    for (size_t i = 0; i < f->n; i++)
+        f->nids = f->id[i] < f->nids ? f->nids : f->id[i] + 1;
     arena_defer(a, release, f);
 }
 
@@ -38,7 +48,10 @@ struct feature {
     struct span text; /* a literal */
     bool caseless;
     struct run run; /* or a run */
-    struct user *users;
+    struct use {
+        struct user user;
+        struct extent back; /* from its end to the beginning of the match */
+    } * users;
     size_t nusers, cap;
 };
 
@@ -52,6 +65,7 @@ struct builder {
     struct arena *a; /* scratch */
     struct byteset_table sets;
     struct features literals, runs;
+    struct map choices; /* run -> struct choice */
 };
 
 static struct feature *feature_at(struct builder *b, struct features *f, struct span key)
@@ -64,12 +78,13 @@ static struct feature *feature_at(struct builder *b, struct features *f, struct 
     return &f->v[(uintptr_t)*slot - 1];
 }
 
-static void add_user(struct builder *b, struct feature *f, struct user u)
+static void add_use(struct builder *b, struct feature *f, struct use u)
 {
-    if (f->nusers && f->users[f->nusers - 1].pattern == u.pattern &&
-        f->users[f->nusers - 1].group == u.group)
-        return;
-    *ARENA_PUSH(b->a, f->users, f->nusers, f->cap) = u;
+    struct use *last = f->nusers ? &f->users[f->nusers - 1] : NULL;
+    if (last && last->user.pattern == u.user.pattern && last->user.group == u.user.group)
+        last->back = extent_either(last->back, u.back);
+    else
+        *ARENA_PUSH(b->a, f->users, f->nusers, f->cap) = u;
 }
 
 /* The bytes of a set, lower case of a pair standing for both; 0 when there are too many. */
@@ -122,15 +137,9 @@ static bool spell(const struct builder *b, const struct run *r, size_t from, siz
     return true;
 }
 
-static double cost_of(const struct builder *b, const struct run *r, size_t from, size_t to)
+static double cost_of(struct builder *b, const struct run *r)
 {
-    double p = 1000;
-    for (size_t i = from; i < to; i++) {
-        p *= b->sets.share[r->set[i]];
-        if (i + 1 < to && r->loop[i])
-            p *= 1 + 4 * b->sets.share[r->loop[i]];
-    }
-    return p;
+    return frequency_at(frequency_of(&b->sets, r), 0, r->n);
 }
 
 /* What a run is found by: its best literal stretch, or its best window. */
@@ -140,15 +149,16 @@ struct choice {
     double cost;
 };
 
-static struct choice choose(const struct builder *b, const struct run *r)
+static struct choice choose_anew(struct builder *b, const struct run *r)
 {
     struct choice lit = {.cost = 1e9, .literal = true}, win = {.cost = 1e9};
     struct spelling sp;
+    const struct frequency *f = frequency_of(&b->sets, r);
     for (size_t from = 0; from < r->n; from++)
         for (size_t to = from + LITERAL_MIN; to <= r->n; to++) {
             if (!spell(b, r, from, to, &sp))
                 break;
-            double c = cost_of(b, r, from, to);
+            double c = frequency_at(f, from, to);
             if (c < lit.cost) {
                 lit.cost = c;
                 lit.from = from;
@@ -157,19 +167,32 @@ static struct choice choose(const struct builder *b, const struct run *r)
         }
     size_t len = r->n < WINDOW ? r->n : WINDOW;
     for (size_t from = 0; from + len <= r->n; from++) {
-        double c = cost_of(b, r, from, from + len);
+        double c = frequency_at(f, from, from + len);
         if (c < win.cost) {
             win.cost = c;
             win.from = from;
             win.to = from + len;
         }
     }
-    return lit.cost < win.cost * LITERAL_BONUS ? lit : win;
+    return lit.cost < win.cost + LITERAL_BONUS ? lit : win;
+}
+
+static struct choice choose(struct builder *b, const struct run *r)
+{
+    struct span key = span_of((const char *)r, offsetof(struct run, lead));
+    struct choice *known = map_get(&b->choices, key);
+    if (!known) {
+        known = ARENA_NEW(b->a, struct choice);
+        *known = choose_anew(b, r);
+        *map_at(&b->choices, arena_dup(b->a, key)) = known;
+    }
+    return *known;
 }
 
 static void add_literals(struct builder *b, const struct run *r, const struct choice *c,
-                         struct user u)
+                         struct use u)
 {
+    u.back = run_lead(r, c->to);
     struct spelling sp;
     spell(b, r, c->from, c->to, &sp);
     for (size_t i = 0; i < sp.n; i++) {
@@ -181,7 +204,7 @@ static void add_literals(struct builder *b, const struct run *r, const struct ch
         struct feature *f = feature_at(b, &b->literals, own);
         f->text = span_from(own, 1);
         f->caseless = sp.caseless;
-        add_user(b, f, u);
+        add_use(b, f, u);
     }
 }
 
@@ -206,7 +229,7 @@ static uint16_t both(struct builder *b, uint16_t x, uint16_t y)
 
 static bool merged(struct builder *b, const struct run *x, const struct run *y, struct run *out)
 {
-    *out = (struct run){.n = x->n};
+    *out = (struct run){.n = x->n, .lead = extent_either(x->lead, y->lead)};
     if (x->n != y->n)
         return false;
     for (size_t i = 0; i < x->n; i++) {
@@ -221,14 +244,16 @@ static bool merged(struct builder *b, const struct run *x, const struct run *y, 
 static void note_window(struct builder *b, struct windows *w, const struct run *r,
                         const struct choice *c)
 {
-    struct run one = {.n = (uint16_t)(c->to - c->from)}, more;
+    struct run one = {.n = (uint16_t)(c->to - c->from), .lead = run_lead(r, c->from)}, more;
+    if (c->from && r->loop[c->from - 1])
+        one.lead.max = ENDLESS;
     memcpy(one.set, r->set + c->from, one.n * sizeof *one.set);
     memcpy(one.loop, r->loop + c->from, one.n * sizeof *one.loop);
     one.loop[one.n - 1] = 0;
     for (size_t i = 0; i < w->n; i++) {
         if (!merged(b, &w->v[i], &one, &more))
             continue;
-        double cost = cost_of(b, &more, 0, more.n);
+        double cost = cost_of(b, &more);
         if (cost <= w->cost[i] + c->cost + MERGE_SLACK) {
             w->v[i] = more;
             w->cost[i] = cost;
@@ -240,18 +265,19 @@ static void note_window(struct builder *b, struct windows *w, const struct run *
     *ARENA_PUSH(b->a, w->v, w->n, w->cap) = one;
 }
 
-static void add_window(struct builder *b, const struct run *w, struct user u)
+static void add_window(struct builder *b, const struct run *w, struct use u)
 {
-    u.times = 1;
-    struct span key = arena_dup(b->a, span_of((const char *)w, sizeof *w));
+    u.user.times = 1;
+    u.back = run_lead(w, w->n);
+    struct span key = arena_dup(b->a, span_of((const char *)w, offsetof(struct run, lead)));
     struct feature *f = feature_at(b, &b->runs, key);
     f->run = *w;
-    add_user(b, f, u);
+    add_use(b, f, u);
 }
 
 /* --- patterns --- */
 
-static double group_cost(const struct builder *b, const struct runs *g)
+static double group_cost(struct builder *b, const struct runs *g)
 {
     double cost = 0;
     for (size_t i = 0; i < g->n; i++)
@@ -266,8 +292,8 @@ static uint32_t add_pattern(struct builder *b, const struct need *need, uint32_t
     for (size_t g = 0; g < need->ngroups; g++) {
         if (group_cost(b, &need->groups[g]) > USELESS)
             continue;
-        struct user u = {pattern, (uint16_t)g,
-                         (uint16_t)(need->groups[g].times ? need->groups[g].times : 1)};
+        struct use u = {.user = {pattern, (uint16_t)g,
+                                 (uint16_t)(need->groups[g].times ? need->groups[g].times : 1)}};
         struct windows w = {0};
         for (size_t i = 0; i < need->groups[g].n; i++) {
             const struct run *r = &need->groups[g].v[i];
@@ -299,9 +325,56 @@ static void copy_users(struct prefilter *f, struct arena *a, const struct builde
         for (size_t j = 0; j < both[i]->n; j++) {
             f->start[k++] = (uint32_t)at;
             for (size_t u = 0; u < both[i]->v[j].nusers; u++)
-                f->users[at++] = both[i]->v[j].users[u];
+                f->users[at++] = both[i]->v[j].users[u].user;
         }
     f->start[k] = (uint32_t)at;
+}
+
+/* All uses of features, one after the other. */
+static const struct use *next_use(const struct builder *b, size_t *feature, size_t *use)
+{
+    for (;; ++*feature, *use = 0) {
+        bool literal = *feature < b->literals.n;
+        size_t i = literal ? *feature : *feature - b->literals.n;
+        if (!literal && i >= b->runs.n)
+            return NULL;
+        const struct feature *f = literal ? &b->literals.v[i] : &b->runs.v[i];
+        if (*use < f->nusers)
+            return &f->users[(*use)++];
+    }
+}
+
+static bool several_groups(const struct prefilter *f, uint32_t pattern)
+{
+    return (f->full[pattern] & (f->full[pattern] - 1)) != 0;
+}
+
+static int by_group(const void *x, const void *y)
+{
+    const struct place *a = x, *b = y;
+    return a->group != b->group ? (a->group < b->group ? -1 : 1) : a->feature < b->feature ? -1 : 1;
+}
+
+static void note_places(struct prefilter *f, struct arena *a, const struct builder *b)
+{
+    const struct use *u;
+    f->place_at = arena_array(a, f->n + 2, sizeof *f->place_at);
+    for (size_t i = 0, k = 0; (u = next_use(b, &i, &k)) != NULL;)
+        f->place_at[u->user.pattern + 2] += several_groups(f, u->user.pattern);
+    for (size_t i = 2; i < f->n + 2; i++)
+        f->place_at[i] += f->place_at[i - 1];
+    f->nplaces = f->place_at[f->n + 1];
+    f->places = arena_array(a, f->nplaces + 1, sizeof *f->places);
+    for (size_t i = 0, k = 0; (u = next_use(b, &i, &k)) != NULL;)
+        if (several_groups(f, u->user.pattern))
+            f->places[f->place_at[u->user.pattern + 1]++] =
+                (struct place){(uint32_t)i, u->user.group,
+                               (uint16_t)(u->back.min < PLACE_FAR ? u->back.min : PLACE_FAR),
+                               (uint16_t)(u->back.max < PLACE_FAR ? u->back.max : PLACE_FAR)};
+    for (size_t i = 0; i < f->n; i++)
+        if (f->place_at[i] < f->place_at[i + 1])
+            qsort(f->places + f->place_at[i], f->place_at[i + 1] - f->place_at[i],
+                  sizeof *f->places, by_group);
 }
 
 /* Vectorscan 5.4.9 loses matches of sets of two to five literals, near the end of texts that hold
@@ -350,8 +423,56 @@ static void all_always(struct prefilter *f, struct arena *a)
                            (f->nalways + f->n) * sizeof *f->always);
     for (size_t i = 0; i < f->n; i++)
         f->always[f->nalways++] = f->id[i];
-    f->n = f->nliterals = f->nruns = 0;
+    f->n = f->nliterals = f->nruns = f->nplaces = 0;
+    f->place_at[0] = 0;
     f->runs = NULL;
+}
+
+/* How often the pattern will be tried in a kilobyte: for the rarest of its groups, if the others
+ * are near. INFINITY: nothing useful is known of it. */
+static double tries_of(struct builder *b, const struct need *need, double useless)
+{
+    double tries = INFINITY;
+    for (size_t g = 0; g < need->ngroups; g++) {
+        double cost = group_cost(b, &need->groups[g]);
+        if (cost > useless)
+            continue;
+        double near = NEAR * cost;
+        tries = tries == INFINITY ? cost : tries * (near < 1 ? near : 1);
+    }
+    return tries;
+}
+
+static double needs_of(struct builder *b, const struct tree *const *v, size_t n, double useless,
+                       struct need *out)
+{
+    double tries = 0;
+    for (size_t i = 0; i < n; i++) {
+        out[i] = need_of(&b->sets, b->a, v[i]);
+        tries += tries_of(b, &out[i], useless);
+    }
+    return tries;
+}
+
+/* As it is, or taken apart where that spares many tries. false: it has to be tried always. */
+static bool add_variants(struct builder *b, struct prefilter *f, const struct prefilter_pattern *p)
+{
+    const struct tree *whole = tree_parse(&b->sets, b->a, p->pattern), *v[VARIANTS_MAX];
+    struct need one, several[VARIANTS_MAX], *need = &one;
+    if (!whole)
+        return false;
+    size_t n = tree_variants(b->a, whole, v, VARIANTS_MAX);
+    double useless = p->guardable ? USELESS_GUARDABLE : USELESS;
+    double tries = needs_of(b, &whole, 1, useless, &one);
+    if (n > 1 && needs_of(b, v, n, useless, several) < tries * WORTHWHILE)
+        need = several;
+    else if (tries == INFINITY)
+        return false;
+    for (size_t i = 0; i < (need == &one ? 1 : n); i++, f->n++) {
+        f->id[f->n] = p->id;
+        f->full[f->n] = add_pattern(b, &need[i], (uint32_t)f->n);
+    }
+    return true;
 }
 
 struct prefilter *prefilter_build(struct arena *a, const struct prefilter_pattern *p, size_t n)
@@ -361,20 +482,15 @@ struct prefilter *prefilter_build(struct arena *a, const struct prefilter_patter
     byteset_table_init(&b.sets, b.a);
     b.literals.index = map_in(b.a);
     b.runs.index = map_in(b.a);
-    f->id = arena_array(a, n + 1, sizeof *f->id);
-    f->full = arena_array(a, n + 1, sizeof *f->full);
+    b.choices = map_in(b.a);
+    f->id = arena_array(a, n * VARIANTS_MAX + 1, sizeof *f->id);
+    f->full = arena_array(a, n * VARIANTS_MAX + 1, sizeof *f->full);
     f->always = arena_array(a, n + 1, sizeof *f->always);
-    for (size_t i = 0; i < n; i++) {
-        struct need need = need_of(&b.sets, b.a, p[i].pattern);
-        uint32_t bits = add_pattern(&b, &need, (uint32_t)f->n);
-        if (bits) {
-            f->id[f->n] = p[i].id;
-            f->full[f->n++] = bits;
-        } else {
+    for (size_t i = 0; i < n; i++)
+        if (!add_variants(&b, f, &p[i]))
             f->always[f->nalways++] = p[i].id;
-        }
-    }
     copy_users(f, a, &b);
+    note_places(f, a, &b);
     compile_literals(f, &b);
     struct run *runs = arena_array(b.a, b.runs.n + 1, sizeof *runs);
     for (size_t i = 0; i < b.runs.n; i++)

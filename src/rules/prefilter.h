@@ -3,7 +3,8 @@
  * Every pattern is taken apart (need.h) into what any match must hold: groups of literals or of
  * short runs of byte sets, one of each group in the same string. Literals go to Vectorscan, runs to
  * a bit-parallel automaton. A pattern of which nothing useful can be said is always a candidate.
- * The answer is a superset; PCRE2 decides. Room-private. */
+ * Groups must also stand where they can belong to one match. The answer is a superset; PCRE2
+ * decides. Room-private. */
 #ifndef GATEHOUSE_RULES_PREFILTER_H
 #define GATEHOUSE_RULES_PREFILTER_H
 
@@ -21,6 +22,7 @@ struct prefilter_scratch;
 struct prefilter_pattern {
     uint32_t id;
     struct span pattern;
+    bool guardable; /* an automaton may watch for it instead: for what the filter tells little of */
 };
 
 /* Never fails: without Vectorscan every pattern is one that is always tried. */

@@ -3,7 +3,7 @@
 
 #include <stdlib.h>
 
-enum { FORMAT = 4 };
+enum { FORMAT = 5 };
 
 static void save_array(struct buf *out, const void *v, size_t n, size_t size)
 {
@@ -22,11 +22,14 @@ void prefilter_save(const struct prefilter *f, struct buf *out)
     buf_u64(out, f->nliterals);
     buf_u64(out, f->nruns);
     buf_u64(out, f->nusers);
+    buf_u64(out, f->nplaces);
     save_array(out, f->id, f->n, sizeof *f->id);
     save_array(out, f->full, f->n, sizeof *f->full);
     save_array(out, f->always, f->nalways, sizeof *f->always);
     save_array(out, f->start, f->nliterals + f->nruns + 1, sizeof *f->start);
     save_array(out, f->users, f->nusers, sizeof *f->users);
+    save_array(out, f->place_at, f->n + 1, sizeof *f->place_at);
+    save_array(out, f->places, f->nplaces, sizeof *f->places);
     buf_lstr(out, span_of(db ? db : "", size));
     buf_u8(out, f->runs != NULL);
     if (f->runs)
@@ -61,7 +64,12 @@ static bool consistent(const struct prefilter *f, size_t ids)
             f->users[i].times > UINT8_MAX)
             return false;
     for (size_t i = 0; i < f->n; i++)
-        if (f->id[i] >= ids)
+        if (f->id[i] >= ids || f->place_at[i] > f->place_at[i + 1])
+            return false;
+    if (f->place_at[f->n] != f->nplaces)
+        return false;
+    for (size_t i = 0; i < f->nplaces; i++)
+        if (f->places[i].feature >= features)
             return false;
     for (size_t i = 0; i < f->nalways; i++)
         if (f->always[i] >= ids)
@@ -82,6 +90,7 @@ struct prefilter *prefilter_load(struct arena *a, size_t ids, struct cursor *in)
     f->nliterals = cursor_u64(in);
     f->nruns = cursor_u64(in);
     f->nusers = cursor_u64(in);
+    f->nplaces = cursor_u64(in);
     if (in->failed || f->nliterals > UINT32_MAX || f->nruns > UINT32_MAX)
         return NULL;
     f->id = load_array(a, in, f->n, sizeof *f->id);
@@ -89,6 +98,8 @@ struct prefilter *prefilter_load(struct arena *a, size_t ids, struct cursor *in)
     f->always = load_array(a, in, f->nalways, sizeof *f->always);
     f->start = load_array(a, in, f->nliterals + f->nruns + 1, sizeof *f->start);
     f->users = load_array(a, in, f->nusers, sizeof *f->users);
+    f->place_at = load_array(a, in, f->n + 1, sizeof *f->place_at);
+    f->places = load_array(a, in, f->nplaces, sizeof *f->places);
     struct span db = cursor_lstr(in);
     bool runs = cursor_u8(in);
     if (in->failed)

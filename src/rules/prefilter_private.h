@@ -18,12 +18,26 @@ struct user {
     uint16_t times;   /* at how many places; 1 for runs, which are not counted */
 };
 
+/* Where a match of a pattern begins if it holds this feature: so far before its end. */
+struct place {
+    uint32_t feature;
+    uint16_t group;
+    uint16_t near, far; /* PLACE_FAR: or farther */
+};
+enum { PLACE_FAR = UINT16_MAX };
+
 struct prefilter {
     size_t n;         /* patterns with needs */
     uint32_t *id;     /* by local number */
     uint32_t *full;   /* all group bits of the pattern */
     uint32_t *always; /* ids of patterns without needs */
     size_t nalways;
+    /* Of pattern p, group by group: places[place_at[p]] ... places[place_at[p + 1]]. None where
+     * there is but one group. */
+    uint32_t *place_at;
+    struct place *places;
+    size_t nplaces;
+    size_t nids; /* all ids lie below */
     /* Features: literals, then runs. Users of feature f: users[start[f]] ... users[start[f + 1]].
      */
     size_t nliterals, nruns, nusers;

@@ -15,10 +15,15 @@ struct prefilter_scratch {
     size_t nfound, found_cap;
     struct candidate *out;
     size_t nout, out_cap;
-    uint32_t *seen;           /* by feature: the last element + 1 */
-    uint32_t *element, *bits; /* by pattern: element + 1 and its groups found there */
+    struct sight {
+        uint32_t stamp;       /* of the last element it was seen in */
+        uint32_t first, last; /* where its first and its last occurrence there ended */
+    } * seen;                 /* by feature */
+    uint32_t *named;          /* by id: stamp of the last element it was a candidate in */
+    uint32_t *stamp, *bits;   /* by pattern: of an element, and its groups found there */
     uint8_t *count;           /* by pattern and group: places found in that element */
-    size_t features, patterns;
+    size_t features, patterns, ids;
+    uint32_t stamps; /* given out so far: one for each element of each scan */
     struct buf joined;
     uint64_t *ended;
     size_t ended_cap;
@@ -35,18 +40,25 @@ void prefilter_scratch_fit(struct prefilter_scratch *s, const struct prefilter *
         abort();
     if (f->nliterals + f->nruns > s->features) {
         s->features = f->nliterals + f->nruns;
-        s->seen = xrealloc(s->seen, s->features * sizeof *s->seen);
+        free(s->seen);
+        s->seen = xcalloc(s->features, sizeof *s->seen);
     }
     if (f->n > s->patterns) {
         s->patterns = f->n;
-        s->element = xrealloc(s->element, s->patterns * sizeof *s->element);
+        free(s->stamp);
+        s->stamp = xcalloc(s->patterns, sizeof *s->stamp);
         s->bits = xrealloc(s->bits, s->patterns * sizeof *s->bits);
         s->count = xrealloc(s->count, s->patterns * NEED_GROUPS);
+    }
+    if (f->nids > s->ids) {
+        s->ids = f->nids;
+        free(s->named);
+        s->named = xcalloc(s->ids, sizeof *s->named);
     }
     size_t words = f->runs ? f->runs->words : 0;
     if (words > s->ended_cap) {
         s->ended_cap = words;
-        s->ended = xrealloc(s->ended, words * sizeof *s->ended);
+        s->ended = xrealloc(s->ended, SHIFTAND_BLOCKS * words * sizeof *s->ended);
     }
 }
 
@@ -58,7 +70,8 @@ void prefilter_scratch_free(struct prefilter_scratch *s)
     free(s->found);
     free(s->out);
     free(s->seen);
-    free(s->element);
+    free(s->named);
+    free(s->stamp);
     free(s->bits);
     free(s->count);
     free(s->ended);
@@ -122,27 +135,33 @@ static void find_literals(const struct prefilter *f, struct prefilter_scratch *s
         }
 }
 
-static void add_candidate(struct prefilter_scratch *s, uint32_t id, uint32_t element)
+/* p: local number, until the element has been read. */
+static void add_candidate(struct prefilter_scratch *s, uint32_t p, uint32_t element)
 {
     if (s->nout == s->out_cap) {
         s->out_cap = s->out_cap ? 2 * s->out_cap : 256;
         s->out = xrealloc(s->out, s->out_cap * sizeof *s->out);
     }
-    s->out[s->nout++] = (struct candidate){id, element};
+    s->out[s->nout++] = (struct candidate){p, element};
 }
 
+/* It ended, one or several times, between the places first and last. */
 static void feature_seen(const struct prefilter *f, struct prefilter_scratch *s, size_t feature,
-                         uint32_t element)
+                         uint32_t element, uint32_t first, uint32_t last)
 {
-    bool counted = feature < f->nliterals && f->counted[feature];
-    if (s->seen[feature] == element + 1 && !counted)
+    struct sight *seen = &s->seen[feature];
+    seen->last = last;
+    if (seen->stamp != s->stamps) {
+        seen->stamp = s->stamps;
+        seen->first = first;
+    } else if (feature >= f->nliterals || !f->counted[feature]) {
         return;
-    s->seen[feature] = element + 1;
+    }
     for (uint32_t i = f->start[feature]; i < f->start[feature + 1]; i++) {
         const struct user *u = &f->users[i];
         uint32_t p = u->pattern;
-        if (s->element[p] != element + 1) {
-            s->element[p] = element + 1;
+        if (s->stamp[p] != s->stamps) {
+            s->stamp[p] = s->stamps;
             s->bits[p] = 0;
             memset(s->count + p * NEED_GROUPS, 0, NEED_GROUPS);
         }
@@ -151,8 +170,58 @@ static void feature_seen(const struct prefilter *f, struct prefilter_scratch *s,
             continue;
         s->bits[p] |= 1u << u->group;
         if (s->bits[p] == f->full[p])
-            add_candidate(s, f->id[p], element);
+            add_candidate(s, p, element);
     }
+}
+
+/* Where a match may begin. */
+struct window {
+    int64_t first, last;
+};
+
+static void narrow(struct window *w, const struct window *by)
+{
+    w->first = by->first > w->first ? by->first : w->first;
+    w->last = by->last < w->last ? by->last : w->last;
+}
+
+/* Whether one match can hold what was seen of all groups: each tells where such a match begins. */
+static bool together(const struct prefilter *f, const struct prefilter_scratch *s,
+                     const struct candidate *c)
+{
+    const struct window nowhere = {INT64_MAX, INT64_MIN};
+    struct window all = {0, INT64_MAX}, one = nowhere;
+    const struct place *v = f->places + f->place_at[c->id];
+    size_t n = f->place_at[c->id + 1] - f->place_at[c->id];
+    for (size_t i = 0; i < n; i++) {
+        const struct sight *seen = &s->seen[v[i].feature];
+        if (seen->stamp == s->stamps) {
+            int64_t first = v[i].far == PLACE_FAR ? 0 : (int64_t)seen->first - v[i].far;
+            int64_t last = (int64_t)seen->last - v[i].near;
+            one.first = first < one.first ? first : one.first;
+            one.last = last > one.last ? last : one.last;
+        }
+        if (i + 1 == n || v[i + 1].group != v[i].group) {
+            narrow(&all, &one);
+            one = nowhere;
+        }
+    }
+    return all.first <= all.last;
+}
+
+/* After an element: of its candidates, those that remain, each once. */
+static void sift_candidates(const struct prefilter *f, struct prefilter_scratch *s, size_t from)
+{
+    size_t kept = from;
+    for (size_t i = from; i < s->nout; i++) {
+        struct candidate c = s->out[i];
+        uint32_t id = f->id[c.id];
+        if (s->named[id] == s->stamps || !together(f, s, &c))
+            continue;
+        s->named[id] = s->stamps;
+        s->out[kept++] = (struct candidate){id, c.element};
+    }
+    s->nout = kept;
 }
 
 static void find_runs(const struct prefilter *f, struct prefilter_scratch *s, struct span text,
@@ -160,11 +229,25 @@ static void find_runs(const struct prefilter *f, struct prefilter_scratch *s, st
 {
     if (!f->nruns || !shiftand_scan(f->runs, text, s->ended))
         return;
-    for (size_t w = 0; w < f->runs->words; w++)
-        for (uint64_t bits = s->ended[w]; bits; bits &= bits - 1) {
-            size_t bit = w * 64 + (size_t)__builtin_ctzll(bits);
-            feature_seen(f, s, f->nliterals + f->runs->run_of[bit], element);
-        }
+    size_t block = shiftand_block(text.n), words = f->runs->words;
+    const uint64_t *ended = s->ended;
+    for (size_t at = 0; at < text.n; at += block, ended += words) {
+        size_t end = text.n - at < block ? text.n : at + block;
+        for (size_t w = 0; w < words; w++)
+            for (uint64_t bits = ended[w]; bits; bits &= bits - 1) {
+                size_t bit = w * 64 + (size_t)__builtin_ctzll(bits);
+                feature_seen(f, s, f->nliterals + f->runs->run_of[bit], element, (uint32_t)at + 1,
+                             (uint32_t)end);
+            }
+    }
+}
+
+static void forget_stamps(struct prefilter_scratch *s)
+{
+    memset(s->seen, 0, s->features * sizeof *s->seen);
+    memset(s->stamp, 0, s->patterns * sizeof *s->stamp);
+    memset(s->named, 0, s->ids * sizeof *s->named);
+    s->stamps = 0;
 }
 
 const struct candidate *prefilter_scan(const struct prefilter *f, struct prefilter_scratch *s,
@@ -174,16 +257,22 @@ const struct candidate *prefilter_scan(const struct prefilter *f, struct prefilt
     *found = 0;
     if (n == 0 || f->n == 0 || n >= UINT32_MAX)
         return s->out;
-    memset(s->seen, 0, (f->nliterals + f->nruns) * sizeof *s->seen);
-    memset(s->element, 0, f->n * sizeof *s->element);
+    if (n > UINT32_MAX - s->stamps)
+        forget_stamps(s);
     find_literals(f, s, elements, n);
     size_t k = 0;
     uint64_t end = 0;
     for (uint32_t i = 0; i < n; i++) {
+        size_t before = s->nout;
+        uint64_t begin = end;
+        s->stamps++;
         end += elements[i].n + 1;
-        for (; k < s->nfound && s->found[k].end <= end; k++)
-            feature_seen(f, s, s->found[k].literal, i);
+        for (; k < s->nfound && s->found[k].end <= end; k++) {
+            uint32_t at = (uint32_t)(s->found[k].end - begin);
+            feature_seen(f, s, s->found[k].literal, i, at, at);
+        }
         find_runs(f, s, elements[i], i);
+        sift_candidates(f, s, before);
     }
     *found = s->nout;
     return s->out;

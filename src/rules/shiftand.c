@@ -88,29 +88,35 @@ struct shiftand *shiftand_build(struct arena *a, const struct byteset_table *set
  * keep the processor busy. State, accumulated ends and starts stay in registers. */
 enum { ABREAST = 3 };
 
-static inline __attribute__((always_inline)) bool
+static inline __attribute__((always_inline)) uint64_t
 scan_vectors(const struct shiftand *m, struct span s, size_t w, size_t n, uint64_t *ended)
 {
-    lanes state[ABREAST] = {0}, seen[ABREAST] = {0}, first[ABREAST];
+    const size_t block = shiftand_block(s.n);
+    lanes state[ABREAST] = {0}, seen[ABREAST], first[ABREAST], any = {0};
     for (size_t k = 0; k < n; k++)
         first[k] = *(const lanes *)(m->first + w + k * SHIFTAND_LANES);
-    for (size_t i = 0; i < s.n; i++) {
-        size_t row = m->class_of[(unsigned char)s.p[i]] * m->words + w;
-        const lanes *next = (const lanes *)(m->next + row);
-        const lanes *stay = (const lanes *)(m->stay + row);
+    for (size_t i = 0; i < s.n; ended += m->words) {
+        for (size_t k = 0; k < n; k++)
+            seen[k] = (lanes){0};
+        for (size_t end = s.n - i < block ? s.n : i + block; i < end; i++) {
+            size_t row = m->class_of[(unsigned char)s.p[i]] * m->words + w;
+            const lanes *next = (const lanes *)(m->next + row);
+            const lanes *stay = (const lanes *)(m->stay + row);
+            for (size_t k = 0; k < n; k++) {
+                state[k] = (((state[k] << 1) | first[k]) & next[k]) | (state[k] & stay[k]);
+                seen[k] |= state[k];
+            }
+        }
         for (size_t k = 0; k < n; k++) {
-            state[k] = (((state[k] << 1) | first[k]) & next[k]) | (state[k] & stay[k]);
-            seen[k] |= state[k];
+            seen[k] &= *(const lanes *)(m->last + w + k * SHIFTAND_LANES);
+            memcpy(ended + w + k * SHIFTAND_LANES, &seen[k], sizeof seen[k]);
+            any |= seen[k];
         }
     }
-    uint64_t any = 0;
-    for (size_t k = 0; k < n; k++) {
-        seen[k] &= *(const lanes *)(m->last + w + k * SHIFTAND_LANES);
-        memcpy(ended + k * SHIFTAND_LANES, &seen[k], sizeof seen[k]);
-    }
-    for (size_t k = 0; k < n * SHIFTAND_LANES; k++)
-        any |= ended[k];
-    return any != 0;
+    uint64_t some = 0;
+    for (size_t k = 0; k < SHIFTAND_LANES; k++)
+        some |= any[k];
+    return some;
 }
 
 #if defined __x86_64__ && !defined __clang__
@@ -119,13 +125,13 @@ __attribute__((target_clones("avx512f", "avx2", "default")))
 bool shiftand_scan(const struct shiftand *m, struct span s, uint64_t *ended)
 {
     enum { STRIDE = ABREAST * SHIFTAND_LANES };
-    bool any = false;
+    uint64_t any = 0;
     size_t w = 0;
     for (; w + STRIDE <= m->words; w += STRIDE)
-        any |= scan_vectors(m, s, w, ABREAST, ended + w);
+        any |= scan_vectors(m, s, w, ABREAST, ended);
     for (; w < m->words; w += SHIFTAND_LANES)
-        any |= scan_vectors(m, s, w, 1, ended + w);
-    return any;
+        any |= scan_vectors(m, s, w, 1, ended);
+    return any != 0;
 }
 
 static void save_words(struct buf *out, const uint64_t *v, size_t n)

@@ -22,7 +22,18 @@ struct shiftand {
 
 struct shiftand *shiftand_build(struct arena *a, const struct byteset_table *sets,
                                 const struct run *runs, size_t n);
-/* Which words have ended runs in s: `ended` has `words` words; true when any has. */
+/* The string is looked at in blocks, so that it is known about where a run ended: block i is bytes
+ * [i * shiftand_block, (i + 1) * shiftand_block). */
+enum { SHIFTAND_BLOCKS = 16, SHIFTAND_BLOCK_MIN = 64 };
+
+static inline size_t shiftand_block(size_t n)
+{
+    size_t least = (n + SHIFTAND_BLOCKS - 1) / SHIFTAND_BLOCKS;
+    return least > SHIFTAND_BLOCK_MIN ? least : SHIFTAND_BLOCK_MIN;
+}
+
+/* Which runs have ended in which block of s: `ended` has SHIFTAND_BLOCKS times `words` words, of
+ * which those of blocks that s does not have are left as they are; true when any has. */
 bool shiftand_scan(const struct shiftand *m, struct span s, uint64_t *ended);
 
 void shiftand_save(const struct shiftand *m, struct buf *out);

@@ -26,6 +26,10 @@ struct tree {
 /* pattern: as pattern_pcre gives it. NULL when nothing can be said about it as a whole. */
 struct tree *tree_parse(struct byteset_table *sets, struct arena *a, struct span pattern);
 
+/* variants.c: trees of which one at least matches whatever t does, and which match nothing else; at
+ * most `max`. They share what they have in common. */
+size_t tree_variants(struct arena *a, const struct tree *t, const struct tree **out, size_t max);
+
 /* Bytes that a match has at least; no more than TREE_SHORTEST_MAX are told. */
 enum { TREE_SHORTEST_MAX = 1000 };
 unsigned tree_shortest(const struct tree *t);

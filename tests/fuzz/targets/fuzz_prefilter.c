@@ -10,7 +10,7 @@
 
 static void check(struct arena *a, struct span pattern, struct span text, size_t start)
 {
-    struct prefilter_pattern p = {0, pattern};
+    struct prefilter_pattern p = {0, pattern, false};
     struct prefilter *f = prefilter_build(a, &p, 1);
     size_t always, found;
     prefilter_always(f, &always);

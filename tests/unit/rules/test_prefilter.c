@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "rules/automaton.h"
+#include "rules/frequency.h"
 #include "rules/need.h"
 #include "rules/pattern.h"
 #include "rules/prefilter.h"
@@ -70,6 +71,23 @@ static const char *const patterns[] = {
     "abc\\z",
     "(?:\\d{1,3}\\.){3}\\d",
     "&\\#x?\\d",
+    "foo.{0,9}bar",
+    "(?s)foo.*bar",
+    "(?:foo|bar) .{3,7}(?:cats|dogs)",
+    "(?:foo|bar){2}x?cde",
+    "name(?:\\s+\\w+){1,3}\\s+address",
+    "(?=account).{2,9}free",
+    "(?:xy|zy)?aabc.{1,4}123",
+    "(?:ab|cde){2,3}foo",
+    "(?i)(?:v[i1]agra|m[o0]ney){1,2} (?:foo|bar)",
+    "(?:foo)+bar",
+    "(?i)(?:your|one) (?:name|account|money)\\s?(?:suspended|is free)?",
+    "(?:name|(?:your )?address).{1,12}(?:phone|age|(?:free )?money)",
+    "(?:one|two|)\\s?(?:foo|bar)",
+    "(?:(?:name|age)\\W+){2}.{0,5}(?:phone|foo)",
+    "foo(?!bar).{0,4}bar",
+    "a(?:lpha|b+)\\d?.{0,3}(?:foo|c+)",
+    "(?:a|e|i)(?:b|c|d){3}",
     "(?:a|b|c|d|e|f|g|h|i|j|k|l|m|n|o|p|q|r|s|t|u|v|w|x|y|z|[0-9]{2}|\\xc3[\\xa0-\\xa9])qu",
 };
 enum { PATTERNS = sizeof patterns / sizeof *patterns, STRINGS = 3000 };
@@ -218,7 +236,8 @@ static int set_up(void **state)
         t->re[i] = regex_new(t->a, span_str(patterns[i]), SPAN(""), &e);
         if (regex_check(t->re[i], &e) != 0)
             fail_msg("%s: %s", patterns[i], e.text);
-        p[i] = (struct prefilter_pattern){i, pattern_pcre(t->a, span_str(patterns[i]), SPAN(""))};
+        p[i] = (struct prefilter_pattern){i, pattern_pcre(t->a, span_str(patterns[i]), SPAN("")),
+                                          i % 3 == 0};
     }
     t->f = prefilter_build(t->a, p, PATTERNS);
     t->s = prefilter_scratch_new();
@@ -305,7 +324,7 @@ static void counted_groups(void **state)
 {
     (void)state;
     struct arena *a = arena_new(0);
-    struct prefilter_pattern p = {0, SPAN("(?:(?:firstname|surname)[\\s,]+){3}")};
+    struct prefilter_pattern p = {0, SPAN("(?:(?:firstname|surname)[\\s,]+){3}"), false};
     struct prefilter *f = prefilter_build(a, &p, 1);
     struct prefilter_scratch *s = prefilter_scratch_new();
     prefilter_scratch_fit(s, f);
@@ -317,6 +336,70 @@ static void counted_groups(void **state)
     assert_int_equal(n, 1);
     prefilter_scratch_free(s);
     arena_free(a);
+}
+
+static size_t tried(const char *pattern, const char *text)
+{
+    struct arena *a = arena_new(0);
+    struct prefilter_pattern p = {0, span_str(pattern), false};
+    struct prefilter *f = prefilter_build(a, &p, 1);
+    struct prefilter_scratch *s = prefilter_scratch_new();
+    size_t n;
+    assert_false(always(f, 0));
+    prefilter_scratch_fit(s, f);
+    prefilter_scan(f, s, &(struct span){text, strlen(text)}, 1, &n);
+    prefilter_scratch_free(s);
+    arena_free(a);
+    return n;
+}
+
+/* Groups must stand in the order and as near as a match wants them. */
+static void groups_belong_together(void **state)
+{
+    (void)state;
+    static const char pattern[] = "lantern.{0,9}harbour(?:.{1,20}meadow)";
+    assert_int_equal(tried(pattern, "a lantern at harbour near meadow"), 1);
+    assert_int_equal(tried(pattern, "a harbour, a lantern near a meadow"), 0);
+    assert_int_equal(tried(pattern, "a lantern, and a long way off the harbour, a meadow"), 0);
+    assert_int_equal(tried("(?s)lantern.*harbour", "lantern and, much later on, a harbour"), 1);
+    assert_int_equal(tried("(?s)lantern.*harbour", "harbour before lantern"), 0);
+}
+
+/* Of each alternative as much is looked for as it holds; it is one candidate all the same. */
+static void alternatives_by_themselves(void **state)
+{
+    (void)state;
+    static const char pattern[] = "(?:red lantern|old harbour) (?:meadow|orchard)";
+    assert_int_equal(tried(pattern, "red lantern meadow, old harbour orchard"), 1);
+    assert_int_equal(tried(pattern, "an old harbour orchard"), 1);
+    assert_int_equal(tried(pattern, "an old harbour"), 0);
+    assert_int_equal(tried(pattern, "red lantern and orchard"), 0);
+}
+
+static double rate(const char *text)
+{
+    struct arena *a = arena_new(0);
+    struct byteset_table sets;
+    struct run r = {.n = (uint16_t)strlen(text)};
+    byteset_table_init(&sets, a);
+    for (size_t i = 0; i < r.n; i++)
+        r.set[i] = byteset_number(&sets, byteset_range((uint8_t)text[i], (uint8_t)text[i]));
+    const struct frequency *f = frequency_of(&sets, &r);
+    assert_ptr_equal(f, frequency_of(&sets, &r));
+    double whole = frequency_at(f, 0, r.n);
+    assert_true(whole <= frequency_at(f, 1, r.n) * 1.0001);
+    arena_free(a);
+    return whole;
+}
+
+/* Frequencies are those of mail, not of its letters. */
+static void words_are_frequent(void **state)
+{
+    (void)state;
+    assert_true(rate("please") > 1000 * rate("sepael"));
+    assert_true(rate("please") < 5 && rate("please") > 0.05);
+    assert_true(rate("lease") >= rate("please"));
+    assert_true(rate("your account") < rate("account"));
 }
 
 /* Whether an automaton leads to a match that begins at `start`. */
@@ -489,11 +572,12 @@ static void factoring_changes_nothing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(no_match_is_missed),        cmocka_unit_test(most_is_filtered),
-        cmocka_unit_test(saved_and_loaded),          cmocka_unit_test(counted_groups),
-        cmocka_unit_test(automata_miss_nothing),     cmocka_unit_test(automata_find_the_same),
-        cmocka_unit_test(automata_have_bounds),      cmocka_unit_test(words_are_found_alike),
-        cmocka_unit_test(factoring_changes_nothing),
+        cmocka_unit_test(no_match_is_missed),     cmocka_unit_test(most_is_filtered),
+        cmocka_unit_test(saved_and_loaded),       cmocka_unit_test(counted_groups),
+        cmocka_unit_test(groups_belong_together), cmocka_unit_test(alternatives_by_themselves),
+        cmocka_unit_test(words_are_frequent),     cmocka_unit_test(automata_miss_nothing),
+        cmocka_unit_test(automata_find_the_same), cmocka_unit_test(automata_have_bounds),
+        cmocka_unit_test(words_are_found_alike),  cmocka_unit_test(factoring_changes_nothing),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -1,0 +1,23 @@
+/* How often a run, or a stretch of it, occurs in ordinary mail text. Letters are not strewn at
+ * random: "being" is five thousand times as frequent as its letters let expect. Room-private. */
+#ifndef GATEHOUSE_RULES_FREQUENCY_H
+#define GATEHOUSE_RULES_FREQUENCY_H
+
+#include "rules/need.h"
+
+/* Of all stretches of one run. */
+struct frequency {
+    size_t n;
+    float rate[]; /* in a kilobyte */
+};
+
+/* Worked out once for equal runs; lives as long as the table. */
+const struct frequency *frequency_of(struct byteset_table *sets, const struct run *r);
+
+/* Of its items [from, to). */
+static inline double frequency_at(const struct frequency *f, size_t from, size_t to)
+{
+    return (double)f->rate[from * (f->n + 1) + to];
+}
+
+#endif
