@@ -51,7 +51,7 @@ void eval_state_without_lists(struct rules_ctx *c)
 
 bool header_hidden(struct span name)
 {
-    return span_istarts(name, SPAN("X-Spam-"));
+    return name.n > 0 && ascii_lower(name.p[0]) == 'x' && span_istarts(name, SPAN("X-Spam-"));
 }
 
 static bool modifier(struct header_req *r, struct span m)
