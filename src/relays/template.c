@@ -355,20 +355,20 @@ static const char *after_special(const char *t)
 
 /* --- what a line must hold --- */
 
-enum { MEMORY_SLOTS = 1024, NEEDED_PAIRS = 16 };
+enum { MEMORY_SLOTS = 1024, MEMORY_MOST = 512, NEEDED_PAIRS = 10 };
 
 /* What every match of a template holds. */
 struct needs {
+    const char *template;
     struct span literal; /* the longest one */
-    uint16_t pairs[NEEDED_PAIRS];
-    unsigned npairs;
+    uint16_t npairs, pairs[NEEDED_PAIRS];
 };
 
+/* Hashed, but in the order in which they were met, which is that in which they are tried. */
 struct template_memory {
-    struct {
-        const char *template;
-        struct needs needs;
-    } v[MEMORY_SLOTS];
+    uint16_t slots[MEMORY_SLOTS]; /* index + 1 */
+    unsigned n;
+    struct needs v[MEMORY_MOST];
 };
 
 struct template_memory *template_memory_new(void)
@@ -398,7 +398,7 @@ static void note_run(struct needs *n, struct span run)
 /* The literals that stand in no choice and follow no "not". */
 static struct needs needs_of(const char *t)
 {
-    struct needs n = {.literal = SPAN("")};
+    struct needs n = {.template = t, .literal = SPAN("")};
     unsigned depth = 0;
     while (*t) {
         if (*t == '$') {
@@ -417,19 +417,19 @@ static struct needs needs_of(const char *t)
     return n;
 }
 
-/* From the memory, where it is new put there; without one made in *own. */
+/* From the memory, where it is new put there; made in *own without one, or when it is full. */
 static const struct needs *needs(struct template_memory *t, const char *template, struct needs *own)
 {
-    if (!t) {
-        *own = needs_of(template);
-        return own;
-    }
     size_t at = (size_t)((uintptr_t) template * 0x9e3779b97f4a7c15u >> 54) % MEMORY_SLOTS;
-    if (t->v[at].template != template) {
-        t->v[at].template = template;
-        t->v[at].needs = needs_of(template);
-    }
-    return &t->v[at].needs;
+    for (; t && t->slots[at]; at = (at + 1) % MEMORY_SLOTS)
+        if (t->v[t->slots[at] - 1].template == template)
+            return &t->v[t->slots[at] - 1];
+    *own = needs_of(template);
+    if (!t || t->n == MEMORY_MOST)
+        return own;
+    t->v[t->n++] = *own;
+    t->slots[at] = (uint16_t)t->n;
+    return &t->v[t->n - 1];
 }
 
 static void note_pairs(struct template_match *m)
