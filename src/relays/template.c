@@ -162,6 +162,20 @@ static const struct class *class_of(char letter)
     return &classes[letter & 127];
 }
 
+/* How many bytes from `at` on the class takes, at most `most`. Words, the bulk, without a call for
+ * each byte. */
+static size_t run_length(const struct class *c, const char *p, size_t most)
+{
+    size_t n = 0;
+    if (c->in == non_space)
+        while (n < most && !ascii_isspace(p[n]))
+            n++;
+    else
+        while (n < most && c->in(p[n]))
+            n++;
+    return n;
+}
+
 /* Past the alternative that t stands in: to '|' or '}' of the same level. */
 static const char *alternative_end(const char *t)
 {
@@ -222,9 +236,12 @@ static size_t match_class(struct template_match *m, char letter, const char *t, 
             m->steps++;
         }
     }
-    while (n < most && c->in(m->line.p[at + n]))
-        n++;
+    n = run_length(c, m->line.p + at, most);
     m->steps += n;
+    if (next && n < c->max && !c->in(next)) { /* what follows stands nowhere in the run */
+        bool fits = n >= c->min && n < room && m->line.p[at + n] == next;
+        return fits ? match_rest(m, t, at + n, slot, at) : NO_MATCH;
+    }
     for (n++; n-- > c->min;) {
         if (next && (n >= room || m->line.p[at + n] != next))
             continue;
