@@ -471,10 +471,13 @@ static bool possible(struct template_match *m, const char *template)
 {
     struct needs own;
     const struct needs *n = needs(m->memory, template, &own);
-    bool many = m->memory != NULL; /* templates for one line: noting its pairs pays */
-    if (many && !within(m->line, m->paired))
+    bool known = within(m->line, m->paired);
+    if (!known && n->npairs && within(m->line, m->tried)) { /* several for one line: it pays */
         note_pairs(m);
-    for (unsigned i = 0; many && i < n->npairs; i++)
+        known = true;
+    }
+    m->tried = n->npairs ? m->line : m->tried;
+    for (unsigned i = 0; known && i < n->npairs; i++)
         if (!(m->pairs[n->pairs[i] / 64] >> n->pairs[i] % 64 & 1))
             return false;
     return m->icase || span_search(m->line, n->literal) != SIZE_MAX;

@@ -30,6 +30,7 @@ struct template_match {
     bool icase;                     /* literals match in any case */
     struct span got[26];            /* by letter; p == NULL: not stored */
     /* private */
+    struct span tried;                   /* the line of the last template */
     struct span paired;                  /* the line of .pairs */
     uint64_t pairs[TEMPLATE_PAIRS / 64]; /* bytes that stand side by side in it, hashed */
     size_t mark[26];

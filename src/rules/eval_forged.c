@@ -11,14 +11,14 @@ struct hotmail {
 
 static bool find(struct rules_ctx *c, struct span s, const char *template)
 {
-    struct template_match m = {.line = s, .arena = c->a};
+    struct template_match m = {.line = s, .arena = c->a, .memory = c->templates};
     return template_search(&m, template, NULL, NULL);
 }
 
 /* At the start of one of the lines. */
 static bool line_starts(struct rules_ctx *c, struct span s, const char *template)
 {
-    struct template_match m = {.arena = c->a};
+    struct template_match m = {.arena = c->a, .memory = c->templates};
     while (span_line(&s, &m.line))
         if (template_start(&m, template))
             return true;

@@ -278,6 +278,6 @@ void header_source(struct rules_ctx *c, const struct header_req *r, struct value
         break;
     }
     add_header(c, r->name, r->raw || r->addr || r->display_name ? FORM_RAW : FORM_DECODED, out);
-    if (out->n == 0)
+    if (out->n == 0 && r->kind == KIND_METADATA)
         add_metadata(c, r, out);
 }
