@@ -366,8 +366,8 @@ static bool is_true(struct span s)
 
 static bool from_line(struct parse *p, struct span line, enum received_result *result)
 {
-    bool told = span_isearch(line, SPAN("return-path")) != SIZE_MAX ||
-                span_isearch(line, SPAN("envelope-")) != SIZE_MAX;
+    bool told =
+        template_maybe(p->m, line, "return-path") || template_maybe(p->m, line, "envelope-");
     if (told && received_isearch(p->m, line, "{return-path{:|} |envelope-{sender|from}{ |=}}$eW$_"))
         p->r->envfrom = template_got(p->m, 'e');
     if (steps(p, line, received_webmail, result) || families(p, line, result) ||

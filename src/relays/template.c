@@ -465,6 +465,19 @@ static bool within(struct span piece, struct span line)
     return piece.p >= line.p && piece.p + piece.n <= line.p + line.n;
 }
 
+bool template_maybe(struct template_match *m, struct span line, const char *text)
+{
+    m->line = line;
+    if (!within(line, m->paired))
+        note_pairs(m);
+    for (; text[0] && text[1]; text++) {
+        unsigned pair = pair_of(text);
+        if (!(m->pairs[pair / 64] >> pair % 64 & 1))
+            return false;
+    }
+    return true;
+}
+
 /* Most templates fail on most lines: cheaply, by the lack of two bytes side by side, or of a
  * literal. */
 static bool possible(struct template_match *m, const char *template)

@@ -47,6 +47,9 @@ bool template_start(struct template_match *m, const char *template);
  */
 bool template_search(struct template_match *m, const char *template, size_t *at, size_t *end);
 
+/* Whether the line may hold the text, in any case: false is certain. */
+bool template_maybe(struct template_match *m, struct span line, const char *text);
+
 static inline struct span template_got(const struct template_match *m, char letter)
 {
     return m->got[letter - 'a'];
