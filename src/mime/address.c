@@ -66,9 +66,41 @@ static size_t skip_quoted(struct span s, size_t i)
     return skip_delimited(s, i, '"', '"');
 }
 
-static size_t skip_none_of(struct span s, size_t i, const char *set, bool space)
+/* Sets of bytes that end something. */
+enum set {
+    SET_SPACE = 1 << 0,
+    SET_DOMAIN = 1 << 1, /* "<>()[],:; */
+    SET_USER = 1 << 2,   /* @<>()[],:; */
+    SET_ANGLE = 1 << 3,  /* >@ */
+    SET_PHRASE = 1 << 4, /* ",;< */
+    SET_QUOTE = 1 << 5,  /* " */
+    SET_HEAD = 1 << 6,   /* "()<> */
+};
+enum { SET_BOTH = SET_DOMAIN | SET_USER };
+
+static const uint8_t sets_of[256] = {
+    [' '] = SET_SPACE,
+    ['\t'] = SET_SPACE,
+    ['\n'] = SET_SPACE,
+    ['\v'] = SET_SPACE,
+    ['\f'] = SET_SPACE,
+    ['\r'] = SET_SPACE,
+    ['"'] = SET_DOMAIN | SET_PHRASE | SET_QUOTE | SET_HEAD,
+    ['<'] = SET_BOTH | SET_PHRASE | SET_HEAD,
+    ['>'] = SET_BOTH | SET_ANGLE | SET_HEAD,
+    ['('] = SET_BOTH | SET_HEAD,
+    [')'] = SET_BOTH | SET_HEAD,
+    ['['] = SET_BOTH,
+    [']'] = SET_BOTH,
+    [','] = SET_BOTH | SET_PHRASE,
+    [':'] = SET_BOTH,
+    [';'] = SET_BOTH | SET_PHRASE,
+    ['@'] = SET_USER | SET_ANGLE,
+};
+
+static size_t skip_none_of(struct span s, size_t i, unsigned sets)
 {
-    while (i < s.n && !(s.p[i] && strchr(set, s.p[i])) && !(space && ascii_isspace(s.p[i])))
+    while (i < s.n && !(sets_of[(unsigned char)s.p[i]] & sets))
         i++;
     return i;
 }
@@ -76,7 +108,7 @@ static size_t skip_none_of(struct span s, size_t i, const char *set, bool space)
 /* Behind the domain of a mailbox, or SIZE_MAX. */
 static size_t skip_domain(struct span s, size_t i)
 {
-    size_t end = skip_none_of(s, i, "\"<>()[],:;", true);
+    size_t end = skip_none_of(s, i, SET_DOMAIN | SET_SPACE);
     if (end > i)
         return end;
     if (!has(s, i, '['))
@@ -91,7 +123,7 @@ static size_t skip_mailbox(struct span s, size_t i)
 {
     size_t user = skip_quoted(s, i);
     if (user == SIZE_MAX || !has(s, user, '@'))
-        user = skip_none_of(s, i, "@<>()[],:;", true);
+        user = skip_none_of(s, i, SET_USER | SET_SPACE);
     return user > i && has(s, user, '@') ? skip_domain(s, user + 1) : SIZE_MAX;
 }
 
@@ -122,7 +154,7 @@ static bool after_enclosed(struct reader *r, size_t i, struct found *f);
  * must be free of space at `run`. Tries behind the run first, then each '>' in it from the last. */
 static bool close_angle(struct reader *r, size_t from, size_t run, struct found *f, bool keep)
 {
-    size_t run_end = skip_none_of(r->s, run, "", true);
+    size_t run_end = skip_none_of(r->s, run, SET_SPACE);
     if (run_end == run)
         return false;
     size_t behind = skip_space(r->s, run_end);
@@ -168,7 +200,7 @@ static bool after_enclosed(struct reader *r, size_t i, struct found *f)
 static bool enclosed(struct reader *r, size_t i, struct found *f)
 {
     size_t from = skip_space(r->s, i + 1);
-    size_t stop = skip_none_of(r->s, from, ">@", false);
+    size_t stop = skip_none_of(r->s, from, SET_ANGLE);
     if (stop < r->s.n && close_angle(r, from, stop, f, true))
         return true;
     if (!has(r->s, stop, '>') || !after_enclosed(r, stop + 1, f))
@@ -185,7 +217,7 @@ static size_t skip_phrase_unit(struct span s, size_t i)
     size_t end = skip_quoted(s, i);
     if (end != SIZE_MAX)
         return end;
-    end = skip_none_of(s, i, "\",;<", false);
+    end = skip_none_of(s, i, SET_PHRASE);
     return end > i ? end : SIZE_MAX;
 }
 
@@ -265,7 +297,7 @@ static struct span phrase_text(struct arena *a, struct span s)
                 if (s.p[k] != '\\')
                     out[n++] = s.p[k];
         } else {
-            end = skip_none_of(s, i, "\"", false);
+            end = skip_none_of(s, i, SET_QUOTE);
             struct span plain = without_comments(a, span_sub(s, i, end));
             if (plain.n)
                 memcpy(out + n, plain.p, plain.n);
@@ -376,7 +408,7 @@ static struct span prepared(struct arena *a, struct span s)
             out[n++] = s.p[i];
     }
     s = span_of(out, n);
-    size_t head = skip_none_of(s, 0, "\"()<>", false), colon = head;
+    size_t head = skip_none_of(s, 0, SET_HEAD), colon = head;
     while (colon > 0 && s.p[colon - 1] != ':')
         colon--;
     if (colon < 2)

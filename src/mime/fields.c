@@ -19,7 +19,7 @@ void fields_add(struct arena *a, struct mime_fields *f, const struct mime_field 
 
 size_t mime_find(const struct mime_fields *f, struct span name, size_t from)
 {
-    if (!mime_may_have(f, mime_name_bit(name)))
+    if (from == 0 && !mime_may_have(f, mime_name_bit(name)))
         return f->n;
     while (from < f->n && (f->v[from].name.n != name.n || !span_ieq(f->v[from].name, name)))
         from++;

@@ -256,15 +256,24 @@ static void hotmail_http(struct parse *p, struct span line)
         p->r->ip = template_got(p->m, 'i');
 }
 
+static bool unclean(char c)
+{
+    static const bool bytes[128] = {
+        ['\0'] = true, ['\t'] = true, ['\n'] = true, ['\v'] = true, ['\f'] = true,
+        ['\r'] = true, [' '] = true,  ['#'] = true,  ['['] = true,  [']'] = true,
+        ['('] = true,  [')'] = true,  ['<'] = true,  ['>'] = true,  ['|'] = true};
+    return (unsigned char)c < 128 && bytes[(unsigned char)c];
+}
+
 static struct span clean(struct arena *a, struct span s)
 {
     for (size_t i = 0; i < s.n; i++) {
-        if (!ascii_isspace(s.p[i]) && s.p[i] != '\0' && !strchr("#[]()<>|", s.p[i]))
+        if (!unclean(s.p[i]))
             continue;
         struct span copy = arena_dup(a, s);
         char *p = (char *)copy.p;
         for (; i < s.n; i++)
-            if (ascii_isspace(p[i]) || p[i] == '\0' || strchr("#[]()<>|", p[i]))
+            if (unclean(p[i]))
                 p[i] = '!';
         return copy;
     }
@@ -357,8 +366,8 @@ static bool is_true(struct span s)
 
 static bool from_line(struct parse *p, struct span line, enum received_result *result)
 {
-    bool told = span_isearch(line, SPAN("return-path")) != SIZE_MAX ||
-                span_isearch(line, SPAN("envelope-")) != SIZE_MAX;
+    bool told =
+        template_maybe(p->m, line, "return-path") || template_maybe(p->m, line, "envelope-");
     if (told && received_isearch(p->m, line, "{return-path{:|} |envelope-{sender|from}{ |=}}$eW$_"))
         p->r->envfrom = template_got(p->m, 'e');
     if (steps(p, line, received_webmail, result) || families(p, line, result) ||

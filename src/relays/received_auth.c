@@ -23,9 +23,16 @@ static bool has(struct span line, const char *text)
     return span_search(line, span_str(text)) != SIZE_MAX;
 }
 
+/* One of the protocols that are told where somebody has authenticated. */
+static bool maybe_authenticated(struct template_match *m, struct span line)
+{
+    return template_maybe(m, line, "MTPA") || template_maybe(m, line, "MTPSA") ||
+           template_maybe(m, line, "ASMTP") || template_maybe(m, line, "HTTP");
+}
+
 struct span received_auth(struct template_match *m, struct span line)
 {
-    if (has(line, " by ") &&
+    if (has(line, " by ") && maybe_authenticated(m, line) &&
         received_isearch(m, line,
                          " with $(a{{ES|L|UTF8S|UTF8L}MTP{S|}A|ASMTP|HTTP{S|U|}}$)a{ |;|$.}"))
         return template_got(m, 'a');

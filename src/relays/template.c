@@ -162,6 +162,20 @@ static const struct class *class_of(char letter)
     return &classes[letter & 127];
 }
 
+/* How many bytes from `at` on the class takes, at most `most`. Words, the bulk, without a call for
+ * each byte. */
+static size_t run_length(const struct class *c, const char *p, size_t most)
+{
+    size_t n = 0;
+    if (c->in == non_space)
+        while (n < most && !ascii_isspace(p[n]))
+            n++;
+    else
+        while (n < most && c->in(p[n]))
+            n++;
+    return n;
+}
+
 /* Past the alternative that t stands in: to '|' or '}' of the same level. */
 static const char *alternative_end(const char *t)
 {
@@ -222,9 +236,12 @@ static size_t match_class(struct template_match *m, char letter, const char *t, 
             m->steps++;
         }
     }
-    while (n < most && c->in(m->line.p[at + n]))
-        n++;
+    n = run_length(c, m->line.p + at, most);
     m->steps += n;
+    if (next && n < c->max && !c->in(next)) { /* what follows stands nowhere in the run */
+        bool fits = n >= c->min && n < room && m->line.p[at + n] == next;
+        return fits ? match_rest(m, t, at + n, slot, at) : NO_MATCH;
+    }
     for (n++; n-- > c->min;) {
         if (next && (n >= room || m->line.p[at + n] != next))
             continue;
@@ -355,20 +372,20 @@ static const char *after_special(const char *t)
 
 /* --- what a line must hold --- */
 
-enum { MEMORY_SLOTS = 1024, NEEDED_PAIRS = 16 };
+enum { MEMORY_SLOTS = 1024, MEMORY_MOST = 512, NEEDED_PAIRS = 10 };
 
 /* What every match of a template holds. */
 struct needs {
+    const char *template;
     struct span literal; /* the longest one */
-    uint16_t pairs[NEEDED_PAIRS];
-    unsigned npairs;
+    uint16_t npairs, pairs[NEEDED_PAIRS];
 };
 
+/* Hashed, but in the order in which they were met, which is that in which they are tried. */
 struct template_memory {
-    struct {
-        const char *template;
-        struct needs needs;
-    } v[MEMORY_SLOTS];
+    uint16_t slots[MEMORY_SLOTS]; /* index + 1 */
+    unsigned n;
+    struct needs v[MEMORY_MOST];
 };
 
 struct template_memory *template_memory_new(void)
@@ -398,7 +415,7 @@ static void note_run(struct needs *n, struct span run)
 /* The literals that stand in no choice and follow no "not". */
 static struct needs needs_of(const char *t)
 {
-    struct needs n = {.literal = SPAN("")};
+    struct needs n = {.template = t, .literal = SPAN("")};
     unsigned depth = 0;
     while (*t) {
         if (*t == '$') {
@@ -417,19 +434,19 @@ static struct needs needs_of(const char *t)
     return n;
 }
 
-/* From the memory, where it is new put there; without one made in *own. */
+/* From the memory, where it is new put there; made in *own without one, or when it is full. */
 static const struct needs *needs(struct template_memory *t, const char *template, struct needs *own)
 {
-    if (!t) {
-        *own = needs_of(template);
-        return own;
-    }
     size_t at = (size_t)((uintptr_t) template * 0x9e3779b97f4a7c15u >> 54) % MEMORY_SLOTS;
-    if (t->v[at].template != template) {
-        t->v[at].template = template;
-        t->v[at].needs = needs_of(template);
-    }
-    return &t->v[at].needs;
+    for (; t && t->slots[at]; at = (at + 1) % MEMORY_SLOTS)
+        if (t->v[t->slots[at] - 1].template == template)
+            return &t->v[t->slots[at] - 1];
+    *own = needs_of(template);
+    if (!t || t->n == MEMORY_MOST)
+        return own;
+    t->v[t->n++] = *own;
+    t->slots[at] = (uint16_t)t->n;
+    return &t->v[t->n - 1];
 }
 
 static void note_pairs(struct template_match *m)
@@ -448,16 +465,32 @@ static bool within(struct span piece, struct span line)
     return piece.p >= line.p && piece.p + piece.n <= line.p + line.n;
 }
 
+bool template_maybe(struct template_match *m, struct span line, const char *text)
+{
+    m->line = line;
+    if (!within(line, m->paired))
+        note_pairs(m);
+    for (; text[0] && text[1]; text++) {
+        unsigned pair = pair_of(text);
+        if (!(m->pairs[pair / 64] >> pair % 64 & 1))
+            return false;
+    }
+    return true;
+}
+
 /* Most templates fail on most lines: cheaply, by the lack of two bytes side by side, or of a
  * literal. */
 static bool possible(struct template_match *m, const char *template)
 {
     struct needs own;
     const struct needs *n = needs(m->memory, template, &own);
-    bool many = m->memory != NULL; /* templates for one line: noting its pairs pays */
-    if (many && !within(m->line, m->paired))
+    bool known = within(m->line, m->paired);
+    if (!known && n->npairs && within(m->line, m->tried)) { /* several for one line: it pays */
         note_pairs(m);
-    for (unsigned i = 0; many && i < n->npairs; i++)
+        known = true;
+    }
+    m->tried = n->npairs ? m->line : m->tried;
+    for (unsigned i = 0; known && i < n->npairs; i++)
         if (!(m->pairs[n->pairs[i] / 64] >> n->pairs[i] % 64 & 1))
             return false;
     return m->icase || span_search(m->line, n->literal) != SIZE_MAX;

@@ -30,6 +30,7 @@ struct template_match {
     bool icase;                     /* literals match in any case */
     struct span got[26];            /* by letter; p == NULL: not stored */
     /* private */
+    struct span tried;                   /* the line of the last template */
     struct span paired;                  /* the line of .pairs */
     uint64_t pairs[TEMPLATE_PAIRS / 64]; /* bytes that stand side by side in it, hashed */
     size_t mark[26];
@@ -45,6 +46,9 @@ bool template_start(struct template_match *m, const char *template);
 /* The first place in the line where it matches; *at (may be NULL) tells where, *end where it ends.
  */
 bool template_search(struct template_match *m, const char *template, size_t *at, size_t *end);
+
+/* Whether the line may hold the text, in any case: false is certain. */
+bool template_maybe(struct template_match *m, struct span line, const char *text);
 
 static inline struct span template_got(const struct template_match *m, char letter)
 {

@@ -30,20 +30,27 @@ static enum side side_of(const struct rule_def *r)
     }
 }
 
+void autolearn_sides(const struct conf *conf, const struct meta *m, uint16_t *head, uint16_t *body)
+{
+    *head = *body = 0;
+    for (size_t i = 0; i < m->nnames && i < UINT16_MAX; i++) {
+        enum side side = side_of(conf_rule(conf, m->names[i]));
+        *head = (uint16_t)(*head + (side == SIDE_HEAD));
+        *body = (uint16_t)(*body + (side == SIDE_BODY));
+    }
+}
+
 /* A meta counts for head and body in the proportion of the rules it names. */
 static void add_meta(struct points *p, const struct conf *conf, const struct rule_def *r,
                      double score, struct arena *a)
 {
     struct meta m = {0};
     struct err e;
-    unsigned head = 0, body = 0;
-    if (meta_compile(a, r->expr, false, &m, &e) != 0)
+    uint16_t head = r->heads, body = r->bodies;
+    if (!r->sides_known && meta_compile(a, r->expr, false, &m, &e) != 0)
         return;
-    for (size_t i = 0; i < m.nnames; i++) {
-        enum side side = side_of(conf_rule(conf, m.names[i]));
-        head += side == SIDE_HEAD;
-        body += side == SIDE_BODY;
-    }
+    if (!r->sides_known)
+        autolearn_sides(conf, &m, &head, &body);
     if (head + body == 0)
         return;
     p->head += score * head / (head + body);

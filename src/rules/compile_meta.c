@@ -1,5 +1,6 @@
 /* Metas: which order, what they are worth when nothing hits, and which can never hit
  * (semantics 2.6, 7.4). */
+#include "rules/report_private.h"
 #include "rules/ruleset_private.h"
 
 enum { VISITING = 1, DONE = 2 };
@@ -26,6 +27,11 @@ static bool compile(struct sorter *s, struct rule *r)
         r->state = RULE_BAD_ARGS;
         r->meta = NULL;
         return false;
+    }
+    struct rule_def *own = r->index < rs->conf->nrules ? rs->conf->rules[r->index] : NULL;
+    if (own == r->def) {
+        autolearn_sides(rs->conf, r->meta, &own->heads, &own->bodies);
+        own->sides_known = true;
     }
     for (size_t i = 0; i < r->meta->nops; i++) {
         struct meta_op *op = &r->meta->ops[i];

@@ -88,6 +88,10 @@ struct rule_def {
     struct detail_test *details; /* RULE_URI_DETAIL */
     size_t ndetails;
     struct span expr; /* RULE_META: rules_matching() replaced */
+    /* RULE_META, once it is compiled: how many of the rules it names look at the header, and at the
+     * body (rules/autolearn.c). */
+    bool sides_known;
+    uint16_t heads, bodies;
 
     bool scored; /* some score line names it */
     double score[SCORE_SETS];

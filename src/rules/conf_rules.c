@@ -424,6 +424,7 @@ READER(conf_rule_meta)
         return err_prefix(e, "rule %.*s", SPAN_ARG(name));
     struct rule_def *r = define(p, name, RULE_META, rest);
     r->expr = rest;
+    r->sides_known = false;
     return 0;
 }
 

@@ -46,7 +46,11 @@ struct span *header_values(struct rules_ctx *c, const struct header_req *r, size
 /* What evals use: the first value only for :addr :name :host :domain :ip and EnvelopeFrom,
  * otherwise the whole string. Empty when absent. request is "From:addr" and is parsed on the fly.
  */
-struct span header_scalar(struct rules_ctx *c, const char *request);
+struct span header_scalar_of(struct rules_ctx *c, struct span request);
+static inline struct span header_scalar(struct rules_ctx *c, const char *request)
+{
+    return header_scalar_of(c, span_str(request)); /* here, where the length is known */
+}
 
 /* The all-from set and the all-to list (semantics 6.3); computed once. */
 struct span *header_all_from(struct rules_ctx *c, size_t *n);

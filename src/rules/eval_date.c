@@ -52,7 +52,7 @@ static struct lines_list received_lines(struct rules_ctx *c)
  */
 static size_t fetched_lines(struct rules_ctx *c, const struct lines_list *l)
 {
-    struct template_match m = {.arena = c->a};
+    struct template_match m = {.arena = c->a, .memory = c->templates};
     size_t at = 0;
     m.line = l->v[0];
     if (template_search(&m, "$_from {localhost$:|{$W $W |$W }$Q$_127.0.0.1$_}", NULL, NULL) ||
@@ -93,7 +93,7 @@ static size_t before_day(struct span line, size_t colon)
  * Looked for by its colons. */
 static bool line_time(struct rules_ctx *c, struct span line, int64_t *out)
 {
-    struct template_match m = {.arena = c->a};
+    struct template_match m = {.arena = c->a, .memory = c->templates};
     for (size_t colon = 0; colon < line.n; colon++) {
         size_t day = line.p[colon] == ':' ? before_day(line, colon) : SIZE_MAX;
         for (size_t from = day ? day - 1 : day; day != SIZE_MAX && from <= day; from++) {

@@ -11,14 +11,14 @@ struct hotmail {
 
 static bool find(struct rules_ctx *c, struct span s, const char *template)
 {
-    struct template_match m = {.line = s, .arena = c->a};
+    struct template_match m = {.line = s, .arena = c->a, .memory = c->templates};
     return template_search(&m, template, NULL, NULL);
 }
 
 /* At the start of one of the lines. */
 static bool line_starts(struct rules_ctx *c, struct span s, const char *template)
 {
-    struct template_match m = {.arena = c->a};
+    struct template_match m = {.arena = c->a, .memory = c->templates};
     while (span_line(&s, &m.line))
         if (template_start(&m, template))
             return true;
@@ -84,6 +84,8 @@ static double gated_through_received_hdr_remover(struct rules_ctx *c, const stru
 static double check_for_fake_aol_relay_in_rcvd(struct rules_ctx *c, const struct eval_call *call)
 {
     (void)call;
+    if (span_isearch(header_scalar(c, "Received"), SPAN("rly-")) == SIZE_MAX)
+        return 0; /* without squeezing */
     struct span r = received(c);
     for (size_t i = 0, next; (next = span_isearch(span_from(r, i), SPAN(" rly-"))) != SIZE_MAX;
          i++) {
@@ -148,10 +150,10 @@ static const struct hotmail *hotmail(struct rules_ctx *c)
     if (s->hotmail)
         return s->hotmail;
     struct hotmail *h = s->hotmail = ARENA_NEW(c->a, struct hotmail);
-    struct span r = received(c);
-    bool named = span_search(r, SPAN("hotmail.com")) != SIZE_MAX;
+    bool named = span_search(header_scalar(c, "Received"), SPAN("hotmail.com")) != SIZE_MAX;
     if (!named && !from_ends(c, "hotmail.com"))
         return h;
+    struct span r = received(c);
     if (span_search(r, SPAN("from mail pickup service by hotmail.com with Microsoft SMTPSVC;")) !=
             SIZE_MAX ||
         msn_groups(c) || received_headers_removed(c) || from_hotmail(c, r))

@@ -220,10 +220,14 @@ static bool uri_listed(struct rules_ctx *c, struct span name)
 {
     const struct uri_host_list *list = map_get(&c->conf->lists.uri_hosts, name);
     const struct uris *u = &c->text->uris;
+    struct span last = SPAN(""); /* most links of a message lead to the host of the one before */
     for (size_t i = 0; list && i < u->n; i++)
-        for (size_t k = 0; k < u->v[i].nhosts && !span_istarts(u->v[i].key, SPAN("mailto:")); k++)
-            if (u->v[i].hosts[k].n && host_listed(&list->hosts, u->v[i].hosts[k]))
+        for (size_t k = 0; k < u->v[i].nhosts && !span_istarts(u->v[i].key, SPAN("mailto:")); k++) {
+            struct span host = u->v[i].hosts[k];
+            if (!span_eq(host, last) && host_listed(&list->hosts, host))
                 return true;
+            last = host;
+        }
     return false;
 }
 

@@ -82,9 +82,17 @@ struct span header_all(struct rules_ctx *c);
 /* EnvelopeFrom (semantics 6.3); absent when there is none. */
 struct span header_envelope_from(struct rules_ctx *c);
 /* "First" address or name or the joined string, with a default for absent headers: NULL p. */
-struct span header_scalar_or_none(struct rules_ctx *c, const char *request);
+struct span header_scalar_or_none_of(struct rules_ctx *c, struct span request);
+static inline struct span header_scalar_or_none(struct rules_ctx *c, const char *request)
+{
+    return header_scalar_or_none_of(c, span_str(request));
+}
 /* All values of a request given as text. */
-struct span *header_list(struct rules_ctx *c, const char *request, size_t *n);
+struct span *header_list_of(struct rules_ctx *c, struct span request, size_t *n);
+static inline struct span *header_list(struct rules_ctx *c, const char *request, size_t *n)
+{
+    return header_list_of(c, span_str(request), n);
+}
 
 /* :host, :domain, :ip and :revip of one value; absent when it has none. */
 struct span header_host_of(struct rules_ctx *c, struct span value, bool is_address);

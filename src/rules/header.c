@@ -3,33 +3,39 @@
 
 #include <stdlib.h>
 
+#define KIND(name, kind, exact)                                                                    \
+    {                                                                                              \
+        name, sizeof name - 1, kind, exact                                                         \
+    }
 static const struct {
     const char *name;
+    size_t n;
     enum header_kind kind;
     bool exact_case;
 } kinds[] = {
-    {"ALL", KIND_ALL, true},
-    {"ALL-TRUSTED", KIND_ALL_TRUSTED, true},
-    {"ALL-INTERNAL", KIND_ALL_INTERNAL, true},
-    {"ALL-UNTRUSTED", KIND_ALL_UNTRUSTED, true},
-    {"ALL-EXTERNAL", KIND_ALL_EXTERNAL, true},
-    {"EnvelopeFrom", KIND_ENVELOPE_FROM, false},
-    {"X-Spam-Relays-Trusted", KIND_RELAYS_TRUSTED, false},
-    {"X-Spam-Relays-Untrusted", KIND_RELAYS_UNTRUSTED, false},
-    {"X-Spam-Relays-Internal", KIND_RELAYS_INTERNAL, false},
-    {"X-Spam-Relays-External", KIND_RELAYS_EXTERNAL, false},
-    {"ToCc", KIND_TOCC, false},
-    {"X-SenderDomain", KIND_METADATA, false},
-    {"X-AuthorDomain", KIND_METADATA, false},
-    {"X-Languages", KIND_METADATA, false},
-    {"X-Relay-Countries", KIND_METADATA, false},
-    {"X-Relay-Countries-External", KIND_METADATA, false},
-    {"X-Relay-Countries-Auth", KIND_METADATA, false},
-    {"X-Relay-Countries-All", KIND_METADATA, false},
-    {"X-ASN", KIND_METADATA, false},
-    {"X-Spam-Virus", KIND_METADATA, false},
-    {"MESSAGEID", KIND_MESSAGEID, true},
+    KIND("ALL", KIND_ALL, true),
+    KIND("ALL-TRUSTED", KIND_ALL_TRUSTED, true),
+    KIND("ALL-INTERNAL", KIND_ALL_INTERNAL, true),
+    KIND("ALL-UNTRUSTED", KIND_ALL_UNTRUSTED, true),
+    KIND("ALL-EXTERNAL", KIND_ALL_EXTERNAL, true),
+    KIND("EnvelopeFrom", KIND_ENVELOPE_FROM, false),
+    KIND("X-Spam-Relays-Trusted", KIND_RELAYS_TRUSTED, false),
+    KIND("X-Spam-Relays-Untrusted", KIND_RELAYS_UNTRUSTED, false),
+    KIND("X-Spam-Relays-Internal", KIND_RELAYS_INTERNAL, false),
+    KIND("X-Spam-Relays-External", KIND_RELAYS_EXTERNAL, false),
+    KIND("ToCc", KIND_TOCC, false),
+    KIND("X-SenderDomain", KIND_METADATA, false),
+    KIND("X-AuthorDomain", KIND_METADATA, false),
+    KIND("X-Languages", KIND_METADATA, false),
+    KIND("X-Relay-Countries", KIND_METADATA, false),
+    KIND("X-Relay-Countries-External", KIND_METADATA, false),
+    KIND("X-Relay-Countries-Auth", KIND_METADATA, false),
+    KIND("X-Relay-Countries-All", KIND_METADATA, false),
+    KIND("X-ASN", KIND_METADATA, false),
+    KIND("X-Spam-Virus", KIND_METADATA, false),
+    KIND("MESSAGEID", KIND_MESSAGEID, true),
 };
+#undef KIND
 
 struct eval_state *eval_state(struct rules_ctx *c)
 {
@@ -51,7 +57,7 @@ void eval_state_without_lists(struct rules_ctx *c)
 
 bool header_hidden(struct span name)
 {
-    return span_istarts(name, SPAN("X-Spam-"));
+    return name.n > 0 && ascii_lower(name.p[0]) == 'x' && span_istarts(name, SPAN("X-Spam-"));
 }
 
 static bool modifier(struct header_req *r, struct span m)
@@ -107,8 +113,9 @@ bool header_req_parse(struct arena *a, struct span text, struct header_req *out)
         colon = next == SIZE_MAX ? SIZE_MAX : colon + 1 + next;
     }
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
-        struct span name = span_str(kinds[i].name);
-        if (kinds[i].exact_case ? span_eq(name, out->name) : span_ieq(name, out->name))
+        struct span name = {kinds[i].name, kinds[i].n};
+        if (kinds[i].n == out->name.n &&
+            (kinds[i].exact_case ? span_eq(name, out->name) : span_ieq(name, out->name)))
             out->kind = (uint8_t)kinds[i].kind;
     }
     return known;
@@ -251,15 +258,14 @@ static struct header_entry *look_up(struct rules_ctx *c, const struct header_req
 }
 
 /* A request as it is written in our code. */
-static struct header_entry *look_up_text(struct rules_ctx *c, const char *request)
+static struct header_entry *look_up_text(struct rules_ctx *c, struct span text)
 {
-    struct span text = span_str(request);
     struct header_req r;
     struct header_entry *e = known(c, text, request_hash(text));
     if (e)
         return e;
     header_req_parse(c->a, text, &r);
-    return look_up(c, &r);
+    return keep(c, answer(c, &r));
 }
 
 /* --- access --- */
@@ -314,14 +320,14 @@ struct span *header_values(struct rules_ctx *c, const struct header_req *r, size
     return e->values;
 }
 
-struct span *header_list(struct rules_ctx *c, const char *request, size_t *n)
+struct span *header_list_of(struct rules_ctx *c, struct span request, size_t *n)
 {
     struct header_entry *e = look_up_text(c, request);
     *n = e->n;
     return e->values;
 }
 
-struct span header_scalar_or_none(struct rules_ctx *c, const char *request)
+struct span header_scalar_or_none_of(struct rules_ctx *c, struct span request)
 {
     struct header_entry *e = look_up_text(c, request);
     if (e->n == 0)
@@ -332,8 +338,8 @@ struct span header_scalar_or_none(struct rules_ctx *c, const char *request)
     return s;
 }
 
-struct span header_scalar(struct rules_ctx *c, const char *request)
+struct span header_scalar_of(struct rules_ctx *c, struct span request)
 {
-    struct span s = header_scalar_or_none(c, request);
+    struct span s = header_scalar_or_none_of(c, request);
     return s.p ? s : SPAN("");
 }

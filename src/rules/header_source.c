@@ -50,6 +50,24 @@ static void add_header(struct rules_ctx *c, struct span name, enum form form, st
     }
 }
 
+/* Bytes of a field in ALL. */
+static size_t size_in_all(struct rules_ctx *c, struct mime_field *f)
+{
+    return f->name.n + mime_decoded(c->mime, f).n + 3;
+}
+
+/* All fit, as nearly always: marks them. */
+static bool all_fit(struct rules_ctx *c, bool *fits)
+{
+    struct mime_fields *f = &c->mime->root->fields;
+    size_t size = 0;
+    for (size_t i = 0; i < f->n; i++) {
+        fits[i] = !header_hidden(f->v[i].name);
+        size += fits[i] ? size_in_all(c, &f->v[i]) : 0;
+    }
+    return size <= ALL_MAX;
+}
+
 /* Sizes are added up name by name: all instances of the name that appears first, then the next.
  * Marks the fields that still fit; true when some do not. */
 static bool measure_all(struct rules_ctx *c, bool *fits)
@@ -77,7 +95,7 @@ static bool measure_all(struct rules_ctx *c, bool *fits)
     for (size_t e = 0; e < names.n; e++) {
         g = names.entries[e].value;
         for (size_t i = g->first; i < f->n; i = next[i]) {
-            size += f->v[i].name.n + mime_decoded(c->mime, &f->v[i]).n + 3;
+            size += size_in_all(c, &f->v[i]);
             if (size > ALL_MAX)
                 return true;
             fits[i] = true;
@@ -94,11 +112,13 @@ struct span header_all(struct rules_ctx *c)
         return s->all;
     struct mime_fields *f = &c->mime->root->fields;
     bool *fits = arena_array(c->a, f->n + 1, sizeof *fits);
-    s->all_truncated = measure_all(c, fits);
+    if (!all_fit(c, fits)) {
+        memset(fits, 0, f->n * sizeof *fits);
+        s->all_truncated = measure_all(c, fits);
+    }
     size_t size = 0;
     for (size_t i = 0; i < f->n; i++)
-        if (fits[i])
-            size += f->v[i].name.n + mime_decoded(c->mime, &f->v[i]).n + 3;
+        size += fits[i] ? size_in_all(c, &f->v[i]) : 0;
     char *p = arena_raw(c->a, size + 1);
     size_t n = 0;
     for (size_t i = 0; i < f->n; i++) {
@@ -278,6 +298,6 @@ void header_source(struct rules_ctx *c, const struct header_req *r, struct value
         break;
     }
     add_header(c, r->name, r->raw || r->addr || r->display_name ? FORM_RAW : FORM_DECODED, out);
-    if (out->n == 0)
+    if (out->n == 0 && r->kind == KIND_METADATA)
         add_metadata(c, r, out);
 }

@@ -30,6 +30,7 @@ struct meta_plan *meta_plan_new(struct arena *a, const struct ruleset *rs);
 
 /* One message. */
 struct meta_run {
+    struct meta_run *next; /* of another plan */
     const struct meta_plan *plan;
     uint8_t *open;    /* by meta: sets still open */
     uint64_t *ticked; /* by set */

@@ -265,7 +265,7 @@ static void add_token(struct buf *b, struct span t, struct span rest)
                                (rest.p[0] == '{' && rest.n > 1 &&
                                 (ascii_isdigit(rest.p[1]) || open_quantifier(rest, 0))));
     long code = code_point(t);
-    if (t.n > 2 && t.p[0] == '[' && t.p[t.n - 1] == ']' &&
+    if (t.n > 2 && t.p[0] == '[' && t.p[t.n - 1] == ']' && span_find(t, '\\') != SIZE_MAX &&
         (span_search(t, SPAN("\\x{")) != SIZE_MAX || span_search(t, SPAN("\\N{U+")) != SIZE_MAX)) {
         add_class(b, t);
     } else if (code >= 0) {
@@ -280,6 +280,17 @@ static void add_token(struct buf *b, struct span t, struct span rest)
     }
 }
 
+/* How many bytes from `at` on mean the same to both, and begin nothing that does not. */
+static size_t same_bytes(struct span p, size_t at)
+{
+    static const bool differs[256] = {
+        ['\\'] = true, ['['] = true, ['('] = true, ['{'] = true, ['^'] = true, ['$'] = true};
+    size_t n = 0;
+    while (at + n < p.n && !differs[(unsigned char)p.p[at + n]])
+        n++;
+    return n;
+}
+
 struct span pattern_pcre(struct arena *a, struct span p, struct span mods)
 {
     struct buf b = {0};
@@ -288,6 +299,11 @@ struct span pattern_pcre(struct arena *a, struct span p, struct span mods)
         copy_flags(&b, head, 0, mods.n);
     }
     for (size_t at = 0; at < p.n;) {
+        size_t same = same_bytes(p, at);
+        buf_add(&b, span_sub(p, at, at + same));
+        at += same;
+        if (at == p.n)
+            break;
         size_t n = p.p[at] == '(' ? flags_length(p, at) : 0;
         if (n) {
             at += copy_flags(&b, p, at, n);

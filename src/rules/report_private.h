@@ -21,6 +21,9 @@ struct span report_names(const struct report_on *r, struct span sep, bool sorted
 struct span report_take(struct arena *a, struct buf *b);
 /* At the end of rules_run: what reports need of the text, and autolearn. */
 void report_facts(struct rules_ctx *c);
+/* How many of the rules that a meta names look at the header, and at the body. */
+struct meta;
+void autolearn_sides(const struct conf *conf, const struct meta *m, uint16_t *head, uint16_t *body);
 /* A template's value in a header: expanded, folded, encoded. */
 struct span report_header_value(const struct report_on *r, struct span name, struct span text);
 

@@ -162,10 +162,10 @@ struct rules_scratch {
     unsigned nlimited; /* how many of them */
     uint32_t *touched; /* rules whose value and count are not 0 */
     size_t ntouched;
-    struct arena *arena; /* as long as the scratch */
-    struct meta_run *metas;
-    struct absent *absent; /* by subject: what hits without the header; worked out once */
-    struct hit *hits;      /* first hits, in order of occurrence */
+    struct arena *arena;    /* as long as the scratch */
+    struct meta_run *metas; /* one for each set of rules that it was used with */
+    struct absent *absent;  /* by subject: what hits without the header; worked out once */
+    struct hit *hits;       /* first hits, in order of occurrence */
     size_t nhits, hits_cap;
     struct prefilter_scratch *prefilter;
     struct template_memory *templates;

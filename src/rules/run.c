@@ -21,8 +21,7 @@ struct rules_scratch *rules_scratch_new(const struct ruleset *rs)
     s->count = xcalloc(n, sizeof *s->count);
     s->limited = xcalloc(n, sizeof *s->limited);
     s->arena = arena_new(0);
-    s->touched = arena_array(s->arena, n, sizeof *s->touched);
-    s->metas = meta_run_new(s->arena, rs->plan);
+    s->touched = arena_array(s->arena, 2 * n, sizeof *s->touched); /* what was taken back may hit */
     s->subrules = arena_array(s->arena, n / 64 + 1, sizeof *s->subrules);
     s->absent = xcalloc(rs->nsubjects + 1, sizeof *s->absent);
     s->prefilter = prefilter_scratch_new();
@@ -241,22 +240,33 @@ static double value_of(void *ctx, uint32_t index)
     return ((const struct rules_ctx *)ctx)->scratch->value[index];
 }
 
+static struct meta_run *meta_run_of(struct rules_ctx *c)
+{
+    struct meta_run **at = &c->scratch->metas;
+    while (*at && (*at)->plan != c->set->plan)
+        at = &(*at)->next;
+    if (!*at)
+        *at = meta_run_new(c->scratch->arena, c->set->plan);
+    return *at;
+}
+
 /* Only metas are computed whose conditions the hits fulfil; those that hold for the empty message
  * hit unless something they name has changed. */
 static void run_metas(struct rules_ctx *c)
 {
     struct rules_scratch *s = c->scratch;
+    struct meta_run *run = meta_run_of(c);
     bool compute, division = false;
-    meta_run_begin(s->metas);
+    meta_run_begin(run);
     for (size_t i = 0; i < s->nhits; i++)
-        meta_run_changed(s->metas, s->hits[i].rule->index);
-    for (size_t i = 0; (i = meta_run_next(s->metas, i, &compute)) != SIZE_MAX; i++) {
+        meta_run_changed(run, s->hits[i].rule->index);
+    for (size_t i = 0; (i = meta_run_next(run, i, &compute)) != SIZE_MAX; i++) {
         struct rule *r = c->set->metas[i];
         double v = compute ? meta_eval(r->meta, value_of, c, &division) : r->base;
         if (v != 0)
             hit_add(c, r, v, SPAN_NONE);
         if (s->value[r->index] != r->base)
-            meta_run_changed(s->metas, r->index);
+            meta_run_changed(run, r->index);
     }
 }
 

@@ -28,9 +28,10 @@ static struct rules_scratch *own_scratch(const struct rules_scratch *s, const st
     o->value = arena_array(a, n, sizeof *o->value);
     o->count = arena_array(a, n, sizeof *o->count);
     o->limited = arena_array(a, n, sizeof *o->limited);
-    o->touched = arena_array(a, 2 * n, sizeof *o->touched); /* what was dropped may hit again */
+    o->touched = arena_array(a, 2 * n, sizeof *o->touched);
     o->ntouched = 0;
-    o->metas = meta_run_new(a, set->plan);
+    o->arena = a;
+    o->metas = NULL;
     o->subrules = arena_array(a, n / 64 + 1, sizeof *o->subrules);
     o->hits = NULL;
     o->nhits = o->hits_cap = 0;

@@ -27,6 +27,11 @@ static void spans(void **state)
     assert_true(span_line(&rest, &line) && span_eq(line, SPAN("c")));
     assert_false(span_line(&rest, &line));
     assert_int_equal(span_isearch(SPAN("Hello World"), SPAN("WORLD")), 6);
+    assert_int_equal(span_isearch(SPAN("aab"), SPAN("AB")), 1);
+    assert_int_equal(span_isearch(SPAN("x"), SPAN("X")), 0);
+    assert_true(span_isearch(SPAN("ab"), SPAN("abc")) == SIZE_MAX);
+    assert_true(span_isearch(SPAN_NONE, SPAN("a")) == SIZE_MAX);
+    assert_int_equal(span_isearch(SPAN_NONE, SPAN("")), 0);
     assert_true(span_search(SPAN("abc"), SPAN("abcd")) == SIZE_MAX);
     uint64_t v;
     assert_true(span_u64(SPAN("18446744073709551615"), &v) && v == UINT64_MAX);
@@ -46,6 +51,10 @@ static void arena_grows_in_place_and_copies(void **state)
         *ARENA_PUSH(a, list.v, list.n, list.cap) = i;
     for (int i = 0; i < 100000; i++)
         assert_int_equal(list.v[i], i);
+    const struct span parts[] = {SPAN("one "), SPAN_NONE, SPAN(""), SPAN("two")};
+    struct span all = arena_concat(a, parts, 4);
+    assert_true(span_eq(all, SPAN("one two")) && all.p[all.n] == '\0');
+    assert_int_equal(arena_concat(a, NULL, 0).n, 0);
     arena_free(a);
 }
 

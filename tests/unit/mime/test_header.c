@@ -18,6 +18,8 @@ static void fields_and_folds(void **state)
     assert_int_equal(mime_find(f, SPAN("TO"), 0), 2);
     assert_int_equal(mime_find(f, SPAN("TO"), 3), 3);
     assert_null(mime_last(f, SPAN("Cc")));
+    assert_true(mime_may_have(f, mime_name_bit(SPAN("tO"))));
+    assert_false(mime_may_have(&(struct mime_fields){0}, mime_name_bit(SPAN("To"))));
 }
 
 static void crlf_is_lf_inside_and_kept_outside(void **state)

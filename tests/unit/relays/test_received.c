@@ -35,6 +35,16 @@ static const struct {
     {"from odd.example (h.example) [198.51.100.7.99] (mail) by mx.example with esmtp (Exim 3) id "
      "123",
      "198.51.100.7|odd.example|h.example|mx.example|||123|"},
+    /* dates at the end: without weekday, without seconds, behind one semicolon or many, and what is
+     * none */
+    {"from a.example [203.0.113.9] by mx.example with SMTP id ABC1;2 Jun 2020 10:00 GMT",
+     "203.0.113.9||a.example|mx.example|||ABC1|"},
+    {"from a.example [203.0.113.9] by mx.example with SMTP for;; Tue, 2 Jun 2020 10:00:00 +0000",
+     "203.0.113.9||a.example|mx.example||||"},
+    {"from a.example [203.0.113.9] by mx.example;Tue, 2 Jun 2020 10:00:00 +0000",
+     "203.0.113.9||a.example|mx.example||||"},
+    {"from a.example [203.0.113.9] by mx.example;Tue, 2 Juni 2020 10:00:00 +0000",
+     "203.0.113.9||a.example|mx.example;Tue,||||"},
     {"from root by host.example with local (Exim 4.1) id 1abc", IGNORED},
     {"from mx ([198.51.100.7]) by ms.example with Microsoft SMTPSVC(5.0); Tue, 2 Jun 2020 10:00:00 "
      "+0000",
