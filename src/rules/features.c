@@ -10,13 +10,19 @@ enum {
 /* A literal costs less than a run in the automaton: taken unless that is so much rarer. */
 static const double LITERAL_BONUS = 0.01;
 
-void features_init(struct builder *b, struct arena *scratch)
+void features_init(struct builder *b)
 {
-    *b = (struct builder){.a = scratch};
-    byteset_table_init(&b->sets, scratch);
-    b->literals.index = map_in(scratch);
-    b->runs.index = map_in(scratch);
-    b->choices = map_in(scratch);
+    *b = (struct builder){.a = arena_new(0), .work = arena_new(0)};
+    byteset_table_init(&b->sets, b->a);
+    b->literals.index = map_in(b->a);
+    b->runs.index = map_in(b->a);
+    b->choices = map_in(b->a);
+}
+
+void features_free(struct builder *b)
+{
+    arena_free(b->work);
+    arena_free(b->a);
 }
 
 /* --- features --- */
@@ -213,9 +219,9 @@ static void note_window(struct builder *b, struct windows *w, const struct run *
             return;
         }
     }
-    *ARENA_PUSH(b->a, w->cost, w->n, w->cost_cap) = c->cost;
+    *ARENA_PUSH(b->work, w->cost, w->n, w->cost_cap) = c->cost;
     w->n--;
-    *ARENA_PUSH(b->a, w->v, w->n, w->cap) = one;
+    *ARENA_PUSH(b->work, w->v, w->n, w->cap) = one;
 }
 
 static void add_window(struct builder *b, const struct run *w, struct use u)

@@ -28,13 +28,15 @@ struct features {
 };
 
 struct builder {
-    struct arena *a; /* scratch */
+    struct arena *a;    /* scratch */
+    struct arena *work; /* scratch for one pattern */
     struct byteset_table sets;
     struct features literals, runs;
     struct map choices; /* run -> struct choice */
 };
 
-void features_init(struct builder *b, struct arena *scratch);
+void features_init(struct builder *b);
+void features_free(struct builder *b);
 /* How often a group's features occur in a kilobyte. */
 double features_cost(struct builder *b, const struct runs *group);
 /* Adds the useful groups of a pattern; the bits of them, 0 when there is none. */

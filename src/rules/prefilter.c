@@ -174,7 +174,7 @@ static double needs_of(struct builder *b, const struct tree *const *v, size_t n,
 {
     double tries = 0;
     for (size_t i = 0; i < n; i++) {
-        out[i] = need_of(&b->sets, b->a, v[i]);
+        out[i] = need_of(&b->sets, b->work, v[i]);
         tries += tries_of(b, &out[i], useless);
     }
     return tries;
@@ -183,11 +183,12 @@ static double needs_of(struct builder *b, const struct tree *const *v, size_t n,
 /* As it is, or taken apart where that spares many tries. false: it has to be tried always. */
 static bool add_variants(struct builder *b, struct prefilter *f, const struct prefilter_pattern *p)
 {
-    const struct tree *whole = tree_parse(&b->sets, b->a, p->pattern), *v[VARIANTS_MAX];
+    arena_reset(b->work);
+    const struct tree *whole = tree_parse(&b->sets, b->work, p->pattern), *v[VARIANTS_MAX];
     struct need one, several[VARIANTS_MAX], *need = &one;
     if (!whole)
         return false;
-    size_t n = tree_variants(b->a, whole, v, VARIANTS_MAX);
+    size_t n = tree_variants(b->work, whole, v, VARIANTS_MAX);
     double useless = p->guardable ? USELESS_GUARDABLE : FEATURES_USELESS;
     double tries = needs_of(b, &whole, 1, useless, &one);
     if (n > 1 && needs_of(b, v, n, useless, several) < tries * WORTHWHILE)
@@ -205,7 +206,7 @@ struct prefilter *prefilter_build(struct arena *a, const struct prefilter_patter
 {
     struct prefilter *f = ARENA_NEW(a, struct prefilter);
     struct builder b;
-    features_init(&b, arena_new(0));
+    features_init(&b);
     f->id = arena_array(a, n * VARIANTS_MAX + 1, sizeof *f->id);
     f->full = arena_array(a, n * VARIANTS_MAX + 1, sizeof *f->full);
     f->always = arena_array(a, n + 1, sizeof *f->always);
@@ -222,7 +223,7 @@ struct prefilter *prefilter_build(struct arena *a, const struct prefilter_patter
     if (f->nliterals && !f->literals)
         all_always(f, a);
     prefilter_finish(f, a);
-    arena_free(b.a);
+    features_free(&b);
     return f;
 }
 
