@@ -163,3 +163,10 @@ struct span mime_normalise(struct arena *a, struct span s, struct span declared,
     }
     return charset_decode(a, s, western, false);
 }
+
+bool mime_is_plainly_utf8(struct span s, struct span declared)
+{
+    bool may =
+        !declared.p || span_ieq(declared, SPAN("us-ascii")) || span_ieq(declared, SPAN("utf-8"));
+    return may && !is_ascii(s) && is_utf8(s);
+}

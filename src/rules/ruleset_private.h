@@ -166,6 +166,9 @@ void ruleset_problem(struct ruleset *rs, struct conf_at at, const char *fmt, ...
     __attribute__((format(printf, 3, 4)));
 
 /* compile.c */
+/* How messages are read under these settings. */
+struct text_limits ruleset_text_limits(const struct conf *c);
+
 void ruleset_compile(struct ruleset *rs, const struct ruleset_options *o);
 /* One rule: its state under the ruleset's scores, and what it needs to run. Metas are left to
  * ruleset_compile_metas, which takes what is compiled already. */
