@@ -65,8 +65,11 @@ static struct span subject_of(struct mime *m, struct arena *a)
     struct mime_field *f = mime_last(&m->root->fields, SPAN("Subject"));
     if (!f)
         return SPAN("\n");
-    struct span s = mime_decoded(m, f);
-    return arena_printf(a, "%.*s\n", SPAN_ARG(s));
+    struct span s = mime_decoded(m, f); /* may hold NUL */
+    char *line = arena_raw(a, s.n + 1);
+    memcpy(line, s.p, s.n);
+    line[s.n] = '\n';
+    return span_of(line, s.n + 1);
 }
 
 struct text *text_make(struct mime *m, const struct uri_tables *tables, const struct text_limits *l)
