@@ -366,4 +366,41 @@ def fingerprint():
         out.append(f"body __FHL_{k} eval:html_range('non_space_len','{k * 37}','{k * 37 + 37}')")
     for c in range(0x21, 0x7f):
         out += [f"body __FBE_{c:02X} /\\x{c:02X}\\s*\\z/", f"body __FBS_{c:02X} /^\\x{c:02X}/", f"uri __FUE_{c:02X} /\\x{c:02X}\\z/", f"rawbody __FWE_{c:02X} /\\x{c:02X}\\s*\\z/"]
+    def ranges(name, call, kind, values):
+        out.extend(f"{kind} __FE_{name}_{i} eval:{call.format(a, b)}" for i, (a, b) in enumerate(zip(values, values[1:])))
+
+    unit = [f"{i / 40:.3f}" for i in range(41)]
+    steps = [0, 1, 2, 3, 4, 5, 6, 8, 10, 14, 20, 30, 45, 70, 100, 200, 400, 700, 1000, 2000, 5000, 20000]
+    for test in ("bad_tag_ratio", "non_element_ratio", "closed_extra_ratio", "obfuscation_ratio"):
+        ranges(test, "html_range('" + test + "','{}','{}')", "body", unit)
+    for test in ("length", "html_length", "image_area", "backhair_count", "min_size", "max_size"):
+        ranges(test, "html_range('" + test + "','{}','{}')", "body", steps)
+    ranges("image_ratio", "html_image_ratio('{}','{}')", "body", unit)
+    ranges("image_only", "html_image_only('{}','{}')", "body", steps)
+    ranges("difference", "multipart_alternative_difference('{}','{}')", "body", list(range(0, 101, 4)))
+    ranges("multipart", "check_mime_multipart_ratio('{}','{}')", "body", unit)
+    ranges("vertical", "tvd_vertical_words('{}','{}')", "body", list(range(0, 101, 4)))
+    ranges("base64", "check_base64_length('{}','{}')", "body", list(range(1, 90, 4)))
+    ranges("pixels", "pixel_coverage('all','{}','{}')", "body", [i * i * 40 for i in range(1, 90, 4)])
+    ranges("images", "image_count('all','{}','{}')", "body", steps[1:12])
+    ranges("picture", "image_to_text_ratio('all','{}','{}')", "body", unit)
+    ranges("shifted", "check_for_shifted_date('{}','{}')", "header", ["-96", "-48", "-24", "-12", "-6", "-3", "0", "3", "6", "12", "24", "48", "96"])
+    ranges("similar", "similar_recipients('{}','{}')", "header", unit)
+    for n in steps[1:18]:
+        out += [f"body __FE_sig_{n} eval:plaintext_sig_length('{n}')", f"body __FE_text_{n} eval:plaintext_body_length('{n}')",
+                f"body __FE_qp_{n} eval:check_qp_ratio('{n / 1000}')", f"body __FE_size_{n} eval:check_body_length('{n}')",
+                f"body __FE_unicode_{n} eval:check_abundant_unicode_ratio('{n / 1000}')", f"body __FE_stock_{n} eval:check_stock_info('{n}')",
+                f"body __FE_blank_{n} eval:check_blank_line_ratio('{n - 1}','{n}','{n % 7}')",
+                f"body __FE_title_{n} eval:html_title_subject_ratio('{n / 10}')"]
+    for what in ("mime_base64_count", "mime_base64_encoded_text", "mime_body_html_count", "mime_body_text_count", "mime_faraway_charset", "mime_missing_boundary", "mime_multipart_alternative",
+                 "mime_qp_count", "mime_qp_long_line", "mime_ascii_text_illegal", "mime_bad_iso_charset"):
+        out.append(f"body __FM_{what} eval:check_for_mime('{what}')")
+        out += [f"meta __FM_{what}_{n} __FM_{what} == {n}" for n in range(1, 40)]
+    for tag in ("a", "b", "body", "br", "center", "div", "font", "form", "head", "html", "iframe", "img", "meta", "o:p", "p", "script", "span", "style", "table", "td", "title", "tr", "v:roundrect"):
+        out += [f"body __FT_{i} eval:html_tag_{call}" for i, call in ((f"e_{sum(tag.encode())}_{len(tag)}", f"exists('{tag}')"), (f"o_{sum(tag.encode())}_{len(tag)}", f"balance('{tag}', '> 0')"))]
+    for flag in ("missing_mime_head_body_separator", "missing_mime_headers", "truncated_headers", "mime_epilogue_exists"):
+        out.append(f"header __FP_{flag} eval:check_msg_parse_flags('{flag}')")
+    out += ["body __FX_case eval:check_for_uppercase('1','101')", "body __FX_ascii eval:check_for_ascii_text_illegal()", "body __FX_ma eval:check_ma_non_text()", "body __FX_only eval:check_for_mime_html_only()",
+            "body __FX_src eval:check_iframe_src()", "body __FX_https eval:check_https_http_mismatch('1','10')", "body __FX_https2 eval:check_https_http_mismatch('0','100')", "body __FX_embeds eval:html_test('embeds')",
+            "header __FX_far eval:check_for_faraway_charset_in_headers()", "body __FX_far2 eval:check_for_faraway_charset()", "ok_locales en"]
     return "\n".join(out) + "\n"
