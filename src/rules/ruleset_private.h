@@ -166,6 +166,11 @@ void ruleset_problem(struct ruleset *rs, struct conf_at at, const char *fmt, ...
     __attribute__((format(printf, 3, 4)));
 
 /* compile.c */
+/* cost.c: whether no filter spares the pattern texts in which it can't match; microseconds for
+ * RULE_COST_BYTES of ordinary text (the best of `tries` measurements), -1: it has no pattern. */
+bool rule_always_tried(const struct ruleset *rs, const struct rule *r);
+double rule_pattern_cost(const struct rule *r, int tries);
+
 /* How messages are read under these settings. */
 struct text_limits ruleset_text_limits(const struct conf *c);
 
