@@ -100,6 +100,8 @@ def test_text_is_a_report(desk):
     assert out.startswith("== a.eml: spam, tag\n")
     assert "Content analysis details:   (6.0 points, 5.0 required)" in out
     assert " 6.0 T_SUBJ_TAGME           The subject asks for a tag\n" in out
+    # and the bytes that matched
+    assert "\nWhat matched:\nT_SUBJ_TAGME           please tag me\n" in out
 
 
 def test_message_changes_nothing_but_the_header(desk):
