@@ -272,6 +272,18 @@ def test_stats_are_told_at_the_end(desk):
     assert 0 < int(stats["p50"]) <= int(stats["p99"]) <= int(stats["max"])
 
 
+def test_stats_tell_where_the_time_goes(desk):
+    for i in range(3):
+        desk.write(f"in/{i}.eml", mail("please tag me"))
+    err = desk.run("scan", "--stats=rules", "--format", "tsv", "in").stderr.decode()
+    for stage in ("parse", "decode", "html", "uris", "candidates", "confirm", "metas"):
+        assert re.search(rf"^{stage}\S* +\d+\.\d\d +\d+\.\d%$", err, re.M), (stage, err)
+    assert re.search(r"^T_SUBJ_TAGME +\d+\.\d{3} +\d+ +3$", err, re.M), err
+    line = desk.run("scan", "--stats=rules", "--json", "in").stderr.decode().splitlines()[-1]
+    told = json.loads(line)
+    assert told["messages"] == 3 and {"name", "micros", "tries", "messages"} == set(told["rules"][0])
+
+
 def test_wrong_use_is_told(desk):
     for args in (["scan"], ["scan", "--format", "xml", "a"], ["scan", "--jobs", "0", "a"],
                  ["scan", "--client-ip", "nowhere", "a"], ["check", "x"], ["rules"], ["rules", "frob"],

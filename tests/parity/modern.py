@@ -340,8 +340,44 @@ class Maker:
         return data
 
 
+ODD = [b"Content-Type: text/plain; charset=utf-8; name*0*=utf-8''a%20; name*1=b.html", b"Content-Type: text/html (comment); charset=(x)utf-8", b"Content-Type:text/plain;charset=\"iso-8859-1", b"Content-Type: ;",
+       b"Content-Type: text", b"Content-Type: multipart/mixed", b"Content-Type: message/partial; id=x; number=1", b"Content-Type: text/x-aol; charset=us-ascii", b"Content-Type: text/enriched", b"Content-Type: text/html;; charset=utf-8;",
+       b"Content-Transfer-Encoding: x-uuencode", b"Content-Transfer-Encoding: quoted-printable\nContent-Transfer-Encoding: base64", b"Content-Transfer-Encoding: BASE64 (x)", b"Content-Disposition: attachment; filename=\"=?utf-8?B?4pyT?=.pdf\"",
+       b"From nobody Sat Nov 21 10:00:00 2026", b">From x", b"Subject :late colon", b"Subject", b": empty name", b" folded first line", b"\tand a tab", b"X-Nul: a\0b", b"To: a@example.net,,b@example.net;", b"From: a@b@c.example",
+       b"From: \"unclosed <a@example.net>", b"From: (comment (nested) \\) here) a@example.net", b"From: group: a@example.net, b@example.net;", b"Reply-To: \xff\xfe@example.net", b"Date: Sat, 21 Nov 2026 10:00:00 +0000\n (comment\n continued)",
+       b"Received: from a.example.net by b.example.net; Sat, 21 Nov 2026 25:61:00 +0000", b"Received: (qmail 1 invoked by alias); 1 Jan 1970 00:00:00 -0000", b"Received: from [1.2.3.4] by x with SMTP; garbage date", b"X-Spam-Checker-Version: x",
+       b"Message-ID:\n\t<folded@example.net>", b"Message-ID: <a@b> <c@d>", b"List-Id:", b"Resent-Message-ID: <r@example.net>", b"Apparently-To: x@example.net", b"X-Mailer: \xe2\x9c\x93", b"Subject: =?utf-8?Q?=F0=9F=8E=89?= =?utf-8?Q?_?= plain =?x?=",
+       b"Subject: =?utf-8?B?4pyT4pyT?==?utf-8?B?4pyT?=", b"Subject: =?ISO-2022-JP?B?GyRCRnxLXBsoQg==?= =?ISO-2022-JP?B?GyRCRnxLXBsoQg==?=", b"To: =?utf-8?q?a=2Cb?= <x@example.net>", b"From: =?utf-8?q?=22PayPal=22?= <x@example.net>"]
+PIECES = [b"\0", b"\r", b"\r\n", b"\n\n\n", b"\x1b$B", b"\xa0", b"\xc2\xa0", b"\xe2\x80\x8b", b"\xff", b"=\n", b"=3D", b"=?", b"<", b"</a>", b"<!--", b"-->", b"&#", b"&amp;", b"\"", b"http://", b".com", b"@", b"\t", b" ",
+          b"<a href=http://x.example.com>", b"<style>", b"</style>", b"<script>", b"</script>", b"<title>", b"begin 644 a.exe\n", b"--", b"://", b"%00", b"\xe3\x80\x82", b"<br>", b"<p>", b"<div style='display:none'>", b"<b", b"/>"]
+
+
+def damage(data, rng):
+    """What broken senders and filters on the way make of mail."""
+    for _ in range(rng.randint(1, 5)):
+        head, sep, body = data.partition(b"\n\n")
+        kind = rng.randrange(9)
+        if kind <= 2:
+            lines = head.split(b"\n")
+            lines.insert(rng.randint(0, len(lines)), rng.choice(ODD))
+            data = b"\n".join(lines) + sep + body
+        elif kind <= 5:
+            at = rng.randint(0, len(body))
+            data = head + sep + body[:at] + rng.choice(PIECES) * rng.choice([1, 1, 2, 30]) + body[at:]
+        elif kind == 6:
+            data = head + sep + body[:rng.randint(0, len(body))]
+        elif kind == 7:
+            i, j = sorted(rng.randint(0, len(body)) for _ in range(2))
+            data = head + sep + body[:i] + body[j:] + body[i:j]
+        else:
+            data = head + rng.choice([b"\n", b"\r\n\r\n", b"", b"\n \n", b"\n\n\n"]) + body
+    return data
+
+
 def make(rng):
     data = Maker(rng).message()
+    if rng.random() < .3:
+        data = damage(data, rng)
     if rng.random() < .12:
         data = data.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
     return data
