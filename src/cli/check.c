@@ -7,6 +7,7 @@
 
 #include "base/xalloc.h"
 #include "auth/returnpath.h"
+#include "cli/check_cost.h"
 #include "cli/check_maps.h"
 #include "config/print.h"
 #include "policy/policy.h"
@@ -17,6 +18,10 @@
 struct report {
     json_t *list; /* NULL: text on standard output */
     size_t n;
+    bool cost;    /* --cost */
+    char **paths; /* of --cost: the sample, ended by NULL */
+    json_t *costs;
+    bool failed; /* to judge the sample */
 };
 
 static void found(struct report *r, const char *about, const char *text)
@@ -62,6 +67,8 @@ static size_t check_rules(struct report *r, struct settings *s)
         found(r, "rules", text);
         free(text);
     }
+    if (r->cost)
+        r->costs = check_cost(s, rs, r->paths, r->list != NULL, &r->failed);
     ruleset_free(rs);
     return count;
 }
@@ -121,6 +128,8 @@ static int conclude(struct report *r, const struct settings *s, size_t rules)
         json_object_set_new(o, "file", file ? json_string(file) : json_null());
         json_object_set_new(o, "rules", json_integer((json_int_t)rules));
         json_object_set_new(o, "problems", r->list);
+        if (r->costs)
+            json_object_set_new(o, "cost", r->costs);
         json_dumpf(o, stdout, JSON_COMPACT);
         putchar('\n');
         json_decref(o);
@@ -132,18 +141,16 @@ static int conclude(struct report *r, const struct settings *s, size_t rules)
             printf(", %zu rules in force", rules);
         putchar('\n');
     }
-    return r->n ? EXIT_BAD : EXIT_OK;
+    return r->failed ? EXIT_NOINPUT : r->n ? EXIT_BAD : EXIT_OK;
 }
 
 int cmd_check(int argc, char **argv)
 {
-    enum { DEFAULTS = 256, SETTINGS };
+    enum { DEFAULTS = 256, SETTINGS, COST };
     static const struct option options[] = {
-        {"config", required_argument, NULL, 'c'},
-        {"json", no_argument, NULL, 'j'},
-        {"settings", no_argument, NULL, SETTINGS},
-        {"print-defaults", no_argument, NULL, DEFAULTS},
-        {0},
+        {"config", required_argument, NULL, 'c'},        {"json", no_argument, NULL, 'j'},
+        {"settings", no_argument, NULL, SETTINGS},       {"cost", no_argument, NULL, COST},
+        {"print-defaults", no_argument, NULL, DEFAULTS}, {0},
     };
     struct report r = {0};
     const char *config = NULL;
@@ -161,11 +168,16 @@ int cmd_check(int argc, char **argv)
             json = true;
         else if (c == SETTINGS)
             settings_only = true;
+        else if (c == COST)
+            r.cost = true;
         else
             return cli_wrong_option("check");
     }
-    if (optind < argc)
+    if (optind < argc && !r.cost)
         return cli_usage("check", "unexpected '%s'", argv[optind]);
+    if (r.cost && settings_only)
+        return cli_usage("check", "--settings leaves the rules out, and --cost is about them");
+    r.paths = argv + optind;
     r.list = json ? json_array() : NULL;
     size_t rules = 0;
     struct settings *s = check_settings(&r, cli_settings_file(config));

@@ -26,6 +26,8 @@ struct items {
 /* Adds all messages of a path ("-": standard input). Directories are read recursively, in order of
  * names; of a Maildir its cur and new. A directory's entry that is no file is told and left out. */
 void source_add(struct items *items, const char *path, enum source_type type);
+/* The bytes of an item as a descriptor, the caller's to close; -1 with errno. */
+int source_open(const struct item *it);
 void source_free(struct items *items);
 
 #endif

@@ -48,16 +48,20 @@ static const char scan_help[] =
     "             --to postmaster@example.org suspicious.eml\n";
 
 static const char check_help[] =
-    "usage: gatehouse check [-c FILE] [--settings] [--json]\n"
+    "usage: gatehouse check [-c FILE] [--settings] [--cost [PATH...]] [--json]\n"
     "       gatehouse check --print-defaults\n"
     "\n"
     "Reads settings, the files that they name, and the rules, and prints each line that would be\n"
     "refused or ignored, with its place. Exit status 1 when there is any.\n"
     "\n"
     "  --settings          settings and their files, not the rules\n"
+    "  --cost [PATH...]    and what rules cost, the dearest first, with their places: measured on "
+    "the\n"
+    "                      messages of PATH, else estimated from the patterns\n"
     "  --print-defaults    a settings file with every setting, its default and one sentence\n"
     "\n"
-    "example: gatehouse check && systemctl reload gatehouse\n";
+    "example: gatehouse check && systemctl reload gatehouse\n"
+    "         gatehouse check --cost ~/Maildir\n";
 
 static const char rules_help[] =
     "usage: gatehouse rules [-c FILE] [--rules DIR]... [--json] list|coverage\n"

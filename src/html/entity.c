@@ -243,3 +243,35 @@ struct html_text html_decode(struct arena *a, struct span raw, bool chars, bool 
     d.t += d.end - d.s;
     return (struct html_text){span_of(d.out, (size_t)(d.t - d.out)), d.chars};
 }
+
+/* Whether Perl takes bytes for UTF-8 when it is asked nicely: any code point in its shortest form,
+ * surrogates and those beyond Unicode too. */
+static bool is_loose_utf8(struct span s)
+{
+    /* The least first continuation byte of forms that would be longer than needed. */
+    static const unsigned char least[256] = {
+        [0xE0] = 0xA0, [0xF0] = 0x90, [0xF8] = 0x88, [0xFC] = 0x84, [0xFE] = 0x82};
+    for (size_t i = 0; i < s.n;) {
+        unsigned char c = (unsigned char)s.p[i++];
+        if (c < 0x80)
+            continue;
+        if (c < 0xC2 || c == 0xFF) /* 0xFF begins thirteen bytes: nobody's text */
+            return false;
+        int more = c < 0xE0 ? 1 : c < 0xF0 ? 2 : c < 0xF8 ? 3 : c < 0xFC ? 4 : c < 0xFE ? 5 : 6;
+        if (s.n - i < (size_t)more || (unsigned char)s.p[i] < least[c])
+            return false;
+        while (more--)
+            if (((unsigned char)s.p[i++] & 0xC0) != 0x80)
+                return false;
+    }
+    return true;
+}
+
+struct html_text html_decode_in(const struct html_parser *h, struct span raw, bool prefix)
+{
+    if (!h->octets)
+        return html_decode(h->a, raw, h->chars, prefix);
+    if (!is_loose_utf8(raw))
+        raw = html_upgrade(h->a, raw);
+    return (struct html_text){html_decode(h->a, raw, true, prefix).s, false};
+}

@@ -12,7 +12,7 @@ bool html_attr(struct html_parser *h, struct html_attrs attrs, const char *name,
         if (at->name.n != wanted.n || !span_ieq(at->name, wanted))
             continue;
         /* An attribute without a value is its own name. */
-        *value = at->has_value ? html_decode(h->a, at->value, h->chars, false)
+        *value = at->has_value ? html_decode_in(h, at->value, false)
                                : (struct html_text){at->name, h->chars};
         return true;
     }
@@ -221,7 +221,7 @@ void html_on_text(struct html_parser *h, struct span raw, bool cdata)
 {
     struct html_text t = {raw, h->chars};
     if (!cdata)
-        t = html_decode(h->a, raw, h->chars, true);
+        t = html_decode_in(h, raw, true);
     if (html_is_open(h, T_SCRIPT)) {
         push_text(h, &h->out->script, t);
         return;
@@ -338,22 +338,33 @@ static void finish(struct html_parser *h, size_t source_bytes)
                 (void *)h->inside[id];
 }
 
-struct html *html_parse(struct arena *a, struct span source, bool chars, size_t source_bytes)
+static struct html *parse(struct html_parser h, struct span source, size_t source_bytes)
 {
-    struct html *out = ARENA_NEW(a, struct html);
-    struct html_parser h = {.a = a, .out = out, .chars = chars, .base = {"", 0}};
+    struct arena *a = h.a;
+    struct html *out = h.out = ARENA_NEW(a, struct html);
+    h.base = SPAN("");
     h.inside_other = map_in(a);
     h.links = map_in(a);
     h.styles.basefont = 3;
     *ARENA_PUSH(a, h.styles.v, h.styles.n, h.styles.cap) =
         (struct html_style){.size = 3, .fg = 0x000000, .bg = 0xffffff};
-    out->length = (double)html_count((struct html_text){source, chars});
+    out->length = (double)html_count((struct html_text){source, h.chars});
     out->min_size = out->max_size = 3;
     out->closed_extra_ratio = out->bad_tag_ratio = out->non_element_ratio = NAN;
     out->obfuscation_ratio = out->backhair_count = NAN;
     html_tokenize(&h, edit_source(&h, source));
     finish(&h, source_bytes);
     return out;
+}
+
+struct html *html_parse(struct arena *a, struct span source, bool chars, size_t source_bytes)
+{
+    return parse((struct html_parser){.a = a, .chars = chars}, source, source_bytes);
+}
+
+struct html *html_parse_octets(struct arena *a, struct span source)
+{
+    return parse((struct html_parser){.a = a, .octets = true}, source, source.n);
 }
 
 bool html_inside(const struct html *h, const char *tag, long *count)

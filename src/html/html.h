@@ -51,6 +51,11 @@ struct html {
  * after transfer decoding (for `ratio`). */
 struct html *html_parse(struct arena *a, struct span source, bool chars, size_t source_bytes);
 
+/* The same for a body that was not normalised: bytes of an unknown charset, of which texts and
+ * values of attributes are taken for UTF-8 where they can be, else for Latin-1 (HTML::Parser's
+ * utf8_mode). The rendered text is bytes. */
+struct html *html_parse_octets(struct arena *a, struct span source);
+
 /* Latin-1 bytes to UTF-8: what joining a byte string with a character string does to it. */
 struct span html_upgrade(struct arena *a, struct span bytes);
 

@@ -11,6 +11,8 @@
 
 #include "html/html.h"
 
+struct html_parser;
+
 /* --- tags.c --- */
 
 enum {
@@ -152,6 +154,9 @@ enum html_tag_id html_tag_find(struct span lower_name);
  * text, not in attributes). Returns raw itself when it holds no reference. */
 struct html_text html_decode(struct arena *a, struct span raw, bool chars, bool prefix);
 
+/* The same for the source in hand (struct html_parser.octets). */
+struct html_text html_decode_in(const struct html_parser *h, struct span raw, bool prefix);
+
 /* --- chars.c --- */
 
 /* The character at *p and behind it, and the one that ends at p; bytes when !chars. Broken UTF-8 is
@@ -224,7 +229,8 @@ struct html_link_extra {
 struct html_parser {
     struct arena *a;
     struct html *out;
-    bool chars; /* of the source */
+    bool chars;  /* of the source */
+    bool octets; /* html_parse_octets() */
     struct html_styles styles;
     struct html_piece *pieces;
     size_t npieces, pieces_cap;

@@ -116,7 +116,7 @@ static bool sloppy_attr(struct html_parser *h, struct html_attrs attrs, const ch
         if (*slot)
             continue;
         *slot = h;
-        *value = at->has_value ? html_decode(h->a, at->value, h->chars, false)
+        *value = at->has_value ? html_decode_in(h, at->value, false)
                                : (struct html_text){at->name, h->chars};
     }
     return seen.n > 0;

@@ -124,15 +124,41 @@ static struct charset charset_for(struct arena *a, struct span declared)
     return cs.kind == CHARSET_UNKNOWN && is_gb18030(declared) ? charset_named(SPAN("cp936")) : cs;
 }
 
-static struct span by_declaration(struct arena *a, struct span s, struct span declared, bool insist,
-                                  bool tried_utf8)
+/* UTF-7 without a wide character: "+-" is a plus, all else itself. */
+static struct span utf7_bytes(struct arena *a, struct span s)
 {
+    char *out = arena_raw(a, s.n + 1);
+    size_t n = 0;
+    for (size_t i = 0; i < s.n; i++) {
+        out[n++] = s.p[i];
+        i += s.p[i] == '+' && i + 1 < s.n && s.p[i + 1] == '-';
+    }
+    return span_of(out, n);
+}
+
+/* As declared; SPAN_NONE when that leads nowhere. *chars: whether
+ * the result is a character string. */
+static struct span by_declaration(struct arena *a, struct span s, struct span declared, bool insist,
+                                  bool *chars)
+{
+    bool ascii = is_ascii(s), tried_utf8 = !ascii && !insist;
+    *chars = true;
     if (!insist && (span_ieq(declared, SPAN("ascii")) || span_ieq(declared, SPAN("us-ascii"))))
         return SPAN_NONE;
-    if (is_utf16_name(declared))
-        return charset_decode(a, s, guess_utf16(s), true);
+    if (is_utf16_name(declared)) {
+        struct span text = charset_decode(a, s, guess_utf16(s), true);
+        return insist && text.p ? s : text; /* SpamAssassin gives back what it was given */
+    }
     struct charset cs = charset_for(a, declared);
-    return cs.kind == CHARSET_UTF8 && tried_utf8 ? SPAN_NONE : charset_decode(a, s, cs, !insist);
+    if (cs.kind == CHARSET_UTF8 && tried_utf8)
+        return SPAN_NONE;
+    if (cs.kind == CHARSET_UTF7 && !insist && !utf7_has_wide(s)) {
+        *chars = false;
+        return utf7_bytes(a, s);
+    }
+    if (cs.kind == CHARSET_HZ)
+        return charset_by_hz(a, s, &cs, !insist, chars);
+    return charset_decode(a, s, cs, !insist);
 }
 
 struct span mime_normalise(struct arena *a, struct span s, struct span declared, bool insist,
@@ -144,17 +170,15 @@ struct span mime_normalise(struct arena *a, struct span s, struct span declared,
         declared = SPAN("us-ascii");
     if (ascii && extends_ascii(declared))
         return s;
-    bool try_utf8 = !ascii && !insist;
     *chars = true;
-    if (try_utf8 && is_utf8(s))
+    if (!ascii && !insist && is_utf8(s))
         return s;
-    struct span text = by_declaration(a, s, declared, insist, try_utf8);
+    struct span text = by_declaration(a, s, declared, insist, chars);
     if (text.p)
         return text;
-    if (ascii) {
-        *chars = false;
+    *chars = !ascii;
+    if (ascii)
         return s;
-    }
     struct charset western = charset_named(SPAN("cp1252"));
     if (looks_like_1252(s)) {
         text = charset_decode(a, s, western, true);
@@ -162,4 +186,11 @@ struct span mime_normalise(struct arena *a, struct span s, struct span declared,
             return text;
     }
     return charset_decode(a, s, western, false);
+}
+
+bool mime_is_plainly_utf8(struct span s, struct span declared)
+{
+    bool may =
+        !declared.p || span_ieq(declared, SPAN("us-ascii")) || span_ieq(declared, SPAN("utf-8"));
+    return may && !is_ascii(s) && is_utf8(s);
 }

@@ -114,6 +114,31 @@ static size_t utf8_claimed(unsigned char lead)
                          : 13;
 }
 
+/* Perl's automaton goes on behind a byte that begins nothing, one row off in its table: what
+ * follows is taken as if it began with another byte. The length of such a character at p, which the
+ * U+FFFD of the byte in front of it swallows, or 0. */
+static size_t utf8_swallowed(const unsigned char *p, size_t n)
+{
+    unsigned char s[4], c = n ? p[0] : 0;
+    for (size_t i = 0; i < sizeof s; i++)
+        s[i] = i < n ? p[i] : 0;
+    if (c < 0xc0 || c == 0xf0)
+        return 0;
+    s[0] = c == 0xe0                           ? 0xf0
+           : c == 0xef                         ? 0xf4
+           : c == 0xf4                         ? 0xf1
+           : c == 0xed || c < 0xc2 || c > 0xf4 ? 0xc2
+           : c < 0xe0                          ? 0xe1
+           : c < 0xf0                          ? 0xef
+                                               : 0xe0;
+    return utf8_char(s, n < sizeof s ? n : sizeof s);
+}
+
+static bool begins_nothing(unsigned char c)
+{
+    return c < 0xc2 || c == 0xed || c > 0xf4;
+}
+
 /* Each character that goes wrong becomes one U+FFFD. */
 static struct span utf8_repaired(struct arena *a, struct span s)
 {
@@ -129,6 +154,11 @@ static struct span utf8_repaired(struct arena *a, struct span s)
             continue;
         }
         n += put_utf8(out + n, 0xfffd);
+        size_t more = begins_nothing(p[i]) ? utf8_swallowed(p + i + 1, s.n - i - 1) : 0;
+        if (more) {
+            i += 1 + more;
+            continue;
+        }
         size_t end = i + utf8_claimed(p[i]);
         for (i++; i < s.n && i < end && (p[i] & 0xc0) == 0x80;)
             i++;
@@ -183,6 +213,22 @@ static size_t put_utf16be(char *out, struct span s)
     return n;
 }
 
+static size_t utf7_run(struct span s)
+{
+    size_t n = 0;
+    while (n < s.n && (ascii_isalnum(s.p[n]) || s.p[n] == '+' || s.p[n] == '/'))
+        n++;
+    return n;
+}
+
+bool utf7_has_wide(struct span s)
+{
+    for (size_t i = 0; i + 1 < s.n; i++)
+        if (s.p[i] == '+' && utf7_run(span_from(s, i + 1)))
+            return true;
+    return false;
+}
+
 /* "+" base64 "-" is UTF-16, "+-" a plus; a byte outside ASCII is itself, as Encode has it. */
 static struct span from_utf7(struct arena *a, struct span s)
 {
@@ -195,10 +241,7 @@ static struct span from_utf7(struct arena *a, struct span s)
         }
         i++;
         struct span rest = span_from(s, i);
-        size_t run = 0;
-        while (run < rest.n &&
-               (ascii_isalnum(rest.p[run]) || rest.p[run] == '+' || rest.p[run] == '/'))
-            run++;
+        size_t run = utf7_run(rest);
         if (run)
             n += put_utf16be(out + n, base64_decode(a, span_sub(rest, 0, run)).bytes);
         else
@@ -212,6 +255,7 @@ static struct span from_utf7(struct arena *a, struct span s)
 
 struct span charset_decode(struct arena *a, struct span s, struct charset cs, bool strict)
 {
+    bool wide;
     switch (cs.kind) {
     case CHARSET_ASCII:
         return is_ascii(s) ? s : strict ? SPAN_NONE : ascii_repaired(a, s);
@@ -222,7 +266,12 @@ struct span charset_decode(struct arena *a, struct span s, struct charset cs, bo
     case CHARSET_TABLE:
         return by_table(a, s, cs.table, strict);
     case CHARSET_ICU:
-        return charset_by_icu(a, s, cs.icu, strict);
+        return charset_by_icu(a, s, cs.icu, strict ? ON_ERROR_FAIL : ON_ERROR_REPLACE);
+    case CHARSET_HZ:
+        return charset_by_hz(a, s, &cs, strict, &wide);
+    case CHARSET_2022_JP:
+    case CHARSET_2022_KR:
+        return charset_by_2022(a, s, &cs);
     case CHARSET_UNKNOWN:
         break;
     }

@@ -12,13 +12,18 @@ struct utf8_out {
     uint32_t high; /* a first surrogate that waits for its second */
 };
 
+static void make_room(struct utf8_out *o, size_t n)
+{
+    if (o->cap - o->n >= n)
+        return;
+    size_t want = o->cap * 2 + n;
+    o->p = arena_grow(o->a, o->p, o->cap, want);
+    o->cap = want;
+}
+
 static void put_utf16(struct utf8_out *o, const UChar *u, size_t n)
 {
-    if (o->cap - o->n < n * 3 + 4) {
-        size_t want = o->cap * 2 + n * 3 + 4;
-        o->p = arena_grow(o->a, o->p, o->cap, want);
-        o->cap = want;
-    }
+    make_room(o, n * 3 + 4);
     for (size_t i = 0; i < n; i++) {
         uint32_t c = u[i];
         if (o->high && c >= 0xdc00 && c < 0xe000)
@@ -31,12 +36,77 @@ static void put_utf16(struct utf8_out *o, const UChar *u, size_t n)
     }
 }
 
+static void put_text(struct utf8_out *o, struct span text)
+{
+    make_room(o, text.n);
+    memcpy(o->p + o->n, text.p, text.n);
+    o->n += text.n;
+}
+
+/* Of the character that begins with this byte. */
+static size_t utf8_length(char lead)
+{
+    unsigned char c = (unsigned char)lead;
+    return c < 0x80 ? 1 : c < 0xe0 ? 2 : c < 0xf0 ? 3 : 4;
+}
+
+/* --- Where Encode's tables say something else --- */
+
+static const struct charset_run *run_of(const struct charset_runs *runs, uint32_t code)
+{
+    size_t low = 0, high = runs->n;
+    while (low < high) {
+        size_t mid = (low + high) / 2;
+        const struct charset_run *r = &runs->v[mid];
+        if (code < r->first)
+            high = mid;
+        else if (code >= r->first + r->n)
+            low = mid + 1;
+        else
+            return r;
+    }
+    return NULL;
+}
+
+/* The length of the code at p that Encode maps otherwise, or 0; *text: what it means. */
+static size_t mapped_otherwise(const struct charset_icu *cs, struct span s, struct span *text)
+{
+    const unsigned char *p = (const unsigned char *)s.p;
+    if (!cs->runs || s.n < 2 || p[0] < 0x80)
+        return 0;
+    bool three = (cs->quirks & QUIRK_THREE) && p[0] == 0x8f;
+    if (three && s.n < 3)
+        return 0;
+    uint32_t code = (uint32_t)p[0] << 8 | p[1];
+    if (three)
+        code = code << 8 | p[2];
+    const struct charset_run *run = run_of(cs->runs, code);
+    if (!run)
+        return 0;
+    *text = span_str(run->text);
+    for (uint32_t skip = code - run->first; skip; skip--)
+        *text = span_from(*text, utf8_length(text->p[0]));
+    if (run->n > 1)
+        *text = span_sub(*text, 0, utf8_length(text->p[0]));
+    return three ? 3 : 2;
+}
+
+/* What Encode makes of a byte by itself; 0 when that is nothing else than ICU does. */
+static uint32_t odd_byte(const struct charset_icu *cs, unsigned char byte)
+{
+    for (size_t i = 0; i < sizeof cs->odd / sizeof *cs->odd && cs->odd[i].byte; i++)
+        if (cs->odd[i].byte == byte)
+            return cs->odd[i].c;
+    return 0;
+}
+
 /* Whether ICU maps the character that begins with this byte, but Encode does not. */
 static bool is_foreign(const struct charset_icu *cs, unsigned char lead, UChar c)
 {
     return ((cs->quirks & QUIRK_NO_CONTROLS) && c >= 0x80 && c < 0xa0) ||
            ((cs->quirks & QUIRK_NO_PRIVATE) && c >= 0xe000 && c < 0xf900) ||
-           (c == 0x1a && lead != 0x1a) || (lead && cs->bad_leads && strchr(cs->bad_leads, lead));
+           (c == 0x1a && lead != 0x1a) || (lead && cs->bad_leads && strchr(cs->bad_leads, lead)) ||
+           odd_byte(cs, lead);
 }
 
 /* Converts up to the next byte that means nothing. Returns how many bytes that took; s.n: all. */
@@ -58,7 +128,9 @@ static size_t convert_good(UConverter *cnv, const struct charset_icu *cs, struct
             unsigned char lead = (unsigned char)start[at];
             if ((cs->quirks & QUIRK_ASCII) && lead < 0x80)
                 chunk[i] = lead; /* IBM's tables exchange three control characters */
-            if (!is_foreign(cs, lead, chunk[i]))
+            struct span otherwise;
+            if (!is_foreign(cs, lead, chunk[i]) &&
+                !mapped_otherwise(cs, span_of(start + at, (size_t)(end - start) - at), &otherwise))
                 continue;
             put_utf16(o, chunk, i);
             return (size_t)(start - s.p) + at;
@@ -81,17 +153,26 @@ static size_t convert_good(UConverter *cnv, const struct charset_icu *cs, struct
     }
 }
 
-/* What Encode makes of a byte that ICU refuses; 0 when it refuses it as well. */
-static uint32_t odd_byte(const struct charset_icu *cs, unsigned char byte)
+/* A byte that means nothing to ICU; false when that is an error. */
+static bool put_bad(struct utf8_out *o, const struct charset_icu *cs, unsigned char byte,
+                    enum charset_on_error on_error)
 {
-    for (size_t i = 0; i < sizeof cs->odd / sizeof *cs->odd && cs->odd[i].byte; i++)
-        if (cs->odd[i].byte == byte)
-            return cs->odd[i].c;
-    return 0;
+    static const char hex[] = "0123456789ABCDEF";
+    UChar c = (UChar)odd_byte(cs, byte);
+    if (!c && on_error == ON_ERROR_FAIL)
+        return false;
+    if (!c && on_error == ON_ERROR_SPELL) {
+        UChar spelled[] = {'\\', 'x', (UChar)hex[byte >> 4], (UChar)hex[byte & 15]};
+        put_utf16(o, spelled, 4);
+    } else {
+        c = c ? c : 0xfffd;
+        put_utf16(o, &c, 1);
+    }
+    return true;
 }
 
 struct span charset_by_icu(struct arena *a, struct span s, const struct charset_icu *cs,
-                           bool strict)
+                           enum charset_on_error on_error)
 {
     UErrorCode e = U_ZERO_ERROR;
     UConverter *cnv = ucnv_open(cs->converter, &e);
@@ -102,15 +183,17 @@ struct span charset_by_icu(struct arena *a, struct span s, const struct charset_
     bool failed = false;
     while (s.n && !failed) {
         s = span_from(s, convert_good(cnv, cs, s, &o));
-        if (!s.n)
+        struct span text;
+        size_t n = mapped_otherwise(cs, s, &text);
+        if (n && text.n) {
+            put_text(&o, text);
+            s = span_from(s, n);
+        } else if (s.n && (cs->quirks & QUIRK_THREE) && s.p[0] == (char)0x8f && s.n < 3) {
             break;
-        if (cs->quirks & QUIRK_STOPS)
-            break;
-        UChar c = (UChar)odd_byte(cs, (unsigned char)s.p[0]);
-        failed = strict && !c;
-        c = c ? c : 0xfffd;
-        put_utf16(&o, &c, 1);
-        s = span_from(s, 1);
+        } else if (s.n) {
+            failed = !put_bad(&o, cs, (unsigned char)s.p[0], on_error);
+            s = span_from(s, 1);
+        }
     }
     ucnv_close(cnv);
     return failed ? SPAN_NONE : span_of(o.p ? o.p : "", o.n);

@@ -17,32 +17,56 @@ static const struct {
     {"utf-32", {.converter = "UTF-32"}},
     {"utf-32be", {.converter = "UTF-32BE"}},
     {"utf-32le", {.converter = "UTF-32LE"}},
-    {"hz", {.converter = "HZ"}},
-    {"7bit-jis", {.converter = "ISO-2022-JP-2", .quirks = QUIRK_STOPS}},
-    {"iso-2022-jp", {.converter = "ISO-2022-JP", .quirks = QUIRK_STOPS}},
-    {"iso-2022-jp-1", {.converter = "ISO-2022-JP-1", .quirks = QUIRK_STOPS}},
-    {"iso-2022-kr", {.converter = "ISO-2022-KR", .quirks = QUIRK_STOPS}},
     {"euc-cn",
-     {.converter = "EUC-CN", .quirks = EUC_QUIRKS, .bad_leads = "\xf8\xf9\xfa\xfb\xfc\xfd\xfe"}},
-    {"euc-jp", {.converter = "EUC-JP", .quirks = EUC_QUIRKS}},
-    {"euc-kr", {.converter = "EUC-KR", .quirks = EUC_QUIRKS, .bad_leads = "\xc9\xfe"}},
-    {"big5-eten", {.converter = "Big5", .quirks = EUC_QUIRKS}},
+     {.converter = "EUC-CN",
+      .quirks = EUC_QUIRKS,
+      .bad_leads = "\xaa\xab\xac\xad\xae\xaf\xf8\xf9\xfa\xfb\xfc\xfd\xfe",
+      .runs = &charset_runs_gb2312}},
+    {"euc-jp",
+     {.converter = "EUC-JP", .quirks = EUC_QUIRKS | QUIRK_THREE, .runs = &charset_runs_euc_jp}},
+    {"euc-kr",
+     {.converter = "EUC-KR",
+      .quirks = EUC_QUIRKS,
+      .bad_leads = "\xad\xae\xaf\xc9\xfe",
+      .runs = &charset_runs_euc_kr}},
+    {"big5-eten",
+     {.converter = "Big5",
+      .bad_leads = "\x81\x82\x83\x84\x85\x86\x87\x88\x89\x8a\x8b\x8c\x8d\x8e\x8f\x90\x91\x92\x93"
+                   "\x94\x95\x96\x97\x98\x99\x9a\x9b\x9c\x9d\x9e\x9f\xa0\xfa\xfb\xfc\xfd\xfe",
+      .quirks = EUC_QUIRKS,
+      .runs = &charset_runs_big5}},
     {"big5-hkscs", {.converter = "Big5-HKSCS", .quirks = QUIRK_ASCII | QUIRK_NO_CONTROLS}},
     {"shiftjis",
      {.converter = "Shift_JIS",
       .quirks = QUIRK_ASCII | QUIRK_NO_PRIVATE,
-      .bad_leads = "\x87\xed\xee\xfa\xfb\xfc"}},
+      .bad_leads =
+          "\x85\x86\x87\xeb\xec\xed\xee\xef\xf0\xf1\xf2\xf3\xf4\xf5\xf6\xf7\xf8\xf9\xfa\xfb\xfc",
+      .runs = &charset_runs_shiftjis}},
     {"cp932",
      {.converter = "windows-31j",
+      .bad_leads = "\x85\x86\xeb\xec\xef",
       .quirks = QUIRK_ASCII,
-      .odd = {{0x80, 0x80}, {0xa0, 0xa0}, {0xfd, 0xf8f1}, {0xfe, 0xf8f2}, {0xff, 0xf8f3}}}},
+      .odd = {{0x80, 0x80}, {0xa0, 0xf8f0}, {0xfd, 0xf8f1}, {0xfe, 0xf8f2}, {0xff, 0xf8f3}}}},
     {"cp936", {.converter = "windows-936", .quirks = QUIRK_ASCII, .odd = {{0xff, 0xf8f5}}}},
     {"cp949", {.converter = "windows-949", .quirks = QUIRK_ASCII, .odd = {{0xff, 0xf8f7}}}},
     {"cp950", {.converter = "windows-950", .quirks = QUIRK_ASCII}},
 };
 
+static struct charset by_way_of(struct charset euc, int kind)
+{
+    euc.kind = kind;
+    return euc;
+}
+
 struct charset charset_named(struct span name)
 {
+    if (span_ieq(name, SPAN("7bit-jis")) || span_ieq(name, SPAN("iso-2022-jp")) ||
+        span_ieq(name, SPAN("iso-2022-jp-1")))
+        return by_way_of(charset_named(SPAN("euc-jp")), CHARSET_2022_JP);
+    if (span_ieq(name, SPAN("hz")))
+        return by_way_of(charset_named(SPAN("euc-cn")), CHARSET_HZ);
+    if (span_ieq(name, SPAN("iso-2022-kr")))
+        return by_way_of(charset_named(SPAN("euc-kr")), CHARSET_2022_KR);
     if (span_ieq(name, SPAN("ascii")))
         return (struct charset){.kind = CHARSET_ASCII};
     if (span_ieq(name, SPAN("utf-8-strict")))

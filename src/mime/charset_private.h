@@ -16,8 +16,22 @@ enum charset_quirk {
     QUIRK_ASCII = 1,       /* a byte below 0x80 that begins a character is ASCII */
     QUIRK_NO_CONTROLS = 2, /* U+0080 to U+009F are no characters of it */
     QUIRK_NO_PRIVATE = 4,  /* nor is the private use area */
-    QUIRK_STOPS = 8        /* the first error ends the text, which is no failure */
+    QUIRK_THREE = 8        /* 0x8F begins three bytes; fewer at the end are dropped */
 };
+
+/* `n` codes from `first` on, and what they mean: as many characters, or one text when n is 1. Runs
+ * are sorted. */
+struct charset_run {
+    uint32_t first;
+    uint32_t n;
+    const char *text;
+};
+struct charset_runs {
+    const struct charset_run *v;
+    size_t n;
+};
+extern const struct charset_runs charset_runs_euc_jp, charset_runs_shiftjis, charset_runs_euc_kr,
+    charset_runs_gb2312, charset_runs_big5;
 
 /* A charset that ICU decodes. */
 struct charset_icu {
@@ -27,7 +41,8 @@ struct charset_icu {
     struct {
         unsigned char byte;
         uint16_t c;
-    } odd[6]; /* single bytes that Encode maps and ICU does not */
+    } odd[6]; /* single bytes that Encode maps otherwise, or ICU not at all */
+    const struct charset_runs *runs; /* longer codes of which the same is true, or NULL */
 };
 
 struct charset {
@@ -37,7 +52,10 @@ struct charset {
         CHARSET_UTF8,
         CHARSET_UTF7,
         CHARSET_TABLE,
-        CHARSET_ICU
+        CHARSET_ICU,
+        CHARSET_2022_JP, /* by way of EUC: icu */
+        CHARSET_2022_KR,
+        CHARSET_HZ
     } kind;
     const struct charset_table *table;
     const struct charset_icu *icu;
@@ -48,11 +66,24 @@ struct charset charset_declared(struct arena *a, struct span label);
 /* The charset with this name of Encode's. */
 struct charset charset_named(struct span name);
 
+/* What becomes of a byte that means nothing. */
+enum charset_on_error {
+    ON_ERROR_FAIL,
+    ON_ERROR_REPLACE, /* U+FFFD */
+    ON_ERROR_SPELL    /* \xHH */
+};
+
 /* The bytes as UTF-8; SPAN_NONE when strict and some mean nothing. */
 struct span charset_decode(struct arena *a, struct span s, struct charset cs, bool strict);
 struct span charset_by_icu(struct arena *a, struct span s, const struct charset_icu *cs,
-                           bool strict);
+                           enum charset_on_error on_error);
+struct span charset_by_2022(struct arena *a, struct span s, const struct charset *cs);
+/* *wide: whether it spoke of any character beyond ASCII. */
+struct span charset_by_hz(struct arena *a, struct span s, const struct charset *cs, bool strict,
+                          bool *wide);
 bool is_utf8(struct span s);
+/* Whether UTF-7 speaks of characters beyond bytes: a "+" with base64 behind it. */
+bool utf7_has_wide(struct span s);
 /* Writes one code point, at most four bytes. Returns how many. */
 size_t put_utf8(char *out, uint32_t c);
 

@@ -127,6 +127,11 @@ struct span mime_body(struct mime *m, struct mime_part *p);
 struct span mime_normalise(struct arena *a, struct span bytes, struct span declared, bool insist,
                            bool *chars);
 
+/* What is left of it when charsets are not normalised: text declared as UTF-8, as US-ASCII or not
+ * at all becomes a character string when it is UTF-8 with characters beyond ASCII; everything else
+ * stays a byte string. The bytes are the same either way. */
+bool mime_is_plainly_utf8(struct span bytes, struct span declared);
+
 /* Content-Type analysis of a decoded header value (semantics 3.3). Absent results are SPAN_NONE. */
 struct mime_ctype {
     struct span type, boundary, charset, name;

@@ -22,11 +22,23 @@ static size_t skip_blanks(struct span s, size_t i)
     return i;
 }
 
+/* Behind the rest of a soft line break, its '=' taken: blanks in front of the line end, or between
+ * its CR and its LF; 0 when it is none. */
+static size_t after_break(struct span s, size_t i)
+{
+    size_t after = after_line_end(s, skip_blanks(s, i));
+    if (!after && i < s.n && s.p[i] == '\r') {
+        size_t lf = skip_blanks(s, i + 1);
+        after = lf < s.n && s.p[lf] == '\n' ? lf + 1 : 0;
+    }
+    return after;
+}
+
 /* Behind the soft line breaks at i. */
 static size_t skip_soft_breaks(struct span s, size_t i)
 {
     while (i < s.n && s.p[i] == '=') {
-        size_t after = after_line_end(s, skip_blanks(s, i + 1));
+        size_t after = after_break(s, i + 1);
         if (!after)
             break;
         i = after;

@@ -39,10 +39,12 @@ static bool unicode_word(UChar32 c)
            type == U_CONNECTOR_PUNCTUATION;
 }
 
-/* Words with a word character in them, split at white space. Text that is no valid UTF-8 is taken
- * byte by byte. */
-static void add_words(struct map *count, struct span s, bool chars)
+/* Words with a word character in them, split at white space. Bytes beyond ASCII are neither, and
+ * count as the characters of Latin-1 where words are compared. */
+static void add_words(struct arena *a, struct map *count, struct html_text t)
 {
+    struct span s = t.s;
+    bool chars = t.chars;
     size_t start = 0, i = 0;
     bool word = false;
     while (i <= s.n) {
@@ -59,7 +61,8 @@ static void add_words(struct map *count, struct span s, bool chars)
         bool byte_only = !chars && c >= 0x80;
         if (!byte_only && unicode_space(c)) {
             if (word) {
-                void **at = map_at(count, span_sub(s, start, i));
+                struct span key = span_sub(s, start, i);
+                void **at = map_at(count, chars ? key : html_upgrade(a, key));
                 *at = (void *)((uintptr_t)*at + 1);
             }
             start = next;
@@ -102,12 +105,14 @@ static void collect_words(struct rules_ctx *c, struct mime_part *top, struct map
             continue;
         const struct html *h = html_of(c->text, p);
         if (h) {
-            add_words(html, h->text.s, h->text.chars);
+            add_words(c->a, html, h->text);
             long count;
             if (html->n == 0 && html_inside(h, "img", &count))
                 *map_at(html, SPAN("\n")) = (void *)1; /* stands for the picture */
         } else if (span_eq(p->type, SPAN("text/plain"))) {
-            add_words(text, text_of_part(c->text, c->mime, p), true);
+            const struct text_part *part = text_part_of(c->text, p);
+            if (part)
+                add_words(c->a, text, part->text);
         }
     }
 }

@@ -1,5 +1,4 @@
-/* RelayCountry, ASN and URILocalBL. Names that would have to be resolved are not (URILocalBL's
- * hosts that are no addresses): docs/spamassassin-compatibility.md. */
+/* RelayCountry, ASN and URILocalBL. */
 #include "rules/eval_state.h"
 
 #include <stdlib.h>
@@ -8,6 +7,7 @@
 #include "relays/ip_pattern.h"
 #include "rules/eval.h"
 #include "rules/geo.h"
+#include "rules/net.h"
 #include "rules/plugin.h"
 #include "rules/regex.h"
 
@@ -239,47 +239,90 @@ static bool in_list(const struct map *m, bool negated, struct span code)
     return m->n && (map_get(m, code) != NULL) != negated;
 }
 
-/* 1: hit, -1: excluded, 0: go on. */
-static int look_at(struct rules_ctx *c, const struct local_list *l, struct span ip)
+/* The addresses of one host: 1: hit, -1: excluded, 0: go on. Each kind of list looks at all of them
+ * before the next one does. */
+static int look_at(struct rules_ctx *c, const struct local_list *l, const struct span *ip, size_t n)
 {
     const struct geo *g = geo_of(c->conf);
-    if (map_get(&l->excluded, ip))
-        return -1;
-    if (geo_has_country(g) &&
-        (in_list(&l->countries, l->no_countries, geo_country(g, c->a, ip)) ||
-         in_list(&l->continents, l->no_continents, geo_continent(g, c->a, ip))))
-        return 1;
-    struct span isp = l->isps.n ? geo_isp(g, c->a, ip) : SPAN_NONE;
-    if (isp.n && map_get(&l->isps, provider(c->a, isp)))
-        return 1;
-    return l->nets.n && netset_has(&l->nets, ip);
+    for (size_t i = 0; i < n; i++)
+        if (map_get(&l->excluded, ip[i]))
+            return -1;
+    for (size_t i = 0; i < n; i++) { /* without a database it is in none: "all but those" hits */
+        bool known = geo_has_country(g);
+        struct span country = known ? geo_country(g, c->a, ip[i]) : SPAN("");
+        struct span continent = known ? geo_continent(g, c->a, ip[i]) : SPAN("");
+        if (in_list(&l->countries, l->no_countries, country) ||
+            in_list(&l->continents, l->no_continents, continent))
+            return 1;
+    }
+    for (size_t i = 0; i < n; i++) {
+        struct span isp = l->isps.n ? geo_isp(g, c->a, ip[i]) : SPAN_NONE;
+        if (isp.n && map_get(&l->isps, provider(c->a, isp)))
+            return 1;
+    }
+    for (size_t i = 0; i < n && l->nets.n; i++)
+        if (netset_has(&l->nets, ip[i]))
+            return 1;
+    return 0;
 }
 
-static double check_uri_local_bl(struct rules_ctx *c, const struct eval_call *call)
+/* Hosts of links and of what looks like one, those excluded by their domain left out. */
+struct link_hosts {
+    struct span *addresses, *names;
+    size_t naddresses, addresses_cap, nnames, names_cap;
+};
+
+static struct link_hosts link_hosts(struct rules_ctx *c, const struct local_list *l)
 {
-    const struct local_list *l = call->prepared;
-    const struct geo *g = geo_of(c->conf);
-    if (!geo_has_country(g) && !geo_has_isp(g)) /* then not even networks are looked at */
-        return 0;
+    struct link_hosts out = {0};
     for (size_t i = 0; i < c->text->uris.n; i++) {
         const struct uri *u = &c->text->uris.v[i];
         if (!uri_has_type(u, "a") && !uri_has_type(u, "parsed"))
             continue;
         for (size_t k = 0; k < u->nhosts; k++) {
             struct ip ip;
-            if (map_get(&l->excluded, arena_lower(c->a, u->domains[k])) ||
-                !ip_parse(u->hosts[k], &ip))
+            if (map_get(&l->excluded, arena_lower(c->a, u->domains[k])))
                 continue;
-            int found = look_at(c, l, u->hosts[k]);
-            if (found)
-                return found > 0;
+            if (ip_parse(u->hosts[k], &ip))
+                *ARENA_PUSH(c->a, out.addresses, out.naddresses, out.addresses_cap) = u->hosts[k];
+            else
+                *ARENA_PUSH(c->a, out.names, out.nnames, out.names_cap) = u->hosts[k];
         }
     }
-    return 0;
+    return out;
+}
+
+static int look_at_name(struct rules_ctx *c, const struct local_list *l, struct span name)
+{
+    static const enum dns_type types[] = {DNS_A, DNS_AAAA};
+    int found = 0;
+    /* A database of providers alone is asked about IPv4 only. */
+    for (size_t i = 0; i < 1 + (size_t)geo_has_country(geo_of(c->conf)) && !found; i++) {
+        const struct net_answer *a = net_ask(c, name, types[i], false);
+        found = a && a->n ? look_at(c, l, a->text, a->n) : 0;
+    }
+    return found;
+}
+
+/* Names are resolved only where no address has decided, as SpamAssassin does it. */
+static double check_uri_local_bl(struct rules_ctx *c, const struct eval_call *call)
+{
+    const struct local_list *l = call->prepared;
+    const struct geo *g = geo_of(c->conf);
+    if (!geo_has_country(g) && !geo_has_isp(g)) /* then not even networks are looked at */
+        return 0;
+    struct link_hosts hosts = link_hosts(c, l);
+    int found = 0;
+    for (size_t i = 0; i < hosts.naddresses && !found; i++)
+        found = look_at(c, l, &hosts.addresses[i], 1);
+    for (size_t i = 0; i < hosts.nnames && !found; i++)
+        found = look_at_name(c, l, hosts.names[i]);
+    return found > 0;
 }
 
 const struct eval_fn_def eval_geo[] = {
     {"check_asn", "ASN", check_asn, .types = EVAL_HEAD, .prepare = prepare_asn},
-    {"check_uri_local_bl", "URILocalBL", check_uri_local_bl, .prepare = prepare_local},
+    {"check_uri_local_bl", "URILocalBL", check_uri_local_bl, .prepare = prepare_local,
+     .asks = true},
     {NULL},
 };

@@ -130,9 +130,20 @@ static double html_tag_exists(struct rules_ctx *c, const struct eval_call *call)
     return 0;
 }
 
+/* Tags with other characters in their name than letters and digits are never counted. */
+static bool plain_name(struct span s)
+{
+    for (size_t i = 0; i < s.n; i++)
+        if (!ascii_isalnum(s.p[i]))
+            return false;
+    return s.n > 0;
+}
+
 static double html_tag_balance(struct rules_ctx *c, const struct eval_call *call)
 {
     long count;
+    if (!plain_name(eval_arg(call, 0)))
+        return 0;
     EACH_HTML(c, h)
     if (inside(c, h, eval_arg(call, 0), &count) && compare((double)count, eval_arg(call, 1)))
         return 1;

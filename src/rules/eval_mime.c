@@ -153,7 +153,7 @@ static bool is_needless_escape(struct span s, size_t i)
     case '6':
         return hex;
     case '3':
-        return ascii_isdigit(b) ? b <= '0' || b == '9' : hex && b != 'D';
+        return hex && b != 'D';
     case '7':
         return hex && b != 'F';
     default:

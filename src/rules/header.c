@@ -138,22 +138,11 @@ static struct span squeezed(struct rules_ctx *c, struct span s)
     return span_of(p, n);
 }
 
-static bool is_ascii(struct span s)
-{
-    for (size_t i = 0; i < s.n; i++)
-        if ((unsigned char)s.p[i] >= 0x80)
-            return false;
-    return true;
-}
-
 static struct span display_name(struct rules_ctx *c, struct span phrase, bool raw)
 {
     if (raw)
         return phrase;
-    bool chars;
-    struct span s = mime_decode_words(
-        c->a,
-        is_ascii(phrase) ? phrase : mime_normalise(c->a, phrase, SPAN("UTF-8"), false, &chars));
+    struct span s = mime_decode_text(c->a, phrase);
     if (span_trim(s).n == 0)
         return s;
     s = squeezed(c, s);

@@ -134,44 +134,11 @@ static void explain_names(const struct ruleset *rs, const struct rule *r, FILE *
     }
 }
 
-/* Whether a filter spares the pattern texts in which it can't match. */
-static bool always_tried(const struct ruleset *rs, const struct rule *r)
-{
-    for (size_t i = 0; i < rs->nsubjects; i++)
-        for (size_t k = 0; k < rs->subjects[i].nalways; k++)
-            if (rs->subjects[i].always[k] == r)
-                return true;
-    return false;
-}
-
-/* Microseconds that the pattern takes for 10,000 bytes of ordinary text; -1: it has none. */
-static double pattern_cost(const struct rule *r)
-{
-    enum { BYTES = 10000, TRIES = 20 };
-    static const char words[] = "Dear all, the minutes of our meeting on Monday are at "
-                                "http://www.example.com/minutes; please reply to bob@example.org, "
-                                "or call 555-0123 about the bank account and the $1,000 fund.\n";
-    usec best = INT64_MAX;
-    if (!r->regex || r->state != RULE_RUNS)
-        return -1;
-    struct buf b = {0};
-    while (b.n < BYTES)
-        buf_str(&b, words);
-    for (int i = 0; i < TRIES; i++) {
-        usec start = clock_mono();
-        for (int k = 0; k < TRIES; k++)
-            regex_exec(r->regex, buf_span(&b), 0, NULL);
-        usec took = clock_mono() - start;
-        best = took < best ? took : best;
-    }
-    buf_free(&b);
-    return (double)best / TRIES;
-}
-
 static void explain_cost(const struct ruleset *rs, const struct rule *r, FILE *out, json_t *j)
 {
-    double micros = pattern_cost(r);
-    bool always = always_tried(rs, r);
+    enum { TRIES = 20 };
+    double micros = rule_pattern_cost(r, TRIES);
+    bool always = rule_always_tried(rs, r);
     if (j) {
         json_object_set_new(j, "micros_per_10kB", micros < 0 ? json_null() : json_real(micros));
         json_object_set_new(j, "always_tried", micros < 0 ? json_null() : json_boolean(always));

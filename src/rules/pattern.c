@@ -89,7 +89,7 @@ static int split(struct span text, bool loose, struct span *pattern, struct span
     char which;
     if (has_foreign_escape(*pattern, &which))
         return err_set(e, "'\\%c' has no such meaning in a rule", which);
-    return 0;
+    return pattern_check_width(*pattern, *mods, e);
 }
 
 int pattern_split(struct span text, struct span *pattern, struct span *mods, struct err *e)
@@ -291,9 +291,29 @@ static size_t same_bytes(struct span p, size_t at)
     return n;
 }
 
+/* What opens a group. A condition on a group that is not there is never true. */
+static size_t add_group(struct buf *b, struct span p, size_t at, size_t captures, bool *nothing)
+{
+    enum pattern_opening kind;
+    size_t n = pattern_group(p, at, &kind);
+    uint64_t number;
+    struct span condition = span_sub(p, at + 3, at + n - 1);
+    if (kind == OPENS_CONDITION && span_u64(condition, &number) && number > captures)
+        buf_str(b, "(?(?!)");
+    else if (kind == OPENS_ATOM && span_starts(span_from(p, at), SPAN("(*F")))
+        buf_str(b, "(?:(?!))"); /* may be repeated */
+    else
+        buf_add(b, span_sub(p, at, at + n));
+    if (kind != OPENS_COMMENT)
+        *nothing = kind != OPENS_ATOM;
+    return n;
+}
+
 struct span pattern_pcre(struct arena *a, struct span p, struct span mods)
 {
     struct buf b = {0};
+    bool nothing = true; /* that a quantifier could be about */
+    size_t captures = pattern_captures(p);
     if (mods.n) {
         struct span head = arena_printf(a, "(?%.*s)", SPAN_ARG(mods));
         copy_flags(&b, head, 0, mods.n);
@@ -302,17 +322,28 @@ struct span pattern_pcre(struct arena *a, struct span p, struct span mods)
         size_t same = same_bytes(p, at);
         buf_add(&b, span_sub(p, at, at + same));
         at += same;
+        if (same)
+            nothing = p.p[at - 1] == '|';
         if (at == p.n)
             break;
         size_t n = p.p[at] == '(' ? flags_length(p, at) : 0;
-        if (n) {
+        unsigned min, max;
+        if (n && !span_starts(span_from(p, at), SPAN("(?R)"))) {
             at += copy_flags(&b, p, at, n);
+            nothing = true;
+        } else if (p.p[at] == '(') {
+            at += add_group(&b, p, at, captures, &nothing);
+        } else if (nothing && pattern_braces(span_from(p, at), &min, &max)) {
+            buf_str(&b, "\\{"); /* then it stands for itself */
+            nothing = false;
+            at++;
         } else if (p.p[at] == '{' && open_quantifier(p, at)) {
             buf_str(&b, "{0");
             at++;
         } else {
             n = pattern_token(p, at);
             add_token(&b, span_sub(p, at, at + n), span_from(p, at + n));
+            nothing = p.p[at] == '|';
             at += n;
         }
     }

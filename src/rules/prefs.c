@@ -248,6 +248,7 @@ struct rules_prefs *rules_prefs_new(const struct ruleset *rs, const struct prefs
     p->set.conf = c;
     p->set.check = false;
     p->set.required = c->required_score;
+    p->set.text_limits = ruleset_text_limits(c);
     p->set.problems = NULL;
     p->set.nproblems = p->set.problems_cap = 0;
     p->anew = reads_anew(c);

@@ -67,7 +67,7 @@ void rules_scratch_profile(struct rules_scratch *s, struct rules_profile *total)
 /* --- shown --- */
 
 struct row {
-    const char *name;
+    const struct rule_def *def;
     const struct rule_time *t;
 };
 
@@ -76,7 +76,7 @@ static int by_time(const void *x, const void *y)
     const struct row *a = x, *b = y;
     if (a->t->ns != b->t->ns)
         return a->t->ns < b->t->ns ? 1 : -1;
-    return strcmp(a->name, b->name);
+    return strcmp(a->def->name, b->def->name);
 }
 
 static struct row *rows_of(const struct ruleset *rs, const struct rules_profile *p, size_t *n)
@@ -85,7 +85,7 @@ static struct row *rows_of(const struct ruleset *rs, const struct rules_profile 
     *n = 0;
     for (size_t i = 0; i < rs->nrules; i++)
         if (p->rules[i].tries || p->rules[i].hits)
-            v[(*n)++] = (struct row){rs->rules[i].def->name, &p->rules[i]};
+            v[(*n)++] = (struct row){rs->rules[i].def, &p->rules[i]};
     qsort(v, *n, sizeof *v, by_time);
     return v;
 }
@@ -106,7 +106,7 @@ static void print_json(const struct rules_profile *p, const struct row *v, size_
                             json_real((double)p->stages[i] / 1e3));
     for (size_t i = 0; i < n; i++) {
         json_t *r = json_object();
-        json_object_set_new(r, "name", json_string(v[i].name));
+        json_object_set_new(r, "name", json_string(v[i].def->name));
         json_object_set_new(r, "micros", json_real((double)v[i].t->ns / 1e3));
         json_object_set_new(r, "tries", json_integer((json_int_t)v[i].t->tries));
         json_object_set_new(r, "messages", json_integer((json_int_t)v[i].t->hits));
@@ -118,6 +118,32 @@ static void print_json(const struct rules_profile *p, const struct row *v, size_
     json_dumpf(j, out, JSON_COMPACT | JSON_REAL_PRECISION(10));
     fputc('\n', out);
     json_decref(j);
+}
+
+size_t rules_profile_costs(const struct ruleset *rs, const struct rules_profile *p,
+                           struct rule_cost **out)
+{
+    size_t n;
+    struct row *v = rows_of(rs, p, &n);
+    double sum = (double)sum_of(p), messages = p->messages ? (double)p->messages : 1;
+    *out = xcalloc(n + 1, sizeof **out);
+    for (size_t i = 0; i < n; i++) {
+        const struct conf_at *at = &v[i].def->at;
+        (*out)[i] = (struct rule_cost){.name = v[i].def->name,
+                                       .file = at->file,
+                                       .line = at->line,
+                                       .micros = (double)v[i].t->ns / 1e3 / messages,
+                                       .share = sum > 0 ? (double)v[i].t->ns / sum : 0,
+                                       .tries = v[i].t->tries,
+                                       .hits = v[i].t->hits};
+    }
+    free(v);
+    return n;
+}
+
+uint64_t rules_profile_messages(const struct rules_profile *p)
+{
+    return p->messages;
 }
 
 void rules_profile_print(const struct ruleset *rs, const struct rules_profile *p, size_t most,
@@ -140,7 +166,7 @@ void rules_profile_print(const struct ruleset *rs, const struct rules_profile *p
             (double)sum / 1e3 / (double)messages, p->messages);
     fprintf(out, "%-36s %12s %10s %10s\n", "rule", "us/message", "tries", "hit");
     for (size_t i = 0; i < n && i < most; i++)
-        fprintf(out, "%-36s %12.3f %10" PRIu64 " %10" PRIu64 "\n", v[i].name,
+        fprintf(out, "%-36s %12.3f %10" PRIu64 " %10" PRIu64 "\n", v[i].def->name,
                 (double)v[i].t->ns / 1e3 / (double)messages, v[i].t->tries, v[i].t->hits);
     free(v);
 }

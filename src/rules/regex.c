@@ -145,6 +145,11 @@ unsigned long regex_limit_hits(void)
     return workspace()->limit_hits;
 }
 
+bool regex_is_led(const struct regex *r)
+{
+    return atomic_load_explicit(&r->automaton, memory_order_acquire) && !r->no_automaton;
+}
+
 static void release(void *p)
 {
     struct regex *r = p;

@@ -47,6 +47,8 @@ unsigned regex_named_group(const struct regex *r, size_t i, struct span *name);
 
 /* How often a limit was reached in this thread so far. */
 unsigned long regex_limit_hits(void);
+/* Whether an automaton tells where matches may begin: of patterns that were slow in vain. */
+bool regex_is_led(const struct regex *r);
 /* From now on matches of this thread get a part of their limit on steps; 1: all of it. */
 void regex_tighten(unsigned divisor);
 

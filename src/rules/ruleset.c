@@ -39,6 +39,14 @@ static void copy_problems(struct ruleset *rs)
     }
 }
 
+struct text_limits ruleset_text_limits(const struct conf *c)
+{
+    return (struct text_limits){.body_part = c->body_part_scan_size,
+                                .rawbody_part = c->rawbody_part_scan_size,
+                                .parse_dkim_uris = c->parse_dkim_uris,
+                                .keep_charset = !c->normalize_charset};
+}
+
 struct ruleset *ruleset_load(const struct ruleset_options *o, struct err *e)
 {
     struct arena *a = arena_new(0);
@@ -57,9 +65,7 @@ struct ruleset *ruleset_load(const struct ruleset_options *o, struct err *e)
         !o->local_only && !span_eq(conf_value(c, "dns_available", SPAN("yes")), SPAN("no"));
     /* As SpamAssassin chooses: without Bayes, with or without the network. */
     rs->score_set = o->local_only ? 0 : 1;
-    rs->text_limits = (struct text_limits){.body_part = c->body_part_scan_size,
-                                           .rawbody_part = c->rawbody_part_scan_size,
-                                           .parse_dkim_uris = c->parse_dkim_uris};
+    rs->text_limits = ruleset_text_limits(c);
     rs->required = c->required_score;
     if (o->settings) {
         rs->match_limit = (uint32_t)o->settings->match_limit;

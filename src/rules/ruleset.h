@@ -47,6 +47,24 @@ void rules_scratch_profile(struct rules_scratch *s, struct rules_profile *total)
 void rules_profile_print(const struct ruleset *rs, const struct rules_profile *p, size_t most,
                          FILE *out, bool json);
 
+/* What single rules cost, the dearest first; *out is the caller's to free, what it names is the
+ * set's. Measured: of all rules that were tried. Estimated: of every pattern, for a message of
+ * RULE_COST_BYTES of ordinary text. */
+enum { RULE_COST_BYTES = 10000 };
+struct rule_cost {
+    const char *name, *file; /* file: NULL for rules that no file defines */
+    unsigned line;
+    double micros;        /* a message */
+    double share;         /* of all judging (measured), of all patterns (estimated) */
+    uint64_t tries, hits; /* measured; hits: messages */
+    bool always;          /* estimated: tried on every string, no filter stands in front of it */
+    double chances;       /* estimated: how often what it must hold occurs; negative: unknown */
+};
+size_t rules_profile_costs(const struct ruleset *rs, const struct rules_profile *p,
+                           struct rule_cost **out);
+uint64_t rules_profile_messages(const struct rules_profile *p);
+size_t ruleset_estimate(const struct ruleset *rs, struct rule_cost **out);
+
 /* The same in steps, when network rules shall see answers: read, ask, judge. Between the steps
  * nothing of m may change but its facts (auth, read by rules of SPF, DKIM and DMARC). All memory is
  * m's arena: exhaustion may jump out of each step.

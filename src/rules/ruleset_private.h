@@ -190,6 +190,14 @@ void ruleset_problem(struct ruleset *rs, struct conf_at at, const char *fmt, ...
     __attribute__((format(printf, 3, 4)));
 
 /* compile.c */
+/* cost.c: whether no filter spares the pattern texts in which it can't match; microseconds for
+ * RULE_COST_BYTES of ordinary text (the best of `tries` measurements), -1: it has no pattern. */
+bool rule_always_tried(const struct ruleset *rs, const struct rule *r);
+double rule_pattern_cost(const struct rule *r, int tries);
+
+/* How messages are read under these settings. */
+struct text_limits ruleset_text_limits(const struct conf *c);
+
 void ruleset_compile(struct ruleset *rs, const struct ruleset_options *o);
 /* One rule: its state under the ruleset's scores, and what it needs to run. Metas are left to
  * ruleset_compile_metas, which takes what is compiled already. */

@@ -32,12 +32,17 @@ static void render(struct text *t, struct mime *m, struct mime_part *p, bool is_
         part->text = (struct html_text){SPAN(""), false};
         return;
     }
-    struct span s = mime_normalise(t->arena, body, charset, false, &chars);
+    struct span s = body;
+    if (t->keep_charset)
+        chars = mime_is_plainly_utf8(body, charset);
+    else
+        s = mime_normalise(t->arena, body, charset, false, &chars);
     part->text = (struct html_text){s, chars};
     lap(laps, STAGE_DECODE);
     if (!is_html)
         return;
-    part->html = html_parse(t->arena, s, chars, body.n);
+    part->html = t->keep_charset && !chars ? html_parse_octets(t->arena, s)
+                                           : html_parse(t->arena, s, chars, body.n);
     lap(laps, STAGE_HTML);
     part->text = part->html->text;
     *ARENA_PUSH(t->arena, t->html, t->nhtml, t->html_cap) = (struct text_html){p, part->html};
@@ -60,8 +65,11 @@ static struct span subject_of(struct mime *m, struct arena *a)
     struct mime_field *f = mime_last(&m->root->fields, SPAN("Subject"));
     if (!f)
         return SPAN("\n");
-    struct span s = mime_decoded(m, f);
-    return arena_printf(a, "%.*s\n", SPAN_ARG(s));
+    struct span s = mime_decoded(m, f); /* may hold NUL */
+    char *line = arena_raw(a, s.n + 1);
+    memcpy(line, s.p, s.n);
+    line[s.n] = '\n';
+    return span_of(line, s.n + 1);
 }
 
 struct text *text_make(struct mime *m, const struct uri_tables *tables, const struct text_limits *l)
@@ -70,6 +78,7 @@ struct text *text_make(struct mime *m, const struct uri_tables *tables, const st
     t->arena = m->arena;
     t->mime = m;
     t->body_part = l->body_part;
+    t->keep_charset = l->keep_charset;
     t->by_part = map_in(t->arena);
     t->subject = subject_of(m, t->arena);
     render_parts(t, m, l->laps);

@@ -40,15 +40,17 @@ struct text {
     struct uris uris;
     struct span subject; /* decoded last Subject and its LF */
     size_t body_part;    /* limit in force */
+    bool keep_charset;
 };
 
 struct text_limits {
     size_t body_part;    /* body_part_scan_size, characters: 50000; 0: none */
     size_t rawbody_part; /* rawbody_part_scan_size, bytes: 500000; 0: none */
     bool parse_dkim_uris;
+    bool keep_charset; /* normalize_charset 0: bytes stay what they are */
     struct laps *laps; /* where the time goes; NULL: nobody asks */
 };
-#define TEXT_LIMITS_DEFAULT ((struct text_limits){50000, 500000, true, NULL})
+#define TEXT_LIMITS_DEFAULT ((struct text_limits){50000, 500000, true, false, NULL})
 
 struct text *text_make(struct mime *m, const struct uri_tables *t, const struct text_limits *l);
 

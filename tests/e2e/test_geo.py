@@ -1,11 +1,14 @@
 """RelayCountry, ASN and URILocalBL over databases written here."""
+import ipaddress
 import json
 import random
 import re
 import subprocess
 
 import pytest
+import yaml
 
+import dns_server
 import harness
 import mmdb
 from test_preferences import configure, oracle, scan
@@ -146,3 +149,58 @@ def test_as_the_perl_plugins(tmp_path, kinds):
         assert {r["name"] for r in g["rules"]} & ours == want, (kinds, path.read_bytes())
         assert sorted({r["name"] for r in g["rules"]}) == w["rules"]
     assert len(hit) > (3 if kinds == ("ASN",) else 10), hit
+
+
+NAMES = {"qa.example.com": [("A", "203.0.113.70")], "two.example.net": [("A", "192.0.2.1"), ("A", "203.0.113.80")],
+         "six.example.org": [("AAAA", "2001:db8::5")], "both.example.com": [("A", "198.51.100.9"), ("AAAA", "2001:db8::7")],
+         "excluded.example.com": [("A", "203.0.113.9")], "other.example.net": [("A", "198.51.100.20")],
+         "alias.example.com": [("CNAME", "qa.example.com"), ("A", "203.0.113.70")], "nothing.example.com": [], "www.example.com": [("A", "203.0.113.70")]}
+
+
+def answer(name, qtype, packet):
+    found = NAMES.get(name)
+    if found is None:
+        return dns_server.reply(packet, rcode=dns_server.NXDOMAIN)
+    records, owner = [], name
+    for kind, value in found:
+        if kind == "CNAME":
+            records.append(("CNAME", dns_server.wire(value), owner))
+            owner = value
+        elif kind == qtype:
+            records.append((kind, ipaddress.ip_address(value).packed, owner))
+    return dns_server.reply(packet, records if any(r[0] == qtype for r in records) else [])
+
+
+@pytest.mark.skipif(not PERL, reason="needs libmaxmind-db-reader-perl")
+@pytest.mark.parametrize("kinds", [("Country", "ISP"), ("ISP",)])
+def test_names_of_links_are_resolved(tmp_path, kinds):
+    """Compared with the Perl plugin, which asks the same name server."""
+    for kind in kinds:
+        name = "GeoIP2-ISP" if kind == "ISP" else f"GeoLite2-{kind}"
+        mmdb.write(tmp_path / f"{name}.mmdb", PLACES_MORE if kind == "Country" else NETWORKS_MORE, kind=name)
+    own = tmp_path / "own.cf"
+    own.write_text(RULES % tmp_path + MORE)
+    mails = tmp_path / "mails"
+    mails.mkdir()
+    for name in [*NAMES, "missing.example.com"]:
+        (mails / f"{name}.eml").write_bytes(mail("203.0.113.9", name))
+    # An address that decides comes before any question.
+    (mails / "address.eml").write_bytes(mail("203.0.113.9", "203.0.113.70/ http://qa.example.com"))
+    ours = set(re.findall(r"^uri_block_\w+\s+(\w+)", RULES + MORE, re.M))
+    with dns_server.Scripted(answer) as server:
+        config = tmp_path / "c.yaml"
+        config.write_text(yaml.safe_dump({"dns": {"servers": [server.address], "dnssec": False}, "virus": {"enabled": False},
+                                          "rules": {"dirs": ["/usr/share/spamassassin", str(tmp_path / "rules")]}}))
+        (tmp_path / "rules").mkdir()
+        (tmp_path / "rules" / "own.cf").write_text(own.read_text())
+        files = sorted(p.name for p in mails.iterdir())
+        r = subprocess.run([harness.BINARY, "scan", "-c", config, "--format", "json", *files], cwd=mails, capture_output=True)
+        got = {x["file"]: {h["name"] for h in x["rules"]} & ours for x in map(json.loads, r.stdout.splitlines())}
+        asked = dict(server.asked)
+        r = subprocess.run(["perl", harness.ROOT / "tests/parity/oracle.pl", "--net", f"127.0.0.1:{server.port}", own],
+                           input="\n".join(files) + "\n", cwd=mails, text=True, stdout=subprocess.PIPE,
+                           stderr=subprocess.DEVNULL, check=True)
+    want = {line.split("\t")[0]: set(line.split("\t")[2].split(",")) & ours for line in r.stdout.splitlines()}
+    assert got == want
+    assert len(set.union(*want.values())) > (6 if len(kinds) == 2 else 2)
+    assert ("six.example.org", "AAAA") in asked if len(kinds) == 2 else ("six.example.org", "A") in asked

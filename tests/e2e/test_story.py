@@ -31,6 +31,9 @@ def test_a_message_told_from_end_to_end(gate, sink):
     assert event["event"] == "delivered" and event["recipient"] == "bob@example.org"
     assert "T_SUBJ_TAGME" in gate.run("log", msg_id).stdout
     assert msg_id in gate.run("log", "rule=T_SUBJ_TAGME", "outcome=tag").stdout
+    hits = json.loads(gate.run("rules", "--json", "explain", "T_SUBJ_TAGME").stdout)["hits"]
+    assert hits["messages"] >= 1 and hits["days"] == 7 and hits["last"]
+    assert "message" in re.search(r"hits +(.*)", gate.run("rules", "explain", "T_SUBJ_TAGME").stdout).group(1)
 
 
 def test_a_refusal_is_told(gate):

@@ -1,6 +1,6 @@
 #!/usr/bin/perl
 # What the installed SpamAssassin says of each message: local tests only, no Bayes, no auto-welcomelist.
-# usage: oracle.pl [--time] [--net SERVER:PORT RULES.cf] < list-of-files
+# usage: oracle.pl [--time] [--net SERVER:PORT RULES.cf | --site DIR] < list-of-files
 # One line a message: file, score, rules hit, sub-rules hit, tab separated; with --time in front: microseconds.
 # Each message is judged in a child of its own, because SpamAssassin keeps some regular expressions from the first
 # message that a process ever saw; with --time all are judged in one process, as a daemon would.
@@ -19,15 +19,19 @@ use Time::HiRes qw(time);
 
 my $timed = @ARGV && $ARGV[0] eq '--time';
 my ($server, $rules) = @ARGV && $ARGV[0] eq '--net' ? @ARGV[1, 2] : ();
+my $site = @ARGV && $ARGV[0] eq '--site' ? $ARGV[1] : undef;
 my $net = '';
-if (defined $server) {    # the same name server as the other side, and rules that ask it
-    open my $in, '<', $rules or die "$rules: $!\n";
-    $net = join('', <$in>) . "\ndns_available yes\ndns_server $server\nuse_pyzor 0\nuse_razor2 0\n";
+if (defined $rules) {
+    open my $in, '<:raw', $rules or die "$rules: $!\n";
+    $net = join('', <$in>) . "\n";
 }
+# The same name server as the other side, and rules that ask it.
+$net .= "dns_available yes\ndns_server $server\nuse_pyzor 0\nuse_razor2 0\n" if defined $server;
 my $sa = Mail::SpamAssassin->new({
     local_tests_only   => defined $server ? 0 : 1,
     dont_copy_prefs    => 1,
     userprefs_filename => '/dev/null',
+    defined $site ? (site_rules_filename => $site) : (),
     post_config_text   => "use_auto_whitelist 0\nuse_auto_welcomelist 0\nbayes_auto_learn 0\nuse_bayes 0\n$net",
 });
 $sa->compile_now(0, 1);

@@ -61,9 +61,47 @@ static void insisting(void **state)
         {"utf-8", "\xed\xa0\x80z", "\xef\xbf\xbdz", true},
         {"utf-8", "\xef\xbf\xbez", "\xef\xbf\xbdz", true},
         {"utf-8", "\xf8\x88\x80\x80\x80z", "\xef\xbf\xbdz", true},
+        /* a byte that begins nothing may swallow the character behind it */
+        {"utf-8", "\x98\xe5\x8f\x96z", "\xef\xbf\xbdz", true},
+        {"utf-8", "\x98\xd8\xa7z", "\xef\xbf\xbd\xd8\xa7z", true},
+        {"utf-8", "\xa8\xd8\xa7\x8fz", "\xef\xbf\xbdz", true},
+        {"utf-7", "\xd8+-x", "\xc3\x98+x", true},
         {"us-ascii", "a\xe9", "a\xef\xbf\xbd", true},
         {"euc-kr", "\xb0\xa1\xff\xb0\xa1", "\xea\xb0\x80\xef\xbf\xbd\xea\xb0\x80", true},
         {"x-unknown", "a\xe9", "a\xc3\xa9", true},
+    };
+    check(state, v, sizeof v / sizeof *v, true);
+}
+
+/* Escapes go, what they speak of becomes EUC; a byte that means nothing there is spelled out. */
+static void escapes(void **state)
+{
+    static const struct conversion v[] = {
+        {"iso-2022-kr", "\x1b$)C\x0e\x41\x76\x31\x5d\x0f \x1b.", "\xec\xa7\x80\xea\xb8\x88 ", true},
+        {"iso-2022-kr", "\x0e\x49\x29\x0fx", "\\xC9\\xA9x", true},
+        {"iso-2022-kr", "a\x0e\x41\x76", "a\x0e\x41\x76", true}, /* never shifted back */
+        {"iso-2022-jp", "\x1b$B!D-j\x1b(B.", "\xe2\x80\xa6\xe3\x88\xb1.", true},
+        {"iso-2022-jp", "\x1b$BF|\x1bX\x1b(B.", "\xe6\x97\xa5", true},
+        {"iso-2022-jp", "\x1b(I1\x1b(B.", "\xef\xbd\xb1.", true},
+        {"hz", "~{VP~}~~", "\xe4\xb8\xad~", true},
+        {"hz", "abc~~", "abc~", false},
+        {"hz", "a~xb", "a", false},
+        {"unicode-1-1-utf-7", "\xd8+-x", "\xd8+x", false},
+        {"unicode-1-1-utf-7", "\xd8+AOk-x", "\xc3\x98\xc3\xa9x", true},
+    };
+    check(state, v, sizeof v / sizeof *v, false);
+}
+
+/* Where Encode's tables have more than ICU's, or something else. */
+static void tables_of_encode(void **state)
+{
+    static const struct conversion v[] = {
+        {"shift_jis", "\x81\x60\x85", "\xe3\x80\x9c\xef\xbf\xbd", true},
+        {"euc-jp", "\xa1\xc1\xad\xa1\xa9\xa1", "\xe3\x80\x9c\xe2\x91\xa0\xe2\x82\xac", true},
+        {"euc-jp", "\x8f\xa1\xa1.", "\xf0\xa0\x82\x89.", true}, /* JIS X 0213 */
+        {"euc-jp", "a\x8f\xa1", "a", true},
+        {"big5", "\xc6\xa1\xc7\xe7\xfe", "\xe2\x91\xa0\xe3\x83\xab\xef\xbf\xbd", true},
+        {"cp932", "\xa0", "\xef\xa3\xb0", true},
     };
     check(state, v, sizeof v / sizeof *v, true);
 }
@@ -78,14 +116,28 @@ static void utf16(void **state)
     struct span marked = span_of("\xff\xfeh\0", 4);
     struct span got = mime_normalise(*state, marked, SPAN("utf-16"), false, &chars);
     assert_true(span_eq(got, span_of("\xc3\xbf\xc3\xbeh\0", 6)));
+    /* in a header field it gives back what it was given */
+    assert_true(span_eq(mime_normalise(*state, little, SPAN("utf-16"), true, &chars), little));
+}
+
+static void without_normalising(void **state)
+{
+    (void)state;
+    static const char utf8[] = "\xc3\xa9";
+    assert_true(mime_is_plainly_utf8(span_str(utf8), SPAN("UTF-8")));
+    assert_true(mime_is_plainly_utf8(span_str(utf8), SPAN("us-ascii")));
+    assert_true(mime_is_plainly_utf8(span_str(utf8), SPAN_NONE));
+    assert_false(mime_is_plainly_utf8(span_str(utf8), SPAN("utf8")));
+    assert_false(mime_is_plainly_utf8(span_str(utf8), SPAN("iso-8859-1")));
+    assert_false(mime_is_plainly_utf8(SPAN("abc"), SPAN("utf-8")));
+    assert_false(mime_is_plainly_utf8(span_str("\xe9"), SPAN("utf-8")));
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(in_order_of_attempts),
-        TEST(insisting),
-        TEST(utf16),
+        TEST(in_order_of_attempts), TEST(insisting), TEST(escapes),
+        TEST(tables_of_encode),     TEST(utf16),     TEST(without_normalising),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -44,6 +44,7 @@ static void quoted_printable(void **state)
         {"a \t\nb  \r\nc  ", "a\nb\r\nc  "},
         {"one=\ntwo=\r\nthree=  \nfour", "onetwothreefour"},
         {"=4=\n1=\n=42", "AB"},
+        {"a=\r \t\nb= \r \nc", "ab= \r\nc"},
         {"=", "="},
         {"=\n", ""},
         {"==\n\n", "=\n"},

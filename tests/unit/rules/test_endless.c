@@ -109,6 +109,29 @@ static void many_do_not_add_up(void **state)
     close_stand(&t);
 }
 
+/* Patterns that were slow in vain before are led by an automaton, and named all the same. */
+static void those_that_an_automaton_leads(void **state)
+{
+    (void)state;
+    enum { MESSAGES = 300 };
+    struct stand t;
+    open_stand(&t, SPAN("body EVIL /(?:a|aa)+(?=!)(?<=b)/\nbody FINE /a{5}!/\n"));
+    static const char text[] = "Subject: x\n\naaaaaaaaaaaaaaa!aaaaaaaaaaaaaaa!aaaaaaaaaaaaaaa!"
+                               "aaaaaaaaaaaaaaa!aaaaaaaaaaaaaaa!aaaaaaaaaaaaaaa!";
+    for (int i = 0; i < MESSAGES; i++) {
+        t.m = message_new(0);
+        t.m->raw = span_str(text);
+        rules_run(t.rs, t.scratch, t.m);
+        assert_int_equal(t.m->facts.nskipped, 0);
+        message_free(t.m);
+    }
+    judge(&t);
+    assert_true(skipped(t.m, "rules/EVIL"));
+    assert_true(hit(&t.m->facts.rules, "FINE"));
+    message_free(t.m);
+    close_stand(&t);
+}
+
 static void those_of_users_neither(void **state)
 {
     (void)state;
@@ -135,6 +158,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(many_do_not_add_up),
+        cmocka_unit_test(those_that_an_automaton_leads),
         cmocka_unit_test(those_of_users_neither),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

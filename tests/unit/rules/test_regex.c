@@ -63,6 +63,17 @@ static void perl_spelling(void **state)
     assert_true(hit("[{,2}]a{,1}$", "", SPAN("{a")));
     assert_true(hit("(?ai:A)b", "", SPAN("ab")));
     assert_true(hit("(?a)b", "", SPAN("b")));
+    /* braces that nothing stands in front of */
+    assert_true(hit("{2}b", "", SPAN("{2}b")));
+    assert_true(hit("^x|{,2}b", "", SPAN("{,2}b")));
+    assert_true(hit("a({1,2}b)(?i){3}C", "", SPAN("a{1,2}b{3}c")));
+    assert_true(hit("^a(?#note){2}$", "", SPAN("aa")));
+    /* a condition on a group that is not there is false */
+    assert_true(hit("^(?(1)a|b)$", "", SPAN("b")));
+    assert_false(hit("^(?(1)a|b)$", "", SPAN("a")));
+    assert_true(hit("^(x)?(?(1)a|b)(?(2)c)$", "", SPAN("xa")));
+    assert_true(hit("(*FAIL)?ab", "", SPAN("ab")));
+    assert_false(hit("a(*F)b|c", "", SPAN("ab")));
 }
 
 static void split_case(const char *text, const char *pattern, const char *mods)
@@ -92,6 +103,27 @@ static void delimiters(void **state)
     split_case("abc", NULL, NULL);
     split_case("/(?{ system })/", NULL, NULL);
     split_case("/", NULL, NULL);
+}
+
+/* What Perl warns about, and SpamAssassin takes for a mistake. */
+static void repeated_nothing_is_a_mistake(void **state)
+{
+    (void)state;
+    static const char *const bad[] = {
+        "/^{2}b/",   "/(?=b)*b/", "/(?!a){2}b/",    "/(?<!x){0}b/", "/\\b+b/",       "/b${2}/",
+        "/(?:)*b/",  "/()*b/",    "/(?:(?=b)){2}/", "/(|^)*b/",     "/(?:b{0}){2}/", "/\\K{2}b/",
+        "/(?>){2}/", "/^ +b/x",   "/(?:\\A|\\z)*/", "/(?x: $ *)/"};
+    static const char *const good[] = {"/^?b/",        "/(?=b){0,2}b/",   "/(){2}b/", "/(^|b)*c/",
+                                       "/(?:a*)+b/",   "/(?:\\b|x){2}c/", "/^ +b/",   "/(a)\\1*/",
+                                       "/(?(1)|a)*b/", "/(?R)?/",         "/[$^]+b/", "/\\$+b/"};
+    struct span p, m;
+    struct err e;
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        if (pattern_split(span_str(bad[i]), &p, &m, &e) == 0 || !strstr(e.text, "matches nothing"))
+            fail_msg("%s is taken", bad[i]);
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++)
+        if (pattern_split(span_str(good[i]), &p, &m, &e) != 0)
+            fail_msg("%s: %s", good[i], e.text);
 }
 
 static void broken_patterns_are_told(void **state)
@@ -148,6 +180,34 @@ static void no_match_is_unbounded(void **state)
     arena_free(a);
 }
 
+/* Where an automaton leads, the budget of a message's steps counts as well: what fits into a whole
+ * budget does not fit into a hundredth of it. */
+static void budgets_count_where_an_automaton_leads(void **state)
+{
+    (void)state;
+    enum { RUN = 16, USES = 300, LIMIT = 1000000 };
+    struct arena *a = arena_new(0);
+    struct err e;
+    struct regex *r = regex_new(a, SPAN("(?:a|aa)+(?=!)(?<=b)"), SPAN(""), &e);
+    char s[RUN * 8];
+    memset(s, 'a', sizeof s);
+    for (size_t i = RUN - 1; i < sizeof s; i += RUN)
+        s[i] = '!';
+    struct span text = span_of(s, sizeof s);
+    regex_set_limits(r, LIMIT, 1000);
+    for (int i = 0; i < USES && !regex_is_led(r); i++)
+        assert_int_equal(regex_exec(r, text, 0, NULL), 0);
+    assert_true(regex_is_led(r));
+    assert_int_equal(regex_exec(r, text, 0, NULL), 0);
+    regex_tighten(10000);
+    unsigned long before = regex_limit_hits();
+    assert_int_equal(regex_exec(r, text, 0, NULL), -1);
+    assert_int_equal(regex_limit_hits(), before + 1);
+    regex_tighten(0);
+    assert_int_equal(regex_exec(r, text, 0, NULL), 0);
+    arena_free(a);
+}
+
 static void groups_and_names(void **state)
 {
     (void)state;
@@ -172,9 +232,11 @@ int main(void)
         cmocka_unit_test(ends_and_dots),
         cmocka_unit_test(perl_spelling),
         cmocka_unit_test(delimiters),
+        cmocka_unit_test(repeated_nothing_is_a_mistake),
         cmocka_unit_test(broken_patterns_are_told),
         cmocka_unit_test(giants_go_wide),
         cmocka_unit_test(no_match_is_unbounded),
+        cmocka_unit_test(budgets_count_where_an_automaton_leads),
         cmocka_unit_test(groups_and_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -236,6 +236,29 @@ static void uri_types_merge(void **state)
     assert_true(uri_has_type(&t->uris.v[2], "unlinked"));
 }
 
+/* normalize_charset 0 */
+static void bytes_stay_what_they_are(void **state)
+{
+    (void)state;
+    struct text_limits l = TEXT_LIMITS_DEFAULT;
+    l.keep_charset = true;
+    LINES(text_of(SPAN(PLAIN("iso-8859-1") "caf\xe9\xa0x\n"), &l)->body, "s\n", "caf\xe9\xa0x ");
+    LINES(text_of(SPAN(PLAIN("utf-8") "caf\xc3\xa9\xc2\xa0x\n"), &l)->body, "s\n",
+          "caf\xc3\xa9 x ");
+    LINES(text_of(SPAN("Subject: s\nContent-Type: text/html; charset=koi8-r\n\n"
+                       "\xf0&eacute;<b>x&#8217;\xc2\xa0y"),
+                  &l)
+              ->body,
+          "s\n", "\xc3\xb0\xc3\xa9x\xe2\x80\x99 y");
+}
+
+static void a_subject_may_hold_nul(void **state)
+{
+    (void)state;
+    struct text *t = make("Subject: =?utf-8?Q?a=00b?=\n\nx\n");
+    assert_true(span_eq(t->subject, span_of("a\0b\n", 4)));
+}
+
 static void hostile_messages_are_linear(void **state)
 {
     (void)state;
@@ -268,6 +291,8 @@ int main(void)
         cmocka_unit_test(rawbody_chunks),
         cmocka_unit_test(dkim_domains),
         cmocka_unit_test(uri_types_merge),
+        cmocka_unit_test(bytes_stay_what_they_are),
+        cmocka_unit_test(a_subject_may_hold_nul),
         cmocka_unit_test(hostile_messages_are_linear),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
