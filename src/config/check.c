@@ -377,6 +377,33 @@ static void check_return_paths(struct checker *c)
         AT(c, "batv.domains needs batv.key_file", "batv.domains");
 }
 
+/* It will stand in mail that people trust: an address of the web, plain enough for any reader. */
+static void check_link(struct checker *c)
+{
+    enum { LINK_MAX = 500 };
+    const char *url = c->s->quarantine.link_url;
+    const char *why = NULL;
+    if (!url)
+        return;
+    struct span s = span_str(url);
+    struct span rest = span_istarts(s, SPAN("https://"))  ? span_from(s, 8)
+                       : span_istarts(s, SPAN("http://")) ? span_from(s, 7)
+                                                          : SPAN("");
+    if (!rest.n || rest.p[0] == '/' || rest.p[0] == '_')
+        why = "expected an address such as https://mail.example.org/held/_ID_";
+    else if (span_search(rest, SPAN("_ID_")) == SIZE_MAX)
+        why = "without _ID_ it would lead to nothing";
+    else if (span_search(rest, SPAN("_URL_")) != SIZE_MAX)
+        why = "_URL_ is this address itself";
+    else if (s.n > LINK_MAX)
+        why = "it is too long";
+    for (size_t i = 0; !why && i < s.n; i++)
+        if (s.p[i] <= ' ' || s.p[i] > '~' || strchr("<>\"\\^`{|}", s.p[i]))
+            why = "expected an address without spaces, quotes and brackets";
+    if (why)
+        AT(c, say(c, "'quarantine.link_url': %s, not '%s'", why, url), "quarantine.link_url");
+}
+
 void settings_cross_check(const struct settings *s, struct settings_problems *out)
 {
     struct checker c = {s, out};
@@ -387,6 +414,7 @@ void settings_cross_check(const struct settings *s, struct settings_problems *ou
     check_mail(&c);
     check_reports(&c);
     check_return_paths(&c);
+    check_link(&c);
     check_policies(&c);
     check_digests(&c);
     settings_check_wall(s, out);

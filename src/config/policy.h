@@ -61,6 +61,7 @@ enum action_kind {
     ACTION_LINK_PART,
     ACTION_RENAME_PART,
     ACTION_QUARANTINE_PART,
+    ACTION_CLEAN,
     ACTION_ADD_DISCLAIMER,
     ACTION_ADD_RECIPIENT,
     ACTION_DELETE_RECIPIENT,
@@ -138,5 +139,7 @@ static inline bool action_on_part(enum action_kind k)
 }
 /* "reject", "add_header": as it is written. */
 const char *action_name(enum action_kind k);
+/* The text that it has when none is given; or NULL. */
+const char *action_default(enum action_kind k);
 
 #endif

@@ -267,7 +267,7 @@ static void read_action_section(struct action_reader *ar, enum action_kind kind_
 static void read_text(struct action_reader *ar, enum action_kind kind_, const yaml_node_t *n)
 {
     bool lines = kind_ == ACTION_REPLACE_PART || kind_ == ACTION_LINK_PART ||
-                 kind_ == ACTION_QUARANTINE_PART;
+                 kind_ == ACTION_QUARANTINE_PART || kind_ == ACTION_CLEAN;
     if (!text_ok(ar, n, lines))
         return;
     struct span s = scalar(n);

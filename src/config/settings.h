@@ -149,6 +149,7 @@ struct queue_settings {
 
 struct quarantine_settings {
     usec keep;
+    const char *link_url; /* "https://mail.example.org/held/_ID_"; NULL: no place to look at them */
 };
 
 struct record_settings {

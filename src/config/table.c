@@ -318,6 +318,10 @@ static const struct setting rows[] = {
 
     TIME_(S, quarantine.keep, .min = HOUR, .max = 3660 * DAY, .def = "30d",
           .help = "How long held mail is kept."),
+    STR_(S, quarantine.link_url, .def_note = "no link",
+         .help = "Where recipients can ask for what was taken out of their mail, for the tag _URL_ "
+                 "and link_part; _ID_, _PART_, _NAME_ and _RECIPIENT_ are filled in: "
+                 "'https://mail.example.org/held/_ID_/_PART_'."),
 
     TIME_(S, record.keep, .min = HOUR, .max = 3660 * DAY, .def = "90d",
           .help = "How long records are kept."),

@@ -218,8 +218,9 @@ void callout_cancel(struct txn *t);
 enum batv_tag { TAG_UNSEEN, TAG_VALID, TAG_EXPIRED, TAG_MISSING, TAG_FORGED };
 
 /* *to is a recipient that was just given: what SRS or BATV made is replaced, with l, by the address
- * itself; t->returns and t->proven say so. false: it was refused. */
-bool returns_rcpt(struct conn *c, struct smtp_path *to, struct lookup *l);
+ * itself; t->returns and t->proven say so. false: it is to be refused, with *refusal as a whole
+ * reply; absent: the address in it is none. */
+bool returns_rcpt(struct txn *t, struct smtp_path *to, struct lookup *l, struct span *refusal);
 /* The facts go into the scan request. */
 void returns_facts(struct txn *t);
 

@@ -293,8 +293,11 @@ void conn_rcpt(void *ctx, const struct smtp_path *given, const struct rcpt_param
         rcpt_refuse(c, path_addr(&to), R_BAD_ADDRESS_SYNTAX, SPAN_NONE);
         return;
     }
-    if (!returns_rcpt(c, &to, &l))
+    struct span refusal;
+    if (!returns_rcpt(c->txn, &to, &l, &refusal)) {
+        rcpt_refuse(c, path_addr(&to), refusal.p ? R_RCPT_DENIED : R_BAD_ADDRESS_SYNTAX, refusal);
         return;
+    }
     bool returned = c->txn->returns == RETURN_SRS; /* whoever knows it was given it by us */
     bool may_relay = c->relay_client || c->smtp.authenticated || returned;
     if (!may_relay && local_is_route(path_local(&to))) {

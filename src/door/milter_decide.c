@@ -13,11 +13,6 @@
 
 #include "base/log.h"
 
-static bool gets_it(const struct group *g)
-{
-    return g->outcome == OUT_ACCEPT || g->outcome == OUT_TAG || g->outcome == OUT_CLEAN;
-}
-
 static size_t count(const struct txn *t, enum outcome o)
 {
     size_t n = 0;
@@ -64,22 +59,10 @@ static const struct group *strictest(const struct txn *t)
     const struct group *best = NULL;
     for (size_t i = 0; i < t->result.ngroups; i++) {
         const struct group *g = &t->result.groups[i];
-        if (gets_it(g) && (!best || g->outcome > best->outcome))
+        if (milter_gets_it(g) && (!best || g->outcome > best->outcome))
             best = g;
     }
     return best;
-}
-
-static void take_off(struct txn *t)
-{
-    struct buf *b = &t->shape->edits;
-    for (size_t i = 0; i < t->result.ngroups; i++) {
-        const struct group *g = &t->result.groups[i];
-        for (size_t k = 0; !gets_it(g) && k < g->nrcpts; k++)
-            milter_delete_rcpt(b, t->req.env.rcpts[g->rcpts[k]].addr);
-    }
-    for (size_t i = 0; i < t->ndropped; i++)
-        milter_delete_rcpt(b, t->dropped[i].addr);
 }
 
 /* Whether there is something to keep or to send beside what the MTA does. */
@@ -105,36 +88,11 @@ static bool drop(struct txn *t)
     return held > 0 || more_for_spool(t);
 }
 
-/* Recipients and sender as the policies of those who get it want them. The MTA has one copy for
- * all: whoever is added gets it in the form of the strictest group. */
-static void change_envelope(struct txn *t)
-{
-    const struct milter_conn *c = t->milter;
-    struct buf *b = &t->shape->edits;
-    for (size_t i = 0; i < t->result.ngroups; i++) {
-        const struct group *g = &t->result.groups[i];
-        const struct delivery *d = &g->delivery;
-        if (!gets_it(g))
-            continue;
-        if (d->change_sender && milter_may(&c->session, MILTER_CAN_CHANGE_SENDER))
-            milter_change_sender(b, d->sender, SPAN_NONE);
-        bool add = milter_may(&c->session, MILTER_CAN_ADD_RCPT);
-        for (size_t k = 0; add && k < d->nadd; k++)
-            milter_add_rcpt(b, d->add[k], SPAN_NONE);
-        for (size_t k = 0; add && d->redirect && k < g->nrcpts; k++)
-            milter_delete_rcpt(b, t->req.env.rcpts[g->rcpts[k]].addr);
-    }
-}
-
 static bool deliver(struct txn *t)
 {
-    struct milter_conn *c = t->milter;
     const struct group *best = strictest(t);
-    size_t others = 0, held;
-    for (size_t i = 0; i < t->result.ngroups; i++)
-        others += !gets_it(&t->result.groups[i]);
     t->milter_holds = false;
-    if ((others || t->ndropped) && !milter_may(&c->session, MILTER_CAN_DELETE_RCPT)) {
+    if (!milter_may_split(t)) {
         /* Nobody may get what is refused for some. */
         for (size_t i = 0; i < t->result.ngroups; i++)
             t->result.groups[i].outcome = OUT_HOLD;
@@ -149,11 +107,9 @@ static bool deliver(struct txn *t)
             return milter_decide(t);
         }
     }
-    take_off(t);
-    change_envelope(t);
-    held = count(t, OUT_HOLD);
+    milter_envelope_edits(&t->shape->edits, t);
     say(t, MILTER_ACCEPT, 250);
-    return held > 0 || more_for_spool(t);
+    return count(t, OUT_HOLD) > 0 || more_for_spool(t);
 }
 
 bool milter_decide(struct txn *t)

@@ -328,7 +328,7 @@ static void take_rcpt(struct milter_conn *c)
 {
     struct txn *t = c->txn;
     struct envelope *env = &t->req.env;
-    *map_at(&t->seen, t->pending.addr) = t;
+    *map_at(&t->seen, t->pending.given.p ? t->pending.given : t->pending.addr) = t;
     said_recipient(&t->req.said, t->arena, env->nrcpts, &t->pending_says);
     t->heard += t->pending_heard;
     *ARENA_PUSH(t->arena, env->rcpts, env->nrcpts, env->cap) = t->pending;
@@ -408,6 +408,15 @@ void milter_rcpt(void *ctx, struct span addr, struct span args)
     if (!lookup_of(addr, &path, &l)) { /* the MTA knows what it means */
         rcpt_hear(c);
         return;
+    }
+    struct span refusal;
+    if (!returns_rcpt(t, &path, &l, &refusal)) {
+        refuse_rcpt(c, refusal.p ? R_RCPT_DENIED : R_BAD_ADDRESS_SYNTAX, refusal);
+        return;
+    }
+    if (t->returns != RETURN_NOT) {
+        t->pending.given = t->pending.addr;
+        t->pending.addr = arena_dup(t->arena, path_addr(&path));
     }
     struct access_rule rule = access_recipient(d->access, &l);
     if (rule.verb == ACCESS_QUARANTINE && !t->hold.p)

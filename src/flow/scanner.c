@@ -130,6 +130,7 @@ static bool load(struct message *m, struct span payload, int fd, unsigned *want)
     for (size_t i = 0; i < req.nfacts; i++)
         facts_add(&m->facts, m->arena, req.facts[i].name, req.facts[i].value);
     m->has_envelope = !(req.want & SCAN_A_FILE);
+    m->body_fixed = (req.want & WANT_ANY) && !(req.want & SCAN_WHOLE);
     *want = req.want;
     if (message_map(m, fd) != 0)
         return false;

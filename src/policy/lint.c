@@ -101,6 +101,8 @@ static void check_stage(struct lint *l, size_t i, const struct policy *p)
 {
     for (size_t k = 0; k < p->actions.n; k++) {
         enum action_kind kind = p->actions.v[k].kind;
+        if (kind == ACTION_CLEAN && !l->set->virus.enabled && !p->parts.given)
+            tell(l, i, "do", "'clean' never finds a virus: virus.enabled is false");
         if (l->set->queue.after_queue && (kind == ACTION_REJECT || kind == ACTION_DEFER) &&
             policy_stage_of(p) == STAGE_END)
             tell(
@@ -108,6 +110,27 @@ static void check_stage(struct lint *l, size_t i, const struct policy *p)
                 "'%s' is not possible here: with queue.after_queue the message has been taken when "
                 "this is known; it will be held",
                 action_name(kind));
+    }
+}
+
+static bool mentions(const char *text, const char *tag)
+{
+    return text && strstr(text, tag);
+}
+
+/* Who reads that something was taken out has to be told where it is. */
+static void check_texts(struct lint *l, size_t i, const struct policy *p)
+{
+    for (size_t k = 0; k < p->actions.n; k++) {
+        const struct policy_action *x = &p->actions.v[k];
+        bool url = mentions(x->text, "_URL_");
+        if (x->kind == ACTION_LINK_PART && !url && !mentions(x->text, "_ID_"))
+            tell(l, i, "do",
+                 "'link_part': neither _URL_ nor _ID_ is in the text, so nobody can ask "
+                 "for the part");
+        if (url && x->text != action_default(x->kind) && !l->set->quarantine.link_url)
+            tell(l, i, "do", "'%s': there is nothing for _URL_; set quarantine.link_url",
+                 action_name(x->kind));
     }
 }
 
@@ -134,6 +157,7 @@ static void check_one(struct lint *l, size_t i, const struct policy *p)
     check_range(l, i, "score", &p->score, INFINITY);
     check_needs(l, i, p);
     check_stage(l, i, p);
+    check_texts(l, i, p);
 }
 
 /* --- hidden by another --- */

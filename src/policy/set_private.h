@@ -20,7 +20,7 @@ struct policy_set {
     struct magic *magic;
     struct rule *v;
     size_t n;
-    bool wants_parts, wants_magic, early, direction;
+    bool wants_parts, wants_magic, early, direction, cleans;
 };
 
 #endif

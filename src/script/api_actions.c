@@ -250,27 +250,30 @@ static int drop_part(lua_State *L)
 
 static int replace_part(lua_State *L)
 {
-    return on_part(L, ACTION_REPLACE_PART,
-                   "The attachment \"_NAME_\" was removed. Message id: _ID_\n");
+    return on_part(L, ACTION_REPLACE_PART, action_default(ACTION_REPLACE_PART));
 }
 
 static int link_part(lua_State *L)
 {
-    return on_part(L, ACTION_LINK_PART,
-                   "The attachment \"_NAME_\" was taken out of this message.\n"
-                   "To get it, ask for message _ID_ to be released.\n");
+    return on_part(L, ACTION_LINK_PART, action_default(ACTION_LINK_PART));
 }
 
 static int rename_part(lua_State *L)
 {
-    return on_part(L, ACTION_RENAME_PART, "_NAME_.txt");
+    return on_part(L, ACTION_RENAME_PART, action_default(ACTION_RENAME_PART));
 }
 
 static int quarantine_part(lua_State *L)
 {
-    return on_part(L, ACTION_QUARANTINE_PART,
-                   "The attachment \"_NAME_\" was quarantined.\n"
-                   "Ask your postmaster for message _ID_.\n");
+    return on_part(L, ACTION_QUARANTINE_PART, action_default(ACTION_QUARANTINE_PART));
+}
+
+/* The infected parts, whichever they are. */
+static int clean(lua_State *L)
+{
+    const char *text = text_at(L, 1, action_default(ACTION_CLEAN), true);
+    add(L, ACTION_CLEAN)->text = text;
+    return 0;
 }
 
 static int touch_signed(lua_State *L)
@@ -377,6 +380,7 @@ void api_actions_open(lua_State *L)
         {"link_part", link_part},
         {"rename_part", rename_part},
         {"quarantine_part", quarantine_part},
+        {"clean", clean},
         {"touch_signed", touch_signed},
         {"add_disclaimer", add_disclaimer},
         {"add_recipient", add_recipient},

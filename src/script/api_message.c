@@ -120,6 +120,14 @@ void push_message(struct script *s)
     other_facts(L, &m->facts);
 }
 
+/* What the engine found in this part alone. */
+static void part_virus(lua_State *L, const struct virus_facts *v, uint32_t part)
+{
+    for (size_t i = 0; i < v->nparts; i++)
+        if (v->parts[i].number == part)
+            text(L, "virus", v->parts[i].name);
+}
+
 void push_part(struct script *s, struct part_facts *p)
 {
     lua_State *L = s->L;
@@ -132,6 +140,7 @@ void push_part(struct script *s, struct part_facts *p)
     flag(L, "sealed", p->sealed);
     if (p->container)
         return;
+    part_virus(L, &s->m->facts.virus, p->number);
     text(L, "content", part_content(s->parts, p));
     whole(L, "size", part_size(s->parts, p));
     flag(L, "encrypted", part_encrypted(s->parts, p));

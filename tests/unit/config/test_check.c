@@ -120,8 +120,8 @@ static void policies_must_fit(void **state)
            "(for all of a domain: '@example.org')\n");
     expect("policies:\n  - {name: a, listeners: [mxx]}\n",
            "2:27: no listener is named 'mxx' (did you mean 'mx'?)\n");
-    expect("policies:\n  - {name: a, senders: ['@a'], on_virus: clean}\n",
-           "2:32: 'on_virus': 'clean' is not available yet; use reject, hold or discard\n");
+    expect("policies:\n  - {name: a, senders: ['@a'], on_spam: clean}\n",
+           "2:32: 'on_spam': 'clean' takes viruses out, not spam; use tag, hold, reject or discard\n");
     expect("policies:\n  - {name: a, continue: yes}\n",
            "2:5: a policy with 'continue: true' and without 'do' does nothing\n");
     expect("policies:\n  - {name: a, continue: yes, do: hold}\n",
