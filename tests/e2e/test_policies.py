@@ -79,8 +79,8 @@ def explain(tmp_path):
         args = [BINARY, "scan", "--local", "-c", config, "--policy", policy, "--format", form]
         if form in ("json", "text"):
             args.append("--explain")
-        if suffix == ".yaml" and "relay:" in text:
-            config.write_text(config.read_text() + text[text.index("relay:"):text.index("policies:")])
+        if suffix == ".yaml":
+            config.write_text(config.read_text() + text[:text.index("policies:")])
         for rcpt in to:
             args += ["--to", rcpt]
         for key, value in options.items():
@@ -108,6 +108,20 @@ def programs(explain):
     assert r["outcome"] == "clean" and held(r, "programs-by-content")["holds"]
     [r] = explain(YAML["programs"], mail(("notes.txt", "text/plain", b"x")))
     assert r["outcome"] == "accept" and not r["keep"]
+
+
+def links(explain):
+    name = "b&c=\u00e4 d.bin"
+    [r] = explain(YAML["links"], mail((name, "application/x", b"x" * 2000)))
+    assert r["outcome"] == "clean" and r["keep"]
+    text = explain(YAML["links"], mail((name, "application/x", b"x" * 2000), ("s.bin", "application/x", b"x")),
+                   form="message").replace("\r", "").replace("=\n", "").replace("=3D", "=")
+    assert re.search(r"was taken out of this message.\nTo get it: https://mail.example.org/held/[0-9A-Z]{16}/3"
+                     r"\?name=b%26c%3D%C3%A4%20d.bin\n", text), text
+    assert '"s.bin"' in text and "eHh4eHh4" not in text
+    text = explain("policies:" + YAML["links"].partition("policies:")[2], mail((name, "application/x", b"x" * 2000)),
+                   form="message").replace("\r", "").replace("=\n", "")
+    assert re.search(r"To get it: ask your postmaster for message [0-9A-Z]{16}\n", text), text
 
 
 def encrypted(explain):
@@ -190,7 +204,7 @@ def lab(explain):
 
 CHECKS = {"programs": programs, "encrypted": encrypted, "disclaimer": disclaimer,
           "external": external, "thresholds": thresholds, "archive": archives, "early": early,
-          "spoof": spoof, "redirect": redirect, "lab": lab}
+          "spoof": spoof, "redirect": redirect, "lab": lab, "links": links}
 
 
 def test_every_example_is_tested():

@@ -269,6 +269,16 @@ static void what_can_never_match_is_told(void **state)
     expect_lint(ONE("score: '> 5', scan: no"),
                 "policies[0].scan: comes too late: what the policy asks for is known only after "
                 "the scan\n");
+    expect_lint("policies:\n  - {name: a, parts: {name: x}, do: {link_part: gone}}\n",
+                "policies[0].do: 'link_part': neither _URL_ nor _ID_ is in the text, so nobody can "
+                "ask for the part\n");
+    expect_lint("policies:\n  - {name: a, parts: {name: x}, do: {replace_part: see _URL_}}\n",
+                "policies[0].do: 'replace_part': there is nothing for _URL_; set "
+                "quarantine.link_url\n");
+    expect_lint("policies:\n  - {name: a, parts: {name: x}, do: [link_part, {link_part: _ID_}]}\n",
+                "");
+    expect_lint("virus: {enabled: no}\npolicies:\n  - {name: a, senders: ['@x'], do: clean}\n",
+                "policies[0].do: 'clean' never finds a virus: virus.enabled is false\n");
     expect_lint("queue: {after_queue: yes}\npolicies:\n  - {name: a, score: '> 5', do: reject}\n",
                 "policies[0].do: 'reject' is not possible here: with queue.after_queue the message "
                 "has been taken when this is known; it will be held\n");
