@@ -9,6 +9,7 @@
 #include "auth/returnpath.h"
 #include "cli/check_maps.h"
 #include "config/print.h"
+#include "door/httpcrypt.h"
 #include "policy/policy.h"
 #include "rules/ruleset.h"
 #include "script/script.h"
@@ -97,6 +98,17 @@ static void check_return_paths(struct report *r, const struct settings *s)
     returnpath_free(returnpath_open(s, secret_problem, r));
 }
 
+static void check_httpcrypt(struct report *r, const struct settings *s)
+{
+    for (size_t i = 0; i < s->listeners.n; i++) {
+        const char *file = s->listeners.v[i].httpcrypt_file;
+        struct sealed_key *keys = NULL;
+        if (file)
+            httpcrypt_keys(file, &keys, secret_problem, r);
+        free(keys);
+    }
+}
+
 static void check_script(struct report *r, const struct settings *s)
 {
     struct err e;
@@ -173,6 +185,7 @@ int cmd_check(int argc, char **argv)
         check_maps(s, map_problem, &r);
         check_script(&r, s);
         check_return_paths(&r, s);
+        check_httpcrypt(&r, s);
         policy_lint(s, policy_problem, &(struct lint){&r, s});
         rules = settings_only ? 0 : check_rules(&r, s);
     }

@@ -158,6 +158,9 @@ static void check_listener_meanings(struct checker *c, size_t i)
     if (l->password && l->protocol != LISTEN_RSPAMD)
         AT(c, say(c, "listener '%s': password is for rspamd", l->name), "listeners[%zu].password",
            i);
+    if (l->httpcrypt_file && l->protocol != LISTEN_RSPAMD)
+        AT(c, say(c, "listener '%s': httpcrypt_file is for rspamd", l->name),
+           "listeners[%zu].httpcrypt_file", i);
     for (size_t k = 0; k < sizeof rows / sizeof *rows; k++)
         if (!(rows[k].of & 1u << l->protocol) &&
             setting_given(c->s, "listeners[%zu].%s", i, rows[k].name))

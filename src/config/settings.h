@@ -40,6 +40,7 @@ struct listener {
     bool require_auth;             /* submission: true by default */
     struct cidrs allow_from;       /* spamd, rspamd, socketmap: who may ask; empty: loopback */
     const char *password;          /* rspamd: for counters and learning; NULL: none */
+    const char *httpcrypt_file;    /* rspamd: secret keys, one a line; NULL: none */
     struct cidrs proxy_from;       /* peers that must send a PROXY header */
     struct cidrs xclient_from;     /* peers that may say XCLIENT */
     const char *certificate, *key; /* override tls.certificate, tls.key */

@@ -676,6 +676,11 @@ static const struct setting listener_rows[] = {
                    "socket may."),
     STR_(L, password, .def_note = "none",
          .help = "With rspamd: what clients must know to see the counters and to teach."),
+    PATH_(L, httpcrypt_file, .def_note = "none",
+          .help =
+              "With rspamd: secret keys of its HTTPCrypt (rspamc --key), one a line: 64 "
+              "hexadecimal digits, or the privkey of rspamadm keypair. The log tells the public "
+              "ones."),
     CIDRS_(L, proxy_from, .def = "",
            .help = "Load balancers that send a PROXY header first (HAProxy's, v1 or v2)."),
     CIDRS_(L, xclient_from, .def = "", .help = "Peers that may speak for others by XCLIENT."),

@@ -56,7 +56,10 @@ struct gate {
     int fd;
     bool polling;
     struct tls_server tls;
-    struct http *http; /* of an rspamd listener */
+    struct http *http;         /* of an rspamd listener */
+    struct sealed_key *sealed; /* its keys, for HTTPCrypt; heap, or NULL */
+    size_t nsealed;
+    uint64_t sealed_held; /* bytes of requests in it */
 };
 
 /* What clients of the scanner protocols were told since this door started. */

@@ -36,6 +36,11 @@ score    T_FROM_EVIL   2
 """
 
 
+# A pair of keys as rspamadm prints it.
+RSPAMADM = ("e4gr3yuw4xiy6dikdpqus8cmxj8c6pqstt448ycwhewhhrtxdahy",
+            "fg8uwtce9sta43sdwzddb11iez5thcskiufj4ug8esyfniqq5iiy")
+
+
 @pytest.fixture(scope="module")
 def gate(tmp_path_factory):
     directory = tmp_path_factory.mktemp("scanners")
@@ -44,6 +49,9 @@ def gate(tmp_path_factory):
     subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj",
                     "/CN=gate.test", "-keyout", cert, "-out", directory / "c"], check=True,
                    capture_output=True)
+    keys = directory / "httpcrypt"
+    keys.write_text("# an old one below\n" + "5a" * 32 + "\n" + RSPAMADM[0] + "\n")
+    keys.chmod(0o600)
     cert.write_bytes(cert.read_bytes() + (directory / "c").read_bytes())
     with gateway(directory, rules=RULES, settings={
         "hostname": socket.gethostname(),
@@ -54,7 +62,7 @@ def gate(tmp_path_factory):
             {"name": "spamds", "protocol": "spamd", "address": f"127.0.0.1:{ports['tls']}",
              "tls": "implicit", "certificate": str(cert)},
             {"name": "http", "protocol": "rspamd", "address": f"127.0.0.1:{ports['http']}",
-             "password": "secret"},
+             "password": "secret", "httpcrypt_file": str(keys)},
             {"name": "https", "protocol": "rspamd", "address": f"127.0.0.1:{ports['https']}",
              "tls": "implicit", "certificate": str(cert)},
         ],
@@ -304,6 +312,39 @@ def test_rspamc(gate):
     assert json.loads(rspamc("-z", "-j", data=message(TAG)))["score"] == 6
     assert "Messages scanned:" in rspamc("-P", "secret", "stat")
     assert "501" in rspamc("-P", "secret", "learn_spam", data=message(TAG))
+
+
+def test_httpcrypt(gate):
+    """rspamc --key: Debian's program seals the request, and opens our answer."""
+    try:
+        client = rspamd.command("rspamc")
+    except Missing as e:
+        pytest.skip(str(e))
+    public = re.findall(r"httpcrypt-key listener=http public=(\w+)", gate.log_text())
+    assert len(public) == 2 and public[1] == RSPAMADM[1]
+    large = message(TAG, ("y" * 60 + "\r\n") * 20000)
+
+    def rspamc(*args, data=None, key=public[0]):
+        r = subprocess.run([*client, "-h", f"127.0.0.1:{gate.ports['http']}", "--key", key, *args], input=data,
+                           capture_output=True, timeout=60)
+        return (r.stdout + r.stderr).decode()
+    for key in public:
+        out = json.loads(rspamc("-j", "-i", "192.0.2.1", "--helo", "bad.example", "-F", "evil@example.net", "-r",
+                                "bob@example.org", data=message(TAG), key=key))
+        assert out["score"] == 9 and "T_HELO_BAD" in out["symbols"]  # what stands inside counts
+    assert json.loads(rspamc("-j", data=large))["score"] == 6
+    assert json.loads(rspamc("-z", "-j", data=large))["score"] == 6
+    assert "Messages scanned:" in rspamc("-P", "secret", "stat")
+    assert "score" not in rspamc("-j", data=message(TAG), key="y" * 51 + "b")
+    too_large = rspamc("-j", data=message(TAG, ("y" * 60 + "\r\n") * 40000))
+    assert "the message is too large" in too_large, too_large
+    # In the clear as before; and what stands outside of a seal is not believed.
+    assert check(gate, message(TAG))["score"] == 6
+    status, body = http(gate, "/checkv2", message(TAG), {"Key": f"gnyieumi={public[0]}"})[:2]
+    assert status == 400 and b"not sealed" in body
+    status, body = http(gate, "/checkv2", message(TAG), {"Key": "nonsense"})[:2]
+    assert status == 400 and b"another key" in body
+    assert http_ok(gate)
 
 
 def test_https(gate):
