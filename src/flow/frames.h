@@ -38,9 +38,9 @@ struct scan_request {
 void scan_request_encode(struct buf *b, const struct scan_request *r);
 bool scan_request_decode(struct span payload, struct arena *a, struct scan_request *r);
 
-/* What is known about a message beside envelope and peer: facts of the wall, what a script has said.
- * For messages that are queued before they are scanned; false: it can't be read, and nothing is
- * filled in. */
+/* What is known about a message beside envelope and peer: facts of the wall, what a script has
+ * said. For messages that are queued before they are scanned; false: it can't be read, and nothing
+ * is filled in. */
 void scan_known_encode(struct buf *b, const struct scan_request *r);
 bool scan_known_decode(struct span known, struct arena *a, struct scan_request *r);
 

@@ -70,7 +70,7 @@ struct virus_facts {
     /* Of an infected message that might be cleaned; by number. */
     struct virus_part *parts;
     size_t nparts;
-    bool cleanable;         /* without these parts the engine finds nothing */
+    bool cleanable;          /* without these parts the engine finds nothing */
     struct span uncleanable; /* why not; absent: it was not tried */
 };
 

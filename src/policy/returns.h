@@ -1,5 +1,5 @@
-/* For whom a sender becomes what SRS or BATV make of it (auth/returnpath.h): settings and domains of
- * ours decide. For deliveries of our own, and for MTAs that deliver themselves. */
+/* For whom a sender becomes what SRS or BATV make of it (auth/returnpath.h): settings and domains
+ * of ours decide. For deliveries of our own, and for MTAs that deliver themselves. */
 #ifndef GATEHOUSE_POLICY_RETURNS_H
 #define GATEHOUSE_POLICY_RETURNS_H
 
