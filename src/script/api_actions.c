@@ -99,13 +99,13 @@ static const char reject_default[] = "550 5.7.1 Refused by policy",
 
 static int reject(lua_State *L)
 {
-    decide(L, ACTION_REJECT, reply(L, text_at(L, 1, "", false), reject_default));
+    decide(L, ACTION_REJECT, reply(L, text_at(L, 1, "", true), reject_default));
     return 0;
 }
 
 static int defer(lua_State *L)
 {
-    decide(L, ACTION_DEFER, reply(L, text_at(L, 1, "", false), defer_default));
+    decide(L, ACTION_DEFER, reply(L, text_at(L, 1, "", true), defer_default));
     return 0;
 }
 
@@ -150,8 +150,9 @@ static int rejected(lua_State *L)
 bool action_by_word(struct script *s, const char *word, const char *text)
 {
     char *clean = arena_strdup(s->m->arena, text ? text : "");
+    bool lines = strcmp(word, "reject") == 0 || strcmp(word, "defer") == 0;
     for (char *c = clean; *c; c++)
-        if ((unsigned char)*c < ' ' || *c == 0x7f)
+        if (((unsigned char)*c < ' ' && !(lines && *c == '\n')) || *c == 0x7f)
             *c = ' ';
     text = clean;
     if (strcmp(word, "reject") == 0)

@@ -162,8 +162,9 @@ static void words_of_the_stages(void **state)
     }
     expect("function sender() return 'defer', '451 4.7.5 Wait' end", "defer=451 4.7.5 Wait");
     expect("function sender() return 'continue' end", "");
-    expect("function helo() return 'reject', 'a\\r\\nb' end", "reject=550 5.7.1 a  b");
-    expect("function helo() return 'hold', 'odd' end", "hold=odd");
+    /* Lines of a reply stay; elsewhere they would be fields of a header, or lines of a log. */
+    expect("function helo() return 'reject', 'a\\tb\\nc' end", "reject=550 5.7.1 a b\nc");
+    expect("function helo() return 'hold', 'odd\\nx' end", "hold=odd x");
     expect("function helo() return 'accept' end", "accept");
     expect("function helo() return 'tag' end", "tag");
     expect("function helo() return 'discard' end", "discard");
