@@ -11,6 +11,7 @@
 enum { ASKED_MAX = 100 };
 
 struct cleaning {
+    bool looking; /* at what was not looked at; else: for what is to be taken out */
     struct virus_pool *pool;
     const struct settings *set;
     struct message *m;
@@ -24,11 +25,18 @@ struct cleaning {
     void *ctx;
 };
 
+/* A message whose parts could not be asked about was not looked at as a whole. */
 static void finish(struct cleaning *c, struct span why_not)
 {
     struct virus_facts *v = &c->m->facts.virus;
-    v->cleanable = !why_not.p;
-    v->uncleanable = why_not.p ? arena_dup(c->m->arena, why_not) : SPAN_NONE;
+    struct span why = why_not.p ? arena_dup(c->m->arena, why_not) : SPAN_NONE;
+    if (!c->looking) {
+        v->cleanable = !why.p;
+        v->uncleanable = why;
+    } else if (why.p && v->state == VIRUS_CLEAN) {
+        v->state = VIRUS_ERROR;
+        v->detail = why;
+    }
     cleaning_done *done = c->done;
     void *ctx = c->ctx;
     arena_free(c->probe.arena);
@@ -87,16 +95,31 @@ static void ask_about_rest(struct cleaning *c)
 
 static void ask_about_next(struct cleaning *c);
 
+static void found_in(struct cleaning *c, const struct part_facts *p,
+                     const struct virus_facts *found)
+{
+    struct virus_facts *v = &c->m->facts.virus;
+    if (c->looking) {
+        v->state = found->state;
+        v->name = arena_dup(c->m->arena, found->name);
+        v->detail = arena_dup(c->m->arena, found->detail);
+    } else {
+        *ARENA_PUSH(c->m->arena, v->parts, v->nparts, c->cap) =
+            (struct virus_part){p->number, p->sealed, arena_dup(c->m->arena, found->name)};
+    }
+}
+
 static void part_answered(void *ctx, struct message *probe)
 {
     struct cleaning *c = ctx;
-    struct virus_facts *v = &c->m->facts.virus;
     const struct part_facts *p = &c->parts->v[c->next++];
     const struct virus_facts *found = &probe->facts.virus;
-    if (found->state == VIRUS_FOUND)
-        *ARENA_PUSH(c->m->arena, v->parts, v->nparts, c->cap) =
-            (struct virus_part){p->number, p->sealed, arena_dup(c->m->arena, found->name)};
-    if (found->state == VIRUS_ERROR || found->state == VIRUS_NO_ENGINE)
+    bool tells = found->state == VIRUS_FOUND || (c->looking && found->state != VIRUS_CLEAN);
+    if (tells)
+        found_in(c, p, found);
+    if (c->looking && tells)
+        finish(c, SPAN_NONE);
+    else if (found->state == VIRUS_ERROR || found->state == VIRUS_NO_ENGINE)
         finish(c, span_str(virus_why_unscanned(found->state)));
     else
         ask_about_next(c);
@@ -108,12 +131,39 @@ static void decode(void *ctx)
     c->probe.raw = mime_body(c->parts->mime, c->parts->v[c->next].part);
 }
 
+static const struct part_facts *around(const struct cleaning *c, const struct mime_part *part)
+{
+    for (size_t i = 0; i < c->parts->n; i++)
+        if (c->parts->v[i].part == part)
+            return &c->parts->v[i];
+    return NULL;
+}
+
+static bool is_type(const struct part_facts *p, struct span type)
+{
+    for (size_t i = 0; p && i < p->ntypes; i++)
+        if (span_eq(p->types[i], type))
+            return true;
+    return false;
+}
+
+static bool to_ask(const struct cleaning *c, const struct part_facts *p)
+{
+    if (p->part->child)
+        return false;
+    const struct part_facts *up = c->looking ? around(c, p->part->parent) : NULL;
+    return !c->looking || is_type(up, SPAN("multipart/signed")) ||
+           is_type(up, SPAN("multipart/parallel"));
+}
+
 static void ask_about_next(struct cleaning *c)
 {
-    while (c->next < c->parts->n && c->parts->v[c->next].part->child)
+    while (c->next < c->parts->n && !to_ask(c, &c->parts->v[c->next]))
         c->next++;
     memset(&c->probe.facts, 0, sizeof c->probe.facts);
-    if (c->next == c->parts->n)
+    if (c->next == c->parts->n && c->looking)
+        finish(c, SPAN_NONE);
+    else if (c->next == c->parts->n)
         ask_about_rest(c);
     else if (!within_limits(c, decode))
         finish(c, SPAN("it needs more memory than limits.message_memory"));
@@ -129,22 +179,45 @@ static void take_apart(void *ctx)
     c->parts = parts_new(mime_parse(c->probe.arena, c->m->raw, &limits), NULL, c->probe.arena);
 }
 
+static void begin(struct cleaning *c, const struct message *m, usec since)
+{
+    c->until = since + c->set->virus.scan_timeout;
+    memcpy(c->probe.id, m->id, sizeof c->probe.id);
+    c->probe.arena = arena_new(c->set->limits.message_memory);
+    if (!within_limits(c, take_apart))
+        finish(c, SPAN("it needs more memory than limits.message_memory"));
+    else if (c->parts->n > ASKED_MAX && !c->looking)
+        finish(c, SPAN("it has too many parts"));
+    else
+        ask_about_next(c);
+}
+
 void cleaning_run(struct virus_pool *p, const struct settings *set, struct message *m, usec since,
                   cleaning_done *done, void *ctx)
 {
     struct cleaning *c = xcalloc(1, sizeof *c);
-    *c = (struct cleaning){.pool = p,
-                           .set = set,
-                           .m = m,
-                           .until = since + set->virus.scan_timeout,
-                           .done = done,
-                           .ctx = ctx};
-    memcpy(c->probe.id, m->id, sizeof c->probe.id);
-    c->probe.arena = arena_new(set->limits.message_memory);
-    if (!within_limits(c, take_apart))
-        finish(c, SPAN("it needs more memory than limits.message_memory"));
-    else if (c->parts->n > ASKED_MAX)
-        finish(c, SPAN("it has too many parts"));
-    else
-        ask_about_next(c);
+    *c = (struct cleaning){.pool = p, .set = set, .m = m, .done = done, .ctx = ctx};
+    begin(c, m, since);
+}
+
+/* An attached message may be encoded, with anything in it. */
+bool cleaning_blind(const struct message *m)
+{
+    static const struct span words[] = {{"multipart/signed", 16},
+                                        {"multipart/parallel", 18},
+                                        {"message/rfc822", 14},
+                                        {"message/global", 14}};
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (span_isearch(m->raw, words[i]) != SIZE_MAX)
+            return true;
+    return false;
+}
+
+void cleaning_look(struct virus_pool *p, const struct settings *set, struct message *m, usec since,
+                   cleaning_done *done, void *ctx)
+{
+    struct cleaning *c = xcalloc(1, sizeof *c);
+    *c =
+        (struct cleaning){.looking = true, .pool = p, .set = set, .m = m, .done = done, .ctx = ctx};
+    begin(c, m, since);
 }

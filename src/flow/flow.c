@@ -252,13 +252,21 @@ static void digests_known(void *ctx)
     before_rules_done(ctx);
 }
 
-static void virus_answered(void *ctx, struct message *m)
+static void virus_known(void *ctx)
 {
     struct job *j = ctx;
-    (void)m;
     if (j->engine_first)
         before_rules_done(j);
     step_done(j);
+}
+
+static void virus_answered(void *ctx, struct message *m)
+{
+    struct job *j = ctx;
+    if (m->facts.virus.state == VIRUS_CLEAN && cleaning_blind(m))
+        cleaning_look(j->flow->virus, j->flow->set, m, j->started, virus_known, j);
+    else
+        virus_known(j);
 }
 
 static void start_virus(struct job *j, int fd)

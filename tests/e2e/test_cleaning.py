@@ -4,6 +4,7 @@ import base64
 import json
 import re
 import shutil
+import smtplib
 import subprocess
 
 import pytest
@@ -16,6 +17,7 @@ from harness import BINARY, EICAR, RULES, Sink, gateway, message, wait_for
 from test_policies_mta import arrived, send
 
 TAG = "please tag me"
+BAD = plain_zip(EICAR)  # once: it holds the time
 LUA = """
 function part(m, p)
   if p.virus and m.sender == "lua@example.net" then
@@ -86,12 +88,12 @@ def signed(mark, *parts):
 
 
 def infected(mark):
-    return mixed(mark, part("good.bin", b"good" * 20), part("bad.zip", plain_zip(EICAR)), part("last.bin", b"x" * 50))
+    return mixed(mark, part("good.bin", b"good" * 20), part("bad.zip", BAD), part("last.bin", b"x" * 50))
 
 
 def is_cleaned(got, mark):
     """The text in its place names it and the original; all other bytes are there. Returns the id."""
-    start, end = infected(mark).split(part("bad.zip", plain_zip(EICAR)))
+    start, end = infected(mark).split(part("bad.zip", BAD))
     head, _, body = got.partition(b"\r\n\r\n")
     assert body.startswith(start.partition(b"\r\n\r\n")[2]) and body.endswith(end), body
     text = body[len(start.partition(b"\r\n\r\n")[2]):-len(end)].decode()
@@ -138,8 +140,8 @@ def test_marked_as_spam_too_and_each_by_its_policy(gate, sink):
 
 UNCLEANABLE = [
     ("nowhere", message(subject="nowhere", headers=["X-Odd: " + EICAR.decode()]), "in no single part"),
-    ("sealed", signed("sealed", part("bad.zip", plain_zip(EICAR))), "signed or encrypted part"),
-    ("rest", mixed("rest", part("bad.zip", plain_zip(EICAR)), b"").replace(
+    ("sealed", signed("sealed", part("bad.zip", BAD)), "signed or encrypted part"),
+    ("rest", mixed("rest", part("bad.zip", BAD), b"").replace(
         b"epilogue", EICAR + b"\r\nepilogue"), "found in the rest"),
 ]
 
@@ -153,14 +155,14 @@ def test_what_cannot_be_cleaned_is_held(gate, sink, mark, data, why):
 
 
 def test_insisting_on_signed_parts(gate, sink):
-    data = signed("insisted", part("bad.zip", plain_zip(EICAR)))
+    data = signed("insisted", part("bad.zip", BAD))
     assert gate.send(data, sender="insists@example.net")[0] == 250
     got = arrived(sink, "insisted")[0][2]
-    assert b"bad.zip\" was removed" in got and base64.b64encode(plain_zip(EICAR))[:40] not in got
+    assert b"bad.zip\" was removed" in got and base64.b64encode(BAD)[:40] not in got
 
 
 def test_action_and_script(gate, sink):
-    data = mixed("action", part("bad.zip", plain_zip(EICAR)), part("b.lnk", b"no virus"), part("c.txt", b"stays"))
+    data = mixed("action", part("bad.zip", BAD), part("b.lnk", b"no virus"), part("c.txt", b"stays"))
     assert gate.send(data, sender="act@example.net")[0] == 250
     got = arrived(sink, "Subject: action")[0][2]
     assert b"gone: bad.zip (" + SIGNATURE.encode() in got and b"gone: b.lnk" in got and b'"c.txt"' in got
@@ -195,6 +197,9 @@ def test_milter(gate, sink, tmp_path, make):
         got = arrived(sink, mark)
         assert [x[1] for x in got] == [["bob@example.org"]]
         is_cleaned(got[0][2], mark)
+        with smtplib.SMTP("127.0.0.1", m.port, timeout=60) as s, pytest.raises(smtplib.SMTPDataError) as refused:
+            s.sendmail("alice@example.net", ["strict@example.org"], infected("refused"))
+        assert refused.value.smtp_code == 550 and SIGNATURE.encode() in refused.value.smtp_error
 
 
 @pytest.mark.skipif(not shutil.which("spamc"), reason="spamc is not installed")
