@@ -25,6 +25,9 @@ define(`confDOMAIN_NAME', `sendmail.test')dnl
 define(`confDONT_BLAME_SENDMAIL', `GroupWritableDirPathSafe')dnl
 define(`confTO_IDENT', `0')dnl
 define(`confLOG_LEVEL', `14')dnl
+define(`confQUEUE_LA', `1000')dnl
+define(`confREFUSE_LA', `1000')dnl
+define(`confDELAY_LA', `0')dnl
 define(`ALIAS_FILE', `')dnl
 define(`SMART_HOST', `relay:[127.0.0.1]')dnl
 define(`RELAY_MAILER_ARGS', `TCP $h {next_hop}')dnl
@@ -34,7 +37,7 @@ FEATURE(`accept_unresolvable_domains')dnl
 FEATURE(`promiscuous_relay')dnl
 define(`confMAX_HEADERS_LENGTH', `65536')dnl
 FEATURE(`no_default_msa')dnl
-DAEMON_OPTIONS(`Port={port}, Addr=127.0.0.1, Name=MTA')dnl
+DAEMON_OPTIONS(`Port={port}, Addr=127.0.0.1, Name=MTA, Listen=200')dnl
 INPUT_MAIL_FILTER(`gatehouse', `S={milter}, F=T, T=C:5m;S:10s;R:60s;E:5m')dnl
 MAILER(`smtp')dnl
 """
