@@ -238,6 +238,14 @@ struct stage_answer {
  * absent. */
 bool stage_decides(struct door *d, enum policy_stage stage, const struct peer *peer,
                    struct span from, struct span rcpt, struct arena *a, struct stage_answer *out);
+/* At MAIL, for a message that is open: what discards it is put down in it. true: it is to be
+ * refused with this reply. */
+bool stage_refuses_sender(struct txn *t, struct span *reply);
+
+/* hearing.c: what the script has said about sender and recipient (t->pending) is put down. */
+void txn_heard_sender(struct txn *t, const struct hearing *h, enum heard what,
+                      const struct saying *says);
+void txn_heard_recipient(struct txn *t, const struct hearing *h, const struct saying *says);
 
 /* ---- auth.c ---- */
 
@@ -308,6 +316,10 @@ struct txn *txn_new(struct door *d);
 void txn_end(struct txn *t);
 enum reply_id txn_begin_content(struct txn *t);
 void txn_content(struct txn *t, struct span bytes);
+/* Groups of recipients that were decided so; the reply of the first of them; and otherwise. */
+size_t txn_count(const struct txn *t, enum outcome o);
+struct span txn_reply(const struct txn *t, enum outcome o);
+void txn_change(struct txn *t, enum outcome from, enum outcome to);
 
 /* ---- passage.c: a complete message ---- */
 

@@ -13,29 +13,6 @@
 
 #include "base/log.h"
 
-static size_t count(const struct txn *t, enum outcome o)
-{
-    size_t n = 0;
-    for (size_t i = 0; i < t->result.ngroups; i++)
-        n += t->result.groups[i].outcome == o;
-    return n;
-}
-
-static struct span reply_of(const struct txn *t, enum outcome o)
-{
-    for (size_t i = 0; i < t->result.ngroups; i++)
-        if (t->result.groups[i].outcome == o)
-            return t->result.groups[i].reply;
-    return SPAN("");
-}
-
-static void change(struct txn *t, enum outcome from, enum outcome to)
-{
-    for (size_t i = 0; i < t->result.ngroups; i++)
-        if (t->result.groups[i].outcome == from)
-            t->result.groups[i].outcome = to;
-}
-
 static void say(struct txn *t, enum milter_verdict v, unsigned code)
 {
     t->shape->verdict = v;
@@ -77,7 +54,7 @@ static bool more_for_spool(const struct txn *t)
 /* Held for all, or for nobody but those who get it. true: the spool has something to keep. */
 static bool drop(struct txn *t)
 {
-    size_t held = count(t, OUT_HOLD);
+    size_t held = txn_count(t, OUT_HOLD);
     if (held && t->milter_holds && held == t->result.ngroups) {
         milter_quarantine(&t->shape->edits, t->result.groups[0].reason);
         say(t, MILTER_ACCEPT, 250);
@@ -103,29 +80,29 @@ static bool deliver(struct txn *t)
         log_event(LOG_WARN, t->req.id, "milter-cannot-edit", F_INT("edits", best->edits.n));
         if (best->outcome == OUT_CLEAN) { /* what is dangerous would stay in it */
             buf_free(&t->shape->edits);
-            change(t, OUT_CLEAN, OUT_HOLD);
+            txn_change(t, OUT_CLEAN, OUT_HOLD);
             return milter_decide(t);
         }
     }
     milter_envelope_edits(&t->shape->edits, t);
     say(t, MILTER_ACCEPT, 250);
-    return count(t, OUT_HOLD) > 0 || more_for_spool(t);
+    return txn_count(t, OUT_HOLD) > 0 || more_for_spool(t);
 }
 
 bool milter_decide(struct txn *t)
 {
     size_t n = t->result.ngroups;
     buf_free(&t->shape->edits);
-    if (count(t, OUT_DEFER) > 0) {
-        say_text(t, reply_of(t, OUT_DEFER), "451 4.7.1 try again later");
+    if (txn_count(t, OUT_DEFER) > 0) {
+        say_text(t, txn_reply(t, OUT_DEFER), "451 4.7.1 try again later");
         for (size_t i = 0; i < n; i++)
             t->result.groups[i].outcome = OUT_DEFER; /* nobody gets it now */
         return false;
     }
-    if (count(t, OUT_REJECT) == n) {
-        say_text(t, reply_of(t, OUT_REJECT), "550 5.7.1 message refused");
+    if (txn_count(t, OUT_REJECT) == n) {
+        say_text(t, txn_reply(t, OUT_REJECT), "550 5.7.1 message refused");
         return false;
     }
-    change(t, OUT_REJECT, OUT_HOLD);
+    txn_change(t, OUT_REJECT, OUT_HOLD);
     return strictest(t) ? deliver(t) : drop(t);
 }
