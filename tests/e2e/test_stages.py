@@ -286,6 +286,23 @@ def test_scanners_that_die_on_a_question(tmp_path, sink, script):
         s.quit()
 
 
+def test_ticks_in_scanners(tmp_path, script):
+    """tick() runs in each scanner by itself, also after one that fails; map() sees what it has put down."""
+    port = free_port()
+    ticking = script("function tick() store.incr('ticks', 1, 3600) if store.get('ticks') == '2' then nonsense() end end\n"
+                     "function map(name, key) return store.get(key) or 'none' end")
+    with gateway(tmp_path, settings={
+            "script": {**ticking, "tick": "1s"},
+            "listeners": [{"name": "s", "protocol": "socketmap", "address": f"127.0.0.1:{port}"}]}) as g:
+        def ticks():
+            with socket.create_connection(("127.0.0.1", port), timeout=60) as c:
+                c.sendall(b"7:m ticks,")
+                value = c.recv(100).partition(b"OK ")[2].rstrip(b",")
+                return int(value) if value.isdigit() else 0
+        wait_for("ticks after one that failed", lambda: ticks() > 4, 60, 0.2)
+        assert "script-tick-failed" in g.log_text() and "nonsense" in g.log_text()
+
+
 def test_strangers_at_a_map(tmp_path, script):
     port = free_port()
     maps = script("function map(name, key) if name == 'hang' then while true do end end return name .. key end")
