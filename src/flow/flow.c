@@ -98,6 +98,11 @@ void flow_script(struct flow *f, const struct script_settings *script)
     f->script = scripting_new(f->loop, f->set, script);
 }
 
+void flow_memory(struct flow *f, struct kv *memory)
+{
+    scripting_memory(f->script, memory);
+}
+
 unsigned flow_script_calls(const struct flow *f)
 {
     return scripting_calls(f->script);

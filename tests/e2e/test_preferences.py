@@ -249,7 +249,7 @@ def test_spamc_names_whose_preferences_count(house):
     def spamc(*args):
         return subprocess.run(["spamc", "-d", "127.0.0.1", "-p", str(ports[0]), "-c", *args], input=data,
                               capture_output=True, timeout=60).stdout.decode().strip()
-    assert [spamc("-u", u) for u in ("bob@example.org", "Carol@example.org", "zoe@example.com")] == \
+    assert [spamc("-u", u) for u in ("bob@example.org", "carol@example.org", "zoe@example.com")] == \
         ["3.5/3.2", "8.5/9.0", "3.5/5.0"]
     for user, required in (("bob@example.org", 3.2), ("carol@example.org", 9), ("zoe@example.com", 5)):
         q = urllib.request.Request(f"http://127.0.0.1:{ports[1]}/checkv2", data=data, headers={"Deliver-To": user})
