@@ -135,9 +135,9 @@ static void replies_from_elsewhere(void **state)
     assert_false(reply_valid(SPAN("550 tab\there"), &code));
     char lines[100] = "550 a";
     for (size_t i = 1; i < REPLY_TEXT_LINES; i++)
-        strcat(lines, "\nb");
+        snprintf(lines + strlen(lines), sizeof lines - strlen(lines), "\nb");
     assert_true(reply_valid(span_str(lines), &code));
-    strcat(lines, "\nb");
+    snprintf(lines + strlen(lines), sizeof lines - strlen(lines), "\nb");
     assert_false(reply_valid(span_str(lines), &code));
 }
 
