@@ -526,3 +526,60 @@ to "{tmp_path}/inbox"
                        timeout=60, env=dict(os.environ, HOME=str(tmp_path)))
     assert b"how are you" in (tmp_path / "inbox").read_bytes()
     assert b"buy this" in (tmp_path / "spam").read_bytes()
+
+
+DOVECOT = """
+log_path = {dir}/log
+base_dir = {dir}/run
+mail_location = maildir:{dir}/Maildir
+postmaster_address = postmaster@example.org
+protocol lda {{
+  mail_plugins = sieve
+}}
+plugin {{
+  sieve = file:{dir}/user.sieve
+  sieve_plugins = sieve_extprograms
+  sieve_extensions = +vnd.dovecot.filter
+  sieve_filter_bin_dir = {dir}/bin
+}}
+"""
+
+
+@pytest.mark.skipif(not os.path.exists("/usr/lib/dovecot/modules/sieve") or os.getuid() != 0,
+                    reason="dovecot-sieve is not installed, or nobody can't be had")
+def test_dovecot_filters_by_sieve(tmp_path):
+    """The script of docs/with-spamc.md, run by Dovecot's delivery agent."""
+    text = (harness.ROOT / "docs/with-spamc.md").read_text()
+    (tmp_path / "user.sieve").write_text(re.search(r"```sieve\n(.*?)```", text, re.S)[1])
+    for name in ("bin", "rules", "cache"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "rules" / "own.cf").write_text(RULES)
+    (tmp_path / "dovecot.conf").write_text(DOVECOT.format(dir=tmp_path))
+    settings = (f"rules: {{dirs: ['{tmp_path}/rules'], site_dir: null, network: false}}\nvirus: {{enabled: false}}\n"
+                f"authentication: {{enabled: false}}\npaths: {{cache: '{tmp_path}/cache', state: '{tmp_path}'}}\n")
+    program = tmp_path / "bin" / "gatehouse"
+    program.write_text(f"#!/bin/sh\nexec {harness.BINARY} scan -c {tmp_path}/g.yaml --filter\n")
+    program.chmod(0o755)
+    subprocess.run(["chown", "-R", "nobody:nogroup", tmp_path], check=True)
+    for d in tmp_path.parents:  # nobody must be able to walk here
+        if os.stat(d).st_uid == os.getuid() and d != pathlib.Path("/"):
+            os.chmod(d, os.stat(d).st_mode | 0o711)
+    as_nobody = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"]
+    if subprocess.run([*as_nobody, "test", "-x", harness.BINARY]).returncode:
+        pytest.skip("nobody can't run the program")
+
+    def deliver(data):
+        subprocess.run([*as_nobody, "/usr/lib/dovecot/dovecot-lda", "-c", tmp_path / "dovecot.conf", "-e"], input=data,
+                       check=True, timeout=120, cwd="/",
+                       env={**os.environ, "HOME": str(tmp_path), "USER": "nobody", "ASAN_OPTIONS": "detect_leaks=0"})
+
+    def box(name):
+        return [p.read_bytes() for p in (tmp_path / "Maildir" / name / "new").glob("*")]
+    (tmp_path / "g.yaml").write_text(settings)
+    deliver(HAM)
+    deliver(SPAM)
+    assert len(box("")) == 1 and b"X-Spam-Status: No" in box("")[0]
+    assert len(box(".spam")) == 1 and b"buy this" in box(".spam")[0]
+    (tmp_path / "g.yaml").write_text("nonsense: {}\n")  # it can't judge: the message is there, and seen to be unjudged
+    deliver(HAM)
+    assert len(box(".unchecked")) == 1 and b"X-Spam" not in box(".unchecked")[0] and len(box("")) == 1
