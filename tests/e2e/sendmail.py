@@ -38,7 +38,7 @@ FEATURE(`promiscuous_relay')dnl
 define(`confMAX_HEADERS_LENGTH', `65536')dnl
 FEATURE(`no_default_msa')dnl
 DAEMON_OPTIONS(`Port={port}, Addr=127.0.0.1, Name=MTA, Listen=200')dnl
-INPUT_MAIL_FILTER(`gatehouse', `S={milter}, F=T, T=C:5m;S:10s;R:60s;E:5m')dnl
+{filter}
 MAILER(`smtp')dnl
 """
 
@@ -60,8 +60,11 @@ def unpack():
     return root
 
 
+FILTER = "INPUT_MAIL_FILTER(`gatehouse', `S={milter}, F=T, T=C:5m;S:10s;R:60s;E:5m')dnl"
+
+
 class Sendmail:
-    def __init__(self, directory, next_hop, milter):
+    def __init__(self, directory, next_hop, milter, line=FILTER):
         self.root = unpack()
         self.dir = pathlib.Path(directory)
         self.port = harness.free_port()
@@ -70,7 +73,7 @@ class Sendmail:
         os.chmod(self.queue, 0o700)
         mc = self.dir / "sendmail.mc"
         mc.write_text(MC.format(cf=self.root / "usr/share/sendmail/cf", dir=self.dir,
-                                next_hop=next_hop, port=self.port, milter=milter))
+                                next_hop=next_hop, port=self.port, filter=line.replace("{milter}", milter)))
         self.cf = self.dir / "sendmail.cf"
         r = subprocess.run(["m4", str(mc)], capture_output=True, text=True, cwd=self.dir)
         assert r.returncode == 0, r.stderr

@@ -11,6 +11,7 @@ import threading
 import time
 
 import pytest
+import yaml
 
 import harness
 import postfix
@@ -292,3 +293,59 @@ def waiting_for_scanner(g, door):
                 if "memfd:" in os.readlink(fd) and os.stat(fd).st_size > 100:
                     return True
     return False
+
+
+# ---- what the documentation says ----
+
+def blocks(name):
+    """The code blocks of a page: (language, text)."""
+    return re.findall(r"```(\w*)\n(.*?)```", (harness.ROOT / "docs" / name).read_text(), re.S)
+
+
+def test_postfix_as_documented(sink, tmp_path):
+    """The settings, main.cf and master.cf of docs/with-postfix.md: held mail comes back through the service without the
+    filter; then the same with a Unix socket in Postfix's queue directory."""
+    texts = [text for _, text in blocks("with-postfix.md")]
+    own = yaml.safe_load(texts[0])
+    main, master = texts[1], texts[2]
+    assert "smtpd_milters" in main and "smtpd_milters=" in master
+    port, back = harness.free_port(), harness.free_port()
+    own["listeners"][0]["address"] = f"127.0.0.1:{port}"
+    own["routes"]["fallback"] = own["routes"]["fallback"].replace("10025", str(back))
+    own["policies"] = [{"name": "default", "on_spam": "hold"}]
+    p = postfix.Postfix(tmp_path / "mta", sink.port, main.replace("8892", str(port)))
+    with open(p.config / "master.cf", "a") as f:
+        f.write(master.replace("10025", str(back)))
+    with gateway(tmp_path / "g", next_hop=sink.port, settings=own) as g, p:
+        send(p.port, message("documented ham"))
+        assert arrived(sink, "documented ham")[0][2].count(b"X-Gatehouse-Id") == 1
+        send(p.port, message(f"{TAG} documented spam"))
+        item, = map(json.loads, g.run("quarantine", "list", "--json").stdout.splitlines())
+        g.run("quarantine", "release", item["id"])
+        got = arrived(sink, "documented spam")
+        assert len(got) == 1 and b"X-Gatehouse-Id" not in got[0][2]  # as it came, and not judged again
+        # A Unix socket.
+        listener = yaml.safe_load("\n".join(line.strip() for line in texts[3].splitlines()))
+        path = p.dir / "queue" / "gatehouse"
+        path.mkdir()
+        path.chmod(0o755)
+        g.settings["listeners"][0] |= {**listener, "address": f"unix:{path}/milter.sock"}
+        g.reload()
+        with open(p.config / "main.cf", "a") as f:
+            f.write("\n" + texts[4])
+        assert p.command("reload").returncode == 0
+
+        def taken():  # an smtpd that has not heard of the reload knows the old address
+            with contextlib.suppress(smtplib.SMTPException):
+                send(p.port, message("by socket"))
+                return True
+        wait_for("Postfix at the socket", taken, 60, 0.5)
+        assert b"X-Gatehouse-Id" in arrived(sink, "by socket")[0][2]
+
+
+def test_sendmail_as_documented(gate, sink, tmp_path):
+    line = next(text for _, text in blocks("with-sendmail.md") if "INPUT_MAIL_FILTER" in text).strip()
+    with sendmail.Sendmail(tmp_path, sink.port, "", line.replace("8892", str(gate.one))) as m:
+        assert f"inet:{gate.one}@127.0.0.1" in m.cf.read_text()
+        send(m.port, message("documented sendmail"))
+        assert b"X-Gatehouse-Id" in arrived(sink, "documented sendmail")[0][2]
