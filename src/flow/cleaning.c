@@ -201,14 +201,19 @@ void cleaning_run(struct virus_pool *p, const struct settings *set, struct messa
 }
 
 /* An attached message may be encoded, with anything in it. */
+static bool names_blind_type(struct span before, struct span behind)
+{
+    if (span_iends(before, SPAN("multipart")))
+        return span_istarts(behind, SPAN("signed")) || span_istarts(behind, SPAN("parallel"));
+    return span_iends(before, SPAN("message")) &&
+           (span_istarts(behind, SPAN("rfc822")) || span_istarts(behind, SPAN("global")));
+}
+
 bool cleaning_blind(const struct message *m)
 {
-    static const struct span words[] = {{"multipart/signed", 16},
-                                        {"multipart/parallel", 18},
-                                        {"message/rfc822", 14},
-                                        {"message/global", 14}};
-    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
-        if (span_isearch(m->raw, words[i]) != SIZE_MAX)
+    struct span rest = m->raw;
+    for (size_t at; (at = span_find(rest, '/')) != SIZE_MAX; rest = span_from(rest, at + 1))
+        if (names_blind_type(span_sub(rest, 0, at), span_from(rest, at + 1)))
             return true;
     return false;
 }
