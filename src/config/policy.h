@@ -22,6 +22,7 @@ struct part_test {
     struct strings name;    /* patterns over each name that a mail program could show */
     struct strings type;    /* globs over the declared type */
     struct strings content; /* globs over the type that the bytes tell (libmagic) */
+    struct strings members; /* patterns over the names of files in an archive */
     struct range size;      /* decoded bytes */
     enum whether encrypted; /* an encrypted archive, PDF, office file, or encrypted mail */
 };

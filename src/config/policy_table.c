@@ -21,6 +21,9 @@ static const struct setting part_rows[] = {
     PATS_(T, type, .def = "", .help = "Declared types, such as 'application/zip' or 'video/*'."),
     PATS_(T, content, .def = "",
           .help = "Types that the bytes themselves tell, such as 'application/x-dosexec'."),
+    PATS_(T, members, .def = "",
+          .help = "Names of files in an archive (zip, rar, 7z, tar, tar.gz), one of which is such; "
+                  "archives in archives are not opened."),
     SIZES_(T, size, .def_note = "any size", .help = "Size of the decoded part."),
     ENUM_(T, whether, encrypted, .choices = whether_names, .def = "any",
           .help = "Encrypted archives, PDFs, office files and mail."),

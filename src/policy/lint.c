@@ -65,7 +65,8 @@ static void check_one(struct lint *l, size_t i, const struct policy *p)
                  {"virus", &p->virus},
                  {"parts.name", &p->parts.name},
                  {"parts.type", &p->parts.type},
-                 {"parts.content", &p->parts.content}};
+                 {"parts.content", &p->parts.content},
+                 {"parts.members", &p->parts.members}};
     double most = (double)l->set->limits.message_size;
     for (size_t k = 0; k < sizeof lists / sizeof lists[0]; k++)
         check_negated(l, i, lists[k].name, lists[k].list);
@@ -152,6 +153,7 @@ static bool parts_within(const struct part_test *in, const struct part_test *out
     return in->given && patterns_within(&in->name, &out->name, false) &&
            patterns_within(&in->type, &out->type, false) &&
            patterns_within(&in->content, &out->content, false) &&
+           patterns_within(&in->members, &out->members, false) &&
            range_within(&in->size, &out->size) &&
            (out->encrypted == WHETHER_ANY || in->encrypted == out->encrypted);
 }

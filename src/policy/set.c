@@ -20,6 +20,7 @@ static struct rule *rules_of(struct arena *a, const struct policies *p)
                            .virus = patterns_new(a, x->virus, false),
                            .part_name = patterns_new(a, x->parts.name, false),
                            .part_type = patterns_new(a, x->parts.type, false),
+                           .part_members = patterns_new(a, x->parts.members, false),
                            .part_content = patterns_new(a, x->parts.content, false),
                            .dkim_domain = patterns_new(a, x->auth.dkim_domain, false)};
         r->header = arena_array(a, x->header.n, sizeof *r->header);

@@ -181,6 +181,22 @@ static int body(lua_State *L)
     return 1;
 }
 
+/* members(number): names of the files in an archive. */
+static int members(lua_State *L)
+{
+    struct parts *ps = parts_of(L);
+    lua_Integer number_ = luaL_checkinteger(L, 1);
+    const struct span *v;
+    luaL_argcheck(L, number_ >= 1 && (size_t)number_ <= ps->n, 1, "there is no such part");
+    size_t n = part_members(ps, &ps->v[number_ - 1], &v);
+    lua_createtable(L, (int)n, 0);
+    for (size_t i = 0; i < n; i++) {
+        push_span(L, v[i]);
+        lua_rawseti(L, -2, (lua_Integer)i + 1);
+    }
+    return 1;
+}
+
 /* parts(): all of them, as part() gets them. */
 static int parts(lua_State *L)
 {
@@ -197,5 +213,6 @@ void api_message_open(lua_State *L)
 {
     lua_register(L, "header", header);
     lua_register(L, "body", body);
+    lua_register(L, "members", members);
     lua_register(L, "parts", parts);
 }

@@ -7,6 +7,7 @@ import re
 import smtplib
 import socket
 import subprocess
+import tarfile
 import zipfile
 
 import pytest
@@ -125,6 +126,51 @@ def links(explain):
     assert re.search(r"To get it: ask your postmaster for message [0-9A-Z]{16}\n", text), text
 
 
+def packed(kind, *names):
+    out = io.BytesIO()
+    if kind == "zip":
+        with zipfile.ZipFile(out, "w") as z:
+            for name in names:
+                z.writestr(name, b"x")
+    else:
+        with tarfile.open(fileobj=out, mode=kind) as t:
+            for name in names:
+                info = tarfile.TarInfo(name)
+                info.size = 100
+                t.addfile(info, io.BytesIO(bytes(100)))
+    return out.getvalue()
+
+
+def members(explain):
+    for kind in ("zip", "w", "w:gz"):
+        for names, outcome in ((["readme.txt", "a/b/Setup.EXE"], "reject"), (["readme.txt", "exe"], "accept"),
+                               (["x.js. . "], "reject"), ([], "accept")):
+            [r] = explain(YAML["members"], mail(("a.bin", "application/x", packed(kind, *names))))
+            assert r["outcome"] == outcome, (kind, names)
+    # Behind what is unpacked, and in an archive in the archive, nothing is seen; nothing takes long.
+    bomb = io.BytesIO()
+    with tarfile.open(fileobj=bomb, mode="w:gz") as t:
+        info = tarfile.TarInfo("zeros")
+        info.size = 64 << 20
+        t.addfile(info, io.BufferedReader(Zeros()))
+        t.addfile(tarfile.TarInfo("late.exe"))
+    for data in (bomb.getvalue(), packed("w:gz", "a.exe")[:40], b"PK\x03\x04" + bytes(100), b"\x1f\x8b" + bytes(50)):
+        [r] = explain(YAML["members"], mail(*[("a.bin", "application/x", data)] * 12))
+        assert r["outcome"] == "accept"
+    [r] = explain("function part(m, p) for _, n in ipairs(members(p.number)) do add_header('X-In', n) end end",
+                  mail(("a.bin", "application/x", packed("zip", "one.txt", "two.txt"))), suffix=".lua")
+    assert r["script"] == ["add_header"] * 2
+
+
+class Zeros(io.RawIOBase):
+    def readable(self):
+        return True
+
+    def readinto(self, b):
+        b[:] = bytes(len(b))
+        return len(b)
+
+
 def encrypted(explain):
     [r] = explain(YAML["encrypted"], mail(("a.zip", "application/zip", archive(True))))
     assert (r["outcome"], r["detail"]) == ("hold", "encrypted archive")
@@ -205,7 +251,7 @@ def lab(explain):
 
 CHECKS = {"programs": programs, "encrypted": encrypted, "disclaimer": disclaimer,
           "external": external, "thresholds": thresholds, "archive": archives, "early": early,
-          "spoof": spoof, "redirect": redirect, "lab": lab, "links": links}
+          "spoof": spoof, "redirect": redirect, "lab": lab, "links": links, "members": members}
 
 
 def test_every_example_is_tested():
@@ -404,6 +450,7 @@ ACTIONS = {
     "change_sender": ('change_sender("list@example.org")', lambda r: r.got[0][0] == "list@example.org"),
     "notify": ('notify("pm@example.org", "seen _ID_", "by _CLIENT_")', lambda r: r.to == ["bob@example.org", "pm@example.org"]
                and any(b"\r\nSubject: seen " in m[2] and b"by 127.0.0.1" in m[2] for m in r.got)),
+    "log": ('log("a line of ours")', lambda r: r.got and "a line of ours" in r.log),
     "copy": ('copy("archive@example.org")', lambda r: r.to == ["archive@example.org", "bob@example.org"] and
              any(b"X-Gatehouse-Id" not in m[2] for m in r.got)),
 }
@@ -412,6 +459,7 @@ ACTIONS = {
 class Result:
     def __init__(self, g, sink, name, answer):
         self.code, self.text = answer
+        self.log = g.log_text()
         subject = f"action {name} done"
 
         def item():
