@@ -9,6 +9,8 @@
 /* Text of doubtful origin for a header or a reply: other bytes than printable ASCII become '?', and
  * it is cut at max. */
 void add_plain(struct buf *b, struct span s, size_t max);
+/* A reply: LF stands between its lines. */
+void add_plain_lines(struct buf *b, struct span s, size_t max);
 
 /* What the rules' report speaks about for one group: its threshold, its verdict. */
 struct report_on spam_report(const struct settings *set, const struct conf *conf,

@@ -91,7 +91,7 @@ static void add_virus_status(struct buf *b, const struct settings *set, const st
         add_plain(b, span_str(d->policy->name), WHY_MAX);
         buf_str(b, " does not scan)");
     } else if (v->state == VIRUS_FOUND) {
-        buf_str(b, "Infected (");
+        buf_str(b, d->clean ? "Cleaned (" : "Infected (");
         add_plain(b, v->name, SIGNATURE_MAX);
         buf_char(b, ')');
     } else if (why) {

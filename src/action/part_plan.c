@@ -51,8 +51,6 @@ static bool inside_of_changed(const struct part_plan *p, const struct mime_part 
 static void give_fate(struct part_plan *p, const struct policy *policy,
                       const struct policy_action *x, struct part_facts *part)
 {
-    if (part->sealed && !policy->touch_signed)
-        return;
     struct part_facts *where = placed(p, part);
     struct part_fate *f = fate_of(p, where);
     if (f->kind != PART_STAYS)
@@ -61,7 +59,8 @@ static void give_fate(struct part_plan *p, const struct policy *policy,
     on.policy = policy;
     on.part = part;
     f->policy = policy;
-    f->text = tags_expand(&on, x->text ? span_str(x->text) : SPAN(""), p->arena);
+    const char *text = x->text ? x->text : action_default(x->kind);
+    f->text = tags_expand(&on, span_str(text ? text : ""), p->arena);
     f->kind = x->kind == ACTION_DROP_PART     ? PART_DROPPED
               : x->kind == ACTION_RENAME_PART ? PART_RENAMED
                                               : PART_REPLACED;
@@ -90,21 +89,37 @@ static void keep_something(struct part_plan *p, struct part_facts *part)
                           p->arena);
 }
 
+/* Before all others: a part that is only to get another name must not keep its virus. */
+static void take_out_infected(struct part_plan *p, const struct decision *d)
+{
+    const struct virus_facts *v = &p->on->m->facts.virus;
+    for (size_t i = 0; d->clean && i < v->nparts; i++)
+        if (v->parts[i].number >= 1 && v->parts[i].number <= p->parts->n)
+            give_fate(p, d->policy, d->clean, &p->parts->v[v->parts[i].number - 1]);
+}
+
+static void apply(struct part_plan *p, const struct applied *x, const struct policy_action *action)
+{
+    bool touch = x->policy->touch_signed;
+    struct part_facts *named =
+        action->part && action->part <= p->parts->n ? &p->parts->v[action->part - 1] : NULL;
+    if (named && (touch || !named->sealed))
+        give_fate(p, x->policy, action, named);
+    for (size_t j = 0; !action->part && j < x->nparts; j++)
+        if (touch || !x->parts[j]->sealed)
+            give_fate(p, x->policy, action, x->parts[j]);
+}
+
 struct part_plan part_plan_of(const struct tags_on *on, struct arena *a)
 {
     const struct decision *d = on->d;
     struct part_plan p = {on, d->parts, a, arena_array(a, d->parts->n, sizeof *p.v), false};
+    take_out_infected(&p, d);
     for (size_t i = 0; i < d->napplied; i++) {
-        const struct applied *x = &d->applied[i];
-        for (size_t k = 0; k < x->policy->actions.n; k++) {
-            const struct policy_action *action = &x->policy->actions.v[k];
-            if (!action_on_part(action->kind))
-                continue;
-            if (action->part && action->part <= d->parts->n)
-                give_fate(&p, x->policy, action, &d->parts->v[action->part - 1]);
-            for (size_t j = 0; !action->part && j < x->nparts; j++)
-                give_fate(&p, x->policy, action, x->parts[j]);
-        }
+        const struct policy_actions *actions = &d->applied[i].policy->actions;
+        for (size_t k = 0; k < actions->n; k++)
+            if (action_on_part(actions->v[k].kind) || actions->v[k].kind == ACTION_CLEAN)
+                apply(&p, &d->applied[i], &actions->v[k]);
     }
     for (size_t i = d->parts->n; i-- > 0;)
         keep_something(&p, &d->parts->v[i]);

@@ -87,6 +87,16 @@ static void virus(struct buf *b, const struct virus_facts *v)
     json_text(b, "name", v->name);
     json_text(b, "engine", v->engine);
     json_text(b, "detail", v->detail);
+    if (v->nparts) { /* looked for, because the message might be cleaned */
+        json_open(b, "parts", '[');
+        for (size_t i = 0; i < v->nparts; i++) {
+            json_open(b, NULL, '{');
+            json_count(b, "number", v->parts[i].number);
+            json_text(b, "name", v->parts[i].name);
+            json_close(b, '{');
+        }
+        json_close(b, '[');
+    }
     json_close(b, '{');
 }
 

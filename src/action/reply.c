@@ -8,7 +8,7 @@ static void add_order(struct buf *b, const struct message *m, const struct decis
                       struct arena *a)
 {
     const struct tags_on on = {NULL, m, d, d->policy, NULL};
-    add_plain(b, tags_expand(&on, span_str(d->order->text), a), ORDER_MAX);
+    add_plain_lines(b, tags_expand(&on, span_str(d->order->text), a), ORDER_MAX);
 }
 
 /* RFC 7372: enhanced status codes of sender authentication. The sender's own postmaster has to
@@ -82,7 +82,7 @@ struct span action_early_reply(const struct policy *p, const struct policy_actio
     m.env.rcpts = &to;
     m.env.nrcpts = d.nrcpts;
     const struct tags_on on = {NULL, &m, &d, p, NULL};
-    add_plain(&b, tags_expand(&on, span_str(x->text), a), ORDER_MAX);
+    add_plain_lines(&b, tags_expand(&on, span_str(x->text), a), ORDER_MAX);
     struct span out = arena_dup(a, buf_span(&b));
     buf_free(&b);
     return out;

@@ -103,14 +103,26 @@ static void date(const struct tags_on *on, struct buf *b)
 
 static void virus(const struct tags_on *on, struct buf *b)
 {
-    if (on->m->facts.virus.state == VIRUS_FOUND)
-        add_clean(b, on->m->facts.virus.name);
+    const struct virus_facts *v = &on->m->facts.virus;
+    struct span found = v->state == VIRUS_FOUND ? v->name : SPAN("");
+    for (size_t i = 0; on->part && i < v->nparts; i++)
+        if (v->parts[i].number == on->part->number)
+            found = v->parts[i].name;
+    add_clean(b, found);
 }
 
 static void outcome(const struct tags_on *on, struct buf *b)
 {
     buf_str(b, outcome_name(on->d->outcome));
 }
+
+static void part(const struct tags_on *on, struct buf *b)
+{
+    if (on->part)
+        buf_printf(b, "%u", on->part->number);
+}
+
+static void url(const struct tags_on *on, struct buf *b);
 
 static const struct {
     const char *name;
@@ -119,7 +131,8 @@ static const struct {
     {"ID", id},         {"POLICY", policy},   {"NAME", name},           {"TYPE", type},
     {"SENDER", sender}, {"SUBJECT", subject}, {"RECIPIENT", recipient}, {"SCORE", score},
     {"REQD", required}, {"CLIENT", client},   {"HELO", helo},           {"HOSTNAME", hostname},
-    {"DATE", date},     {"VIRUS", virus},     {"OUTCOME", outcome},
+    {"DATE", date},     {"VIRUS", virus},     {"OUTCOME", outcome},     {"PART", part},
+    {"URL", url},
 };
 
 /* "_NAME_" at the start of s: its length, when there is such a tag. */
@@ -150,4 +163,37 @@ struct span tags_expand(const struct tags_on *on, struct span text, struct arena
     struct span out = arena_dup(a, buf_span(&b));
     buf_free(&b);
     return out;
+}
+
+/* RFC 3986 section 2.3: unreserved characters stand as they are. */
+static void add_percented(struct buf *b, struct span s)
+{
+    for (size_t i = 0; i < s.n; i++) {
+        if (ascii_isalnum(s.p[i]) || strchr("-._~", s.p[i]))
+            buf_char(b, s.p[i]);
+        else
+            buf_printf(b, "%%%02X", (unsigned char)s.p[i]);
+    }
+}
+
+/* quarantine.link_url, or where to ask instead. What is filled in can't change what it points to.
+ */
+static void url(const struct tags_on *on, struct buf *b)
+{
+    const char *link = on->set ? on->set->quarantine.link_url : NULL;
+    if (!link) {
+        buf_printf(b, "ask your postmaster for message %s", on->m->id);
+        return;
+    }
+    for (struct span rest = span_str(link); rest.n;) {
+        struct buf value = {0};
+        bool itself = span_starts(rest, SPAN("_URL_"));
+        size_t n = rest.p[0] == '_' && !itself ? fill(on, rest, &value) : 0;
+        if (n)
+            add_percented(b, buf_span(&value));
+        else
+            buf_char(b, rest.p[0]);
+        buf_free(&value);
+        rest = span_from(rest, n ? n : 1);
+    }
 }

@@ -10,7 +10,11 @@
 #include "cli/check_cost.h"
 #include "cli/check_maps.h"
 #include "config/print.h"
+#include "config/value.h"
+#include "door/httpcrypt.h"
+#include "policy/patterns.h"
 #include "policy/policy.h"
+#include "rules/conf.h"
 #include "rules/ruleset.h"
 #include "script/script.h"
 
@@ -49,6 +53,58 @@ static struct settings *check_settings(struct report *r, const char *file)
     return s;
 }
 
+struct lint {
+    struct report *r;
+    const struct settings *s;
+};
+
+static void policy_problem(void *ctx, const char *setting, const char *text)
+{
+    struct lint *l = ctx;
+    unsigned line, column;
+    char *said = settings_place(l->s, setting, &line, &column)
+                     ? xasprintf("%s:%u:%u: %s", l->s->file, line, column, text)
+                     : xasprintf("%s: %s", setting, text);
+    found(l->r, "policies", said);
+    free(said);
+}
+
+/* Whether any rule that is defined has a name like that. */
+static bool some_rule(const struct conf *c, const struct patterns *p)
+{
+    for (size_t i = 0; i < c->nrules; i++)
+        if (c->rules[i]->kind != RULE_NONE && patterns_match(p, span_str(c->rules[i]->name)))
+            return true;
+    return false;
+}
+
+/* A policy that asks for the hits of rules that there are not. */
+static void check_rule_names(struct report *r, const struct settings *s, const struct conf *c)
+{
+    struct arena *a = arena_new(0);
+    const char **names = arena_array(a, c->nrules, sizeof *names);
+    size_t n = 0;
+    for (size_t i = 0; i < c->nrules; i++)
+        if (c->rules[i]->kind != RULE_NONE)
+            names[n++] = c->rules[i]->name;
+    for (size_t i = 0; i < s->policies.n; i++) {
+        const struct strings *list = &s->policies.v[i].rules;
+        for (size_t k = 0; k < list->n; k++) {
+            const char *name = list->v[k] + (list->v[k][0] == '!');
+            struct patterns p = patterns_new(a, (struct strings){&name, 1}, false);
+            if (some_rule(c, &p))
+                continue;
+            const char *near = nearest(span_str(name), names, n);
+            struct span at = arena_printf(a, "policies[%zu].rules[%zu]", i, k);
+            struct span text =
+                arena_printf(a, "no rule is named '%s'%s%s%s", name, near ? " (did you mean '" : "",
+                             near ? near : "", near ? "'?)" : "");
+            policy_problem(&(struct lint){r, s}, at.p, text.p);
+        }
+    }
+    arena_free(a);
+}
+
 /* Returns how many rules are in force. */
 static size_t check_rules(struct report *r, struct settings *s)
 {
@@ -67,6 +123,7 @@ static size_t check_rules(struct report *r, struct settings *s)
         found(r, "rules", text);
         free(text);
     }
+    check_rule_names(r, s, ruleset_conf(rs));
     if (r->cost)
         r->costs = check_cost(s, rs, r->paths, r->list != NULL, &r->failed);
     ruleset_free(rs);
@@ -78,22 +135,6 @@ static void map_problem(void *ctx, const char *text)
     found(ctx, "maps", text);
 }
 
-struct lint {
-    struct report *r;
-    const struct settings *s;
-};
-
-static void policy_problem(void *ctx, const char *setting, const char *text)
-{
-    struct lint *l = ctx;
-    unsigned line, column;
-    char *said = settings_place(l->s, setting, &line, &column)
-                     ? xasprintf("%s:%u:%u: %s", l->s->file, line, column, text)
-                     : xasprintf("%s: %s", setting, text);
-    found(l->r, "policies", said);
-    free(said);
-}
-
 static void secret_problem(void *ctx, const char *text)
 {
     found(ctx, "secrets", text);
@@ -102,6 +143,17 @@ static void secret_problem(void *ctx, const char *text)
 static void check_return_paths(struct report *r, const struct settings *s)
 {
     returnpath_free(returnpath_open(s, secret_problem, r));
+}
+
+static void check_httpcrypt(struct report *r, const struct settings *s)
+{
+    for (size_t i = 0; i < s->listeners.n; i++) {
+        const char *file = s->listeners.v[i].httpcrypt_file;
+        struct sealed_key *keys = NULL;
+        if (file)
+            httpcrypt_keys(file, &keys, secret_problem, r);
+        free(keys);
+    }
 }
 
 static void check_script(struct report *r, const struct settings *s)
@@ -185,6 +237,7 @@ int cmd_check(int argc, char **argv)
         check_maps(s, map_problem, &r);
         check_script(&r, s);
         check_return_paths(&r, s);
+        check_httpcrypt(&r, s);
         policy_lint(s, policy_problem, &(struct lint){&r, s});
         rules = settings_only ? 0 : check_rules(&r, s);
     }

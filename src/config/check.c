@@ -158,6 +158,9 @@ static void check_listener_meanings(struct checker *c, size_t i)
     if (l->password && l->protocol != LISTEN_RSPAMD)
         AT(c, say(c, "listener '%s': password is for rspamd", l->name), "listeners[%zu].password",
            i);
+    if (l->httpcrypt_file && l->protocol != LISTEN_RSPAMD)
+        AT(c, say(c, "listener '%s': httpcrypt_file is for rspamd", l->name),
+           "listeners[%zu].httpcrypt_file", i);
     for (size_t k = 0; k < sizeof rows / sizeof *rows; k++)
         if (!(rows[k].of & 1u << l->protocol) &&
             setting_given(c->s, "listeners[%zu].%s", i, rows[k].name))
@@ -377,6 +380,33 @@ static void check_return_paths(struct checker *c)
         AT(c, "batv.domains needs batv.key_file", "batv.domains");
 }
 
+/* It will stand in mail that people trust: an address of the web, plain enough for any reader. */
+static void check_link(struct checker *c)
+{
+    enum { LINK_MAX = 500 };
+    const char *url = c->s->quarantine.link_url;
+    const char *why = NULL;
+    if (!url)
+        return;
+    struct span s = span_str(url);
+    struct span rest = span_istarts(s, SPAN("https://"))  ? span_from(s, 8)
+                       : span_istarts(s, SPAN("http://")) ? span_from(s, 7)
+                                                          : SPAN("");
+    if (!rest.n || rest.p[0] == '/' || rest.p[0] == '_')
+        why = "expected an address such as https://mail.example.org/held/_ID_";
+    else if (span_search(rest, SPAN("_ID_")) == SIZE_MAX)
+        why = "without _ID_ it would lead to nothing";
+    else if (span_search(rest, SPAN("_URL_")) != SIZE_MAX)
+        why = "_URL_ is this address itself";
+    else if (s.n > LINK_MAX)
+        why = "it is too long";
+    for (size_t i = 0; !why && i < s.n; i++)
+        if (s.p[i] <= ' ' || s.p[i] > '~' || strchr("<>\"\\^`{|}", s.p[i]))
+            why = "expected an address without spaces, quotes and brackets";
+    if (why)
+        AT(c, say(c, "'quarantine.link_url': %s, not '%s'", why, url), "quarantine.link_url");
+}
+
 void settings_cross_check(const struct settings *s, struct settings_problems *out)
 {
     struct checker c = {s, out};
@@ -387,6 +417,7 @@ void settings_cross_check(const struct settings *s, struct settings_problems *ou
     check_mail(&c);
     check_reports(&c);
     check_return_paths(&c);
+    check_link(&c);
     check_policies(&c);
     check_digests(&c);
     settings_check_wall(s, out);

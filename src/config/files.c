@@ -56,14 +56,16 @@ static void check_files(const struct settings *s, struct settings_problems *out)
             missing(s, out, rows[i].setting, rows[i].path, rows[i].remedy);
     for (size_t i = 0; i < s->listeners.n; i++) {
         const struct listener *l = &s->listeners.v[i];
-        char name[64];
-        if (setting_given(s, "listeners[%zu].certificate", i) && !readable(l->certificate, false)) {
-            snprintf(name, sizeof name, "listeners[%zu].certificate", i);
-            missing(s, out, name, l->certificate, "PEM, the server's certificate first");
-        }
-        if (setting_given(s, "listeners[%zu].key", i) && !readable(l->key, false)) {
-            snprintf(name, sizeof name, "listeners[%zu].key", i);
-            missing(s, out, name, l->key, "PEM, readable by root alone");
+        const struct file_row own[] = {
+            {"certificate", l->certificate, "PEM, the server's certificate first"},
+            {"key", l->key, "PEM, readable by root alone"},
+            {"httpcrypt_file", l->httpcrypt_file, "'openssl rand -hex 32' makes a secret"},
+        };
+        for (size_t k = 0; k < sizeof own / sizeof own[0]; k++) {
+            char name[64];
+            snprintf(name, sizeof name, "listeners[%zu].%s", i, own[k].setting);
+            if (setting_given(s, "%s", name) && own[k].path && !readable(own[k].path, false))
+                missing(s, out, name, own[k].path, own[k].remedy);
         }
     }
 }

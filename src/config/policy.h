@@ -22,6 +22,7 @@ struct part_test {
     struct strings name;    /* patterns over each name that a mail program could show */
     struct strings type;    /* globs over the declared type */
     struct strings content; /* globs over the type that the bytes tell (libmagic) */
+    struct strings members; /* patterns over the names of files in an archive */
     struct range size;      /* decoded bytes */
     enum whether encrypted; /* an encrypted archive, PDF, office file, or encrypted mail */
 };
@@ -61,6 +62,7 @@ enum action_kind {
     ACTION_LINK_PART,
     ACTION_RENAME_PART,
     ACTION_QUARANTINE_PART,
+    ACTION_CLEAN,
     ACTION_ADD_DISCLAIMER,
     ACTION_ADD_RECIPIENT,
     ACTION_DELETE_RECIPIENT,
@@ -138,5 +140,7 @@ static inline bool action_on_part(enum action_kind k)
 }
 /* "reject", "add_header": as it is written. */
 const char *action_name(enum action_kind k);
+/* The text that it has when none is given; or NULL. */
+const char *action_default(enum action_kind k);
 
 #endif

@@ -44,12 +44,11 @@ static void check_policy_outcomes(struct checker *c, size_t i)
     const struct {
         const char *name;
         enum outcome o;
-    } on[] = {
-        {"on_spam", p->on_spam}, {"on_high_spam", p->on_high_spam}, {"on_virus", p->on_virus}};
+    } on[] = {{"on_spam", p->on_spam}, {"on_high_spam", p->on_high_spam}};
     for (size_t k = 0; k < sizeof on / sizeof on[0]; k++)
         if (on[k].o == OUT_CLEAN && setting_given(c->s, "policies[%zu].%s", i, on[k].name))
             AT(c,
-               say(c, "'%s': 'clean' is not available yet; use reject, hold or discard",
+               say(c, "'%s': 'clean' takes viruses out, not spam; use tag, hold, reject or discard",
                    on[k].name),
                "policies[%zu].%s", i, on[k].name);
     if (p->reject_score < p->required_score &&

@@ -104,14 +104,19 @@ static void read_headers(struct reader *r, const yaml_node_t *n, struct header_t
 /* An SMTP reply: "550 5.7.1 text", or the text alone behind the code of `def`. */
 static const char *reply_of(struct reader *r, const yaml_node_t *n, const char *def)
 {
-    enum { REPLY_TEXT_MAX = 400 };
+    enum { REPLY_TEXT_MAX = 400, REPLY_LINES_MAX = 10 };
     struct span s = scalar(n);
+    size_t lines = 1;
+    while (s.n && s.p[s.n - 1] == '\n') /* a block of YAML ends with one */
+        s.n--;
     bool coded = s.n >= 4 && ascii_isdigit(s.p[0]) && ascii_isdigit(s.p[1]) &&
                  ascii_isdigit(s.p[2]) && s.p[3] == ' ';
     for (size_t i = 0; i < s.n; i++) {
-        if (s.p[i] < ' ' || s.p[i] > '~' || s.n > REPLY_TEXT_MAX) {
-            PROBLEM(r, n, "expected a reply of one line of printable ASCII, at most %d characters",
-                    REPLY_TEXT_MAX);
+        lines += s.p[i] == '\n';
+        if (((s.p[i] < ' ' || s.p[i] > '~') && s.p[i] != '\n') || s.n > REPLY_TEXT_MAX ||
+            lines > REPLY_LINES_MAX) {
+            PROBLEM(r, n, "expected a reply of printable ASCII, at most %d lines and %d characters",
+                    REPLY_LINES_MAX, REPLY_TEXT_MAX);
             return def;
         }
     }
@@ -267,7 +272,7 @@ static void read_action_section(struct action_reader *ar, enum action_kind kind_
 static void read_text(struct action_reader *ar, enum action_kind kind_, const yaml_node_t *n)
 {
     bool lines = kind_ == ACTION_REPLACE_PART || kind_ == ACTION_LINK_PART ||
-                 kind_ == ACTION_QUARANTINE_PART;
+                 kind_ == ACTION_QUARANTINE_PART || kind_ == ACTION_CLEAN;
     if (!text_ok(ar, n, lines))
         return;
     struct span s = scalar(n);

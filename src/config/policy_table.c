@@ -21,6 +21,9 @@ static const struct setting part_rows[] = {
     PATS_(T, type, .def = "", .help = "Declared types, such as 'application/zip' or 'video/*'."),
     PATS_(T, content, .def = "",
           .help = "Types that the bytes themselves tell, such as 'application/x-dosexec'."),
+    PATS_(T, members, .def = "",
+          .help = "Names of files in an archive (zip, rar, 7z, tar, tar.gz), one of which is such; "
+                  "archives in archives are not opened."),
     SIZES_(T, size, .def_note = "any size", .help = "Size of the decoded part."),
     ENUM_(T, whether, encrypted, .choices = whether_names, .def = "any",
           .help = "Encrypted archives, PDFs, office files and mail."),
@@ -77,9 +80,9 @@ const struct action_row action_table[ACTION_KINDS] = {
     [ACTION_LINK_PART] =
         {"link_part", TAKES_TEXT,
          "The attachment \"_NAME_\" was taken out of this message.\n"
-         "To get it, ask for message _ID_ to be released.\n",
-         .help = "Put a link (for now: the id for the release) in the place of the parts; the "
-                 "original is kept."},
+         "To get it: _URL_\n",
+         .help = "Put a link (quarantine.link_url; without it the id for the release) in the place "
+                 "of the parts; the original is kept."},
     [ACTION_RENAME_PART] = {"rename_part", TAKES_TEXT, "_NAME_.txt",
                             .help = "Give the parts another file name."},
     [ACTION_QUARANTINE_PART] =
@@ -88,6 +91,13 @@ const struct action_row action_table[ACTION_KINDS] = {
          "Ask your postmaster for message _ID_.\n",
          .help = "As replace_part; the quarantine lists the message with the part's name as "
                  "reason."},
+    [ACTION_CLEAN] =
+        {"clean", TAKES_TEXT,
+         "The attachment \"_NAME_\" was removed, because it is dangerous:\n"
+         "_VIRUS_ (_POLICY_)\n"
+         "It is kept for a while; ask your postmaster for message _ID_.\n",
+         .help = "Take out the parts in which a virus is found, and those that 'parts' tells; the "
+                 "original is kept. What is still infected then is held."},
     [ACTION_ADD_DISCLAIMER] = {"add_disclaimer", TAKES_SECTION, .section = &disclaimer_table,
                                .help = "Append a text to the text and HTML of the message."},
     [ACTION_ADD_RECIPIENT] = {"add_recipient", TAKES_ADDRESSES, .help = "Deliver to more."},
@@ -106,6 +116,11 @@ const struct action_row action_table[ACTION_KINDS] = {
 const char *action_name(enum action_kind k)
 {
     return k < ACTION_KINDS ? action_table[k].name : "unknown";
+}
+
+const char *action_default(enum action_kind k)
+{
+    return k < ACTION_KINDS ? action_table[k].def : NULL;
 }
 
 bool policy_is_open(const struct policy *p)

@@ -40,6 +40,7 @@ struct listener {
     bool require_auth;             /* submission: true by default */
     struct cidrs allow_from;       /* spamd, rspamd, socketmap: who may ask; empty: loopback */
     const char *password;          /* rspamd: for counters and learning; NULL: none */
+    const char *httpcrypt_file;    /* rspamd: secret keys, one a line; NULL: none */
     struct cidrs proxy_from;       /* peers that must send a PROXY header */
     struct cidrs xclient_from;     /* peers that may say XCLIENT */
     const char *certificate, *key; /* override tls.certificate, tls.key */
@@ -149,6 +150,7 @@ struct queue_settings {
 
 struct quarantine_settings {
     usec keep;
+    const char *link_url; /* "https://mail.example.org/held/_ID_"; NULL: no place to look at them */
 };
 
 struct record_settings {

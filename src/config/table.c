@@ -318,6 +318,10 @@ static const struct setting rows[] = {
 
     TIME_(S, quarantine.keep, .min = HOUR, .max = 3660 * DAY, .def = "30d",
           .help = "How long held mail is kept."),
+    STR_(S, quarantine.link_url, .def_note = "no link",
+         .help = "Where recipients can ask for what was taken out of their mail, for the tag _URL_ "
+                 "and link_part; _ID_, _PART_, _NAME_ and _RECIPIENT_ are filled in: "
+                 "'https://mail.example.org/held/_ID_/_PART_'."),
 
     TIME_(S, record.keep, .min = HOUR, .max = 3660 * DAY, .def = "90d",
           .help = "How long records are kept."),
@@ -672,6 +676,11 @@ static const struct setting listener_rows[] = {
                    "socket may."),
     STR_(L, password, .def_note = "none",
          .help = "With rspamd: what clients must know to see the counters and to teach."),
+    PATH_(L, httpcrypt_file, .def_note = "none",
+          .help =
+              "With rspamd: secret keys of its HTTPCrypt (rspamc --key), one a line: 64 "
+              "hexadecimal digits, or the privkey of rspamadm keypair. The log tells the public "
+              "ones."),
     CIDRS_(L, proxy_from, .def = "",
            .help = "Load balancers that send a PROXY header first (HAProxy's, v1 or v2)."),
     CIDRS_(L, xclient_from, .def = "", .help = "Peers that may speak for others by XCLIENT."),

@@ -105,7 +105,5 @@ const struct client_tls *client_tls(const struct client *c);
  * carried from piece to piece; wire_end closes an open line and adds the final dot. */
 void wire_body(struct buf *out, struct span bytes, unsigned *state);
 void wire_end(struct buf *out, unsigned state);
-/* xtext (RFC 3461 section 4). */
-void wire_xtext(struct buf *out, struct span s);
 
 #endif

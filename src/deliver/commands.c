@@ -1,5 +1,6 @@
 /* MAIL and RCPT with their parameters (RFC 1870, 3461, 6152, 6531, 8689). */
 #include "deliver/client_private.h"
+#include "smtp/params.h"
 
 static bool ascii_only(struct span s)
 {
@@ -57,39 +58,9 @@ void client_add_mail(struct client *c)
         buf_str(b, env->ret == RET_FULL ? " RET=FULL" : " RET=HDRS");
     if (c->ext.dsn && env->envid.n) {
         buf_str(b, " ENVID=");
-        wire_xtext(b, env->envid);
+        xtext_encode(b, env->envid);
     }
     buf_str(b, "\r\n");
-}
-
-static void add_notify(struct buf *b, uint8_t notify)
-{
-    if (notify & NOTIFY_NEVER) {
-        buf_str(b, " NOTIFY=NEVER");
-        return;
-    }
-    const char *sep = " NOTIFY=";
-    static const struct {
-        uint8_t bit;
-        const char *word;
-    } words[] = {{NOTIFY_SUCCESS, "SUCCESS"}, {NOTIFY_FAILURE, "FAILURE"}, {NOTIFY_DELAY, "DELAY"}};
-    for (size_t i = 0; i < 3; i++) {
-        if (notify & words[i].bit) {
-            buf_str(b, sep);
-            buf_str(b, words[i].word);
-            sep = ",";
-        }
-    }
-}
-
-static void add_orcpt(struct buf *b, struct span orcpt)
-{
-    size_t semi = span_find(orcpt, ';');
-    if (semi == SIZE_MAX)
-        return;
-    buf_str(b, " ORCPT=");
-    buf_add(b, span_sub(orcpt, 0, semi + 1));
-    wire_xtext(b, span_from(orcpt, semi + 1));
 }
 
 void client_add_rcpt(struct client *c, const struct rcpt *r)
@@ -98,8 +69,7 @@ void client_add_rcpt(struct client *c, const struct rcpt *r)
     buf_add(&c->out, r->addr);
     buf_char(&c->out, '>');
     if (c->ext.dsn && !c->t->probe) {
-        add_notify(&c->out, r->notify);
-        add_orcpt(&c->out, r->orcpt);
+        rcpt_params_add(&c->out, r->notify, r->orcpt);
     }
     buf_str(&c->out, "\r\n");
 }

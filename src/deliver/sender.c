@@ -3,39 +3,12 @@
  */
 #include "base/log.h"
 #include "deliver/deliver_private.h"
-#include "policy/address.h"
-#include "policy/domains.h"
-
-static bool is_ours(const struct deliver *d, struct span domain)
-{
-    char key[DOMAIN_KEY_SIZE];
-    size_t n = domain_key(domain, key);
-    return n && domains_has(d->domains, span_of(key, n));
-}
-
-static bool listed(const struct strings *l, struct span addr)
-{
-    for (size_t i = 0; i < l->n; i++)
-        if (address_matches(l->v[i], addr))
-            return true;
-    return false;
-}
+#include "policy/returns.h"
 
 enum returnpath_kind sender_kind(const struct deliver *d, const struct queue_msg *m,
                                  struct arena *a)
 {
-    size_t at = span_rfind(m->from, '@');
-    if (!d->returns || at == SIZE_MAX || !domains_ok(d->domains))
-        return RETURN_NOT;
-    return returnpath_kind(d->returns, a, m->from, is_ours(d, span_from(m->from, at + 1)));
-}
-
-static bool sees_it(const struct deliver *d, enum returnpath_kind kind, struct span rcpt)
-{
-    const struct settings *set = d->set;
-    size_t at = span_rfind(rcpt, '@');
-    return at != SIZE_MAX && !is_ours(d, span_from(rcpt, at + 1)) &&
-           !listed(kind == RETURN_SRS ? &set->srs.exempt_recipients : &set->batv.unsigned_to, rcpt);
+    return returns_kind(d->returns, d->domains, a, m->from);
 }
 
 size_t sender_part(const struct deliver *d, const struct queue_msg *m, enum returnpath_kind kind,
@@ -43,7 +16,7 @@ size_t sender_part(const struct deliver *d, const struct queue_msg *m, enum retu
 {
     size_t changed = 0;
     for (size_t i = 0; kind != RETURN_NOT && i < n; i++) {
-        if (!sees_it(d, kind, m->rcpts[v[i]].addr))
+        if (returns_place(d->set, d->domains, kind, m->rcpts[v[i]].addr) != RETURNS_ELSEWHERE)
             continue;
         uint32_t other = v[changed];
         v[changed++] = v[i];
@@ -54,13 +27,7 @@ size_t sender_part(const struct deliver *d, const struct queue_msg *m, enum retu
 
 static bool by_our_user(const struct deliver *d, const struct queue_msg *m, const struct peer *p)
 {
-    if (p->auth_user.n || p->may_relay || (m->flags & (QUEUE_NOTICE | QUEUE_SENDER_OURS)))
-        return true;
-    const struct cidrs *nets = &d->set->relay.networks;
-    for (size_t i = 0; p->has_ip && i < nets->n; i++)
-        if (cidr_has(&nets->v[i], &p->ip))
-            return true;
-    return false;
+    return (m->flags & (QUEUE_NOTICE | QUEUE_SENDER_OURS)) || returns_by_us(d->set, p);
 }
 
 struct span sender_of(const struct job *j)

@@ -47,14 +47,3 @@ void wire_end(struct buf *out, unsigned state)
         buf_add(out, SPAN("\r\n"));
     buf_add(out, SPAN(".\r\n"));
 }
-
-void wire_xtext(struct buf *out, struct span s)
-{
-    for (size_t i = 0; i < s.n; i++) {
-        unsigned char c = (unsigned char)s.p[i];
-        if (c < '!' || c > '~' || c == '+' || c == '=')
-            buf_printf(out, "+%02X", c);
-        else
-            buf_char(out, (char)c);
-    }
-}

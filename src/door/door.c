@@ -14,6 +14,7 @@
 #include "base/xalloc.h"
 #include "config/script.h"
 #include "door/door_private.h"
+#include "door/httpcrypt.h"
 #include "door/judge.h"
 #include "door/wall.h"
 
@@ -85,20 +86,26 @@ static void on_incoming(uv_poll_t *poll, int status, int events)
 
 struct door_keys {
     struct returnpath *returns;
-    struct tls_server tls[]; /* by listener */
+    struct gate_keys {
+        struct tls_server tls;
+        struct sealed_key *sealed;
+        size_t nsealed;
+    } of[]; /* by listener */
 };
 
 struct door_keys *door_keys_read(const struct settings *set)
 {
-    struct door_keys *k = xcalloc(1, sizeof *k + set->listeners.n * sizeof k->tls[0]);
+    struct door_keys *k = xcalloc(1, sizeof *k + set->listeners.n * sizeof k->of[0]);
     k->returns = returnpath_open(set, NULL, NULL);
     for (size_t i = 0; i < set->listeners.n; i++) {
         const struct listener *l = &set->listeners.v[i];
         struct err e;
         bool knows = l->protocol != LISTEN_MILTER && l->protocol != LISTEN_SOCKETMAP;
         if (knows && l->tls != TLS_MODE_NONE &&
-            tls_server_open(&k->tls[i], &set->tls, l->certificate, l->key, &e) != 0)
+            tls_server_open(&k->of[i].tls, &set->tls, l->certificate, l->key, &e) != 0)
             log_event(LOG_FAULT, NULL, "no-tls", F_STR("listener", l->name), F_STR("why", e.text));
+        if (l->httpcrypt_file)
+            k->of[i].nsealed = httpcrypt_keys(l->httpcrypt_file, &k->of[i].sealed, NULL, NULL);
     }
     return k;
 }
@@ -113,7 +120,9 @@ static void open_gates(struct door *d, const int *listeners, struct door_keys *k
         g->set = &d->set->listeners.v[i];
         g->fd = listeners[i];
         fcntl(g->fd, F_SETFL, fcntl(g->fd, F_GETFL) | O_NONBLOCK);
-        g->tls = keys->tls[i];
+        g->tls = keys->of[i].tls;
+        g->sealed = keys->of[i].sealed;
+        g->nsealed = keys->of[i].nsealed;
         uv_poll_init(&d->loop, &g->poll, g->fd);
         g->poll.data = g;
         if (g->set->protocol == LISTEN_RSPAMD)
@@ -135,6 +144,7 @@ static void close_gates(struct door *d)
         gate_stop(g);
         uv_close((uv_handle_t *)&g->poll, poll_closed);
         tls_server_close(&g->tls);
+        free(g->sealed);
         close(g->fd);
     }
 }

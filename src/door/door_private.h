@@ -56,7 +56,10 @@ struct gate {
     int fd;
     bool polling;
     struct tls_server tls;
-    struct http *http; /* of an rspamd listener */
+    struct http *http;         /* of an rspamd listener */
+    struct sealed_key *sealed; /* its keys, for HTTPCrypt; heap, or NULL */
+    size_t nsealed;
+    uint64_t sealed_held; /* bytes of requests in it */
 };
 
 /* What clients of the scanner protocols were told since this door started. */
@@ -218,8 +221,9 @@ void callout_cancel(struct txn *t);
 enum batv_tag { TAG_UNSEEN, TAG_VALID, TAG_EXPIRED, TAG_MISSING, TAG_FORGED };
 
 /* *to is a recipient that was just given: what SRS or BATV made is replaced, with l, by the address
- * itself; t->returns and t->proven say so. false: it was refused. */
-bool returns_rcpt(struct conn *c, struct smtp_path *to, struct lookup *l);
+ * itself; t->returns and t->proven say so. false: it is to be refused, with *refusal as a whole
+ * reply; absent: the address in it is none. */
+bool returns_rcpt(struct txn *t, struct smtp_path *to, struct lookup *l, struct span *refusal);
 /* The facts go into the scan request. */
 void returns_facts(struct txn *t);
 
@@ -234,6 +238,14 @@ struct stage_answer {
  * absent. */
 bool stage_decides(struct door *d, enum policy_stage stage, const struct peer *peer,
                    struct span from, struct span rcpt, struct arena *a, struct stage_answer *out);
+/* At MAIL, for a message that is open: what discards it is put down in it. true: it is to be
+ * refused with this reply. */
+bool stage_refuses_sender(struct txn *t, struct span *reply);
+
+/* hearing.c: what the script has said about sender and recipient (t->pending) is put down. */
+void txn_heard_sender(struct txn *t, const struct hearing *h, enum heard what,
+                      const struct saying *says);
+void txn_heard_recipient(struct txn *t, const struct hearing *h, const struct saying *says);
 
 /* ---- auth.c ---- */
 
@@ -304,6 +316,10 @@ struct txn *txn_new(struct door *d);
 void txn_end(struct txn *t);
 enum reply_id txn_begin_content(struct txn *t);
 void txn_content(struct txn *t, struct span bytes);
+/* Groups of recipients that were decided so; the reply of the first of them; and otherwise. */
+size_t txn_count(const struct txn *t, enum outcome o);
+struct span txn_reply(const struct txn *t, enum outcome o);
+void txn_change(struct txn *t, enum outcome from, enum outcome to);
 
 /* ---- passage.c: a complete message ---- */
 

@@ -73,16 +73,10 @@ static void hold_by_access(struct txn *t, const struct access_rule *rule)
 static bool policy_at_mail(struct conn *c)
 {
     struct txn *t = c->txn;
-    struct stage_answer answer;
-    if (t->discard || saying_decides(&t->req.said.all) ||
-        !stage_decides(c->door, STAGE_MAIL, &t->req.peer, t->req.env.from, SPAN_NONE, t->arena,
-                       &answer))
+    struct span reply;
+    if (!stage_refuses_sender(t, &reply))
         return false;
-    if (answer.discard) {
-        t->discard = arena_printf(t->arena, "policy %s", answer.policy).p;
-        return false;
-    }
-    smtp_answer_text(&c->smtp, answer.reply);
+    smtp_answer_text(&c->smtp, reply);
     c->txn = NULL;
     txn_end(t);
     return true;
@@ -293,8 +287,11 @@ void conn_rcpt(void *ctx, const struct smtp_path *given, const struct rcpt_param
         rcpt_refuse(c, path_addr(&to), R_BAD_ADDRESS_SYNTAX, SPAN_NONE);
         return;
     }
-    if (!returns_rcpt(c, &to, &l))
+    struct span refusal;
+    if (!returns_rcpt(c->txn, &to, &l, &refusal)) {
+        rcpt_refuse(c, path_addr(&to), refusal.p ? R_RCPT_DENIED : R_BAD_ADDRESS_SYNTAX, refusal);
         return;
+    }
     bool returned = c->txn->returns == RETURN_SRS; /* whoever knows it was given it by us */
     bool may_relay = c->relay_client || c->smtp.authenticated || returned;
     if (!may_relay && local_is_route(path_local(&to))) {

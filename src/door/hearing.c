@@ -22,6 +22,32 @@ struct peer conn_peer(const struct conn *c)
     return p;
 }
 
+/* ---- what a message takes along ---- */
+
+/* The first reason counts. */
+static void hold_as_failed(struct txn *t, const struct hearing *h)
+{
+    if (h->hold && !t->hold.p)
+        t->hold = SPAN("the script failed");
+}
+
+void txn_heard_sender(struct txn *t, const struct hearing *h, enum heard what,
+                      const struct saying *says)
+{
+    t->req.said.asked |= CALL_SENDER;
+    saying_add(&t->req.said.all, t->arena, says);
+    if (what == HEARD_DISCARD && !t->discard)
+        t->discard = "script";
+    hold_as_failed(t, h);
+}
+
+void txn_heard_recipient(struct txn *t, const struct hearing *h, const struct saying *says)
+{
+    t->req.said.asked |= CALL_RECIPIENT;
+    t->pending_says = *says;
+    hold_as_failed(t, h);
+}
+
 /* ---- HELO ---- */
 
 static void refuse_helo(struct conn *c, struct span reply)
@@ -113,12 +139,7 @@ static void sender_heard(struct conn *c, enum heard what, struct span reply,
         smtp_answer_text(&c->smtp, reply);
         txn_end(t);
     } else {
-        t->req.said.asked |= CALL_SENDER;
-        saying_add(&t->req.said.all, t->arena, says);
-        if (what == HEARD_DISCARD && !t->discard)
-            t->discard = "script";
-        if (c->hearing.hold)
-            t->hold = SPAN("the script failed");
+        txn_heard_sender(t, &c->hearing, what, says);
         wall_mail(c, t->path);
     }
     conn_go_on(c);
@@ -149,10 +170,7 @@ static void recipient_heard(struct conn *c, enum heard what, struct span reply,
                             const struct saying *says)
 {
     struct txn *t = c->txn;
-    t->req.said.asked |= CALL_RECIPIENT;
-    t->pending_says = *says;
-    if (c->hearing.hold && !t->hold.p)
-        t->hold = SPAN("the script failed");
+    txn_heard_recipient(t, &c->hearing, says);
     if (what == HEARD_DISCARD)
         t->fate = FATE_DROP;
     if (what == HEARD_REFUSAL)

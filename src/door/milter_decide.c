@@ -13,34 +13,6 @@
 
 #include "base/log.h"
 
-static bool gets_it(const struct group *g)
-{
-    return g->outcome == OUT_ACCEPT || g->outcome == OUT_TAG || g->outcome == OUT_CLEAN;
-}
-
-static size_t count(const struct txn *t, enum outcome o)
-{
-    size_t n = 0;
-    for (size_t i = 0; i < t->result.ngroups; i++)
-        n += t->result.groups[i].outcome == o;
-    return n;
-}
-
-static struct span reply_of(const struct txn *t, enum outcome o)
-{
-    for (size_t i = 0; i < t->result.ngroups; i++)
-        if (t->result.groups[i].outcome == o)
-            return t->result.groups[i].reply;
-    return SPAN("");
-}
-
-static void change(struct txn *t, enum outcome from, enum outcome to)
-{
-    for (size_t i = 0; i < t->result.ngroups; i++)
-        if (t->result.groups[i].outcome == from)
-            t->result.groups[i].outcome = to;
-}
-
 static void say(struct txn *t, enum milter_verdict v, unsigned code)
 {
     t->shape->verdict = v;
@@ -64,22 +36,10 @@ static const struct group *strictest(const struct txn *t)
     const struct group *best = NULL;
     for (size_t i = 0; i < t->result.ngroups; i++) {
         const struct group *g = &t->result.groups[i];
-        if (gets_it(g) && (!best || g->outcome > best->outcome))
+        if (milter_gets_it(g) && (!best || g->outcome > best->outcome))
             best = g;
     }
     return best;
-}
-
-static void take_off(struct txn *t)
-{
-    struct buf *b = &t->shape->edits;
-    for (size_t i = 0; i < t->result.ngroups; i++) {
-        const struct group *g = &t->result.groups[i];
-        for (size_t k = 0; !gets_it(g) && k < g->nrcpts; k++)
-            milter_delete_rcpt(b, t->req.env.rcpts[g->rcpts[k]].addr);
-    }
-    for (size_t i = 0; i < t->ndropped; i++)
-        milter_delete_rcpt(b, t->dropped[i].addr);
 }
 
 /* Whether there is something to keep or to send beside what the MTA does. */
@@ -94,7 +54,7 @@ static bool more_for_spool(const struct txn *t)
 /* Held for all, or for nobody but those who get it. true: the spool has something to keep. */
 static bool drop(struct txn *t)
 {
-    size_t held = count(t, OUT_HOLD);
+    size_t held = txn_count(t, OUT_HOLD);
     if (held && t->milter_holds && held == t->result.ngroups) {
         milter_quarantine(&t->shape->edits, t->result.groups[0].reason);
         say(t, MILTER_ACCEPT, 250);
@@ -105,36 +65,11 @@ static bool drop(struct txn *t)
     return held > 0 || more_for_spool(t);
 }
 
-/* Recipients and sender as the policies of those who get it want them. The MTA has one copy for
- * all: whoever is added gets it in the form of the strictest group. */
-static void change_envelope(struct txn *t)
-{
-    const struct milter_conn *c = t->milter;
-    struct buf *b = &t->shape->edits;
-    for (size_t i = 0; i < t->result.ngroups; i++) {
-        const struct group *g = &t->result.groups[i];
-        const struct delivery *d = &g->delivery;
-        if (!gets_it(g))
-            continue;
-        if (d->change_sender && milter_may(&c->session, MILTER_CAN_CHANGE_SENDER))
-            milter_change_sender(b, d->sender, SPAN_NONE);
-        bool add = milter_may(&c->session, MILTER_CAN_ADD_RCPT);
-        for (size_t k = 0; add && k < d->nadd; k++)
-            milter_add_rcpt(b, d->add[k], SPAN_NONE);
-        for (size_t k = 0; add && d->redirect && k < g->nrcpts; k++)
-            milter_delete_rcpt(b, t->req.env.rcpts[g->rcpts[k]].addr);
-    }
-}
-
 static bool deliver(struct txn *t)
 {
-    struct milter_conn *c = t->milter;
     const struct group *best = strictest(t);
-    size_t others = 0, held;
-    for (size_t i = 0; i < t->result.ngroups; i++)
-        others += !gets_it(&t->result.groups[i]);
     t->milter_holds = false;
-    if ((others || t->ndropped) && !milter_may(&c->session, MILTER_CAN_DELETE_RCPT)) {
+    if (!milter_may_split(t)) {
         /* Nobody may get what is refused for some. */
         for (size_t i = 0; i < t->result.ngroups; i++)
             t->result.groups[i].outcome = OUT_HOLD;
@@ -145,31 +80,29 @@ static bool deliver(struct txn *t)
         log_event(LOG_WARN, t->req.id, "milter-cannot-edit", F_INT("edits", best->edits.n));
         if (best->outcome == OUT_CLEAN) { /* what is dangerous would stay in it */
             buf_free(&t->shape->edits);
-            change(t, OUT_CLEAN, OUT_HOLD);
+            txn_change(t, OUT_CLEAN, OUT_HOLD);
             return milter_decide(t);
         }
     }
-    take_off(t);
-    change_envelope(t);
-    held = count(t, OUT_HOLD);
+    milter_envelope_edits(&t->shape->edits, t);
     say(t, MILTER_ACCEPT, 250);
-    return held > 0 || more_for_spool(t);
+    return txn_count(t, OUT_HOLD) > 0 || more_for_spool(t);
 }
 
 bool milter_decide(struct txn *t)
 {
     size_t n = t->result.ngroups;
     buf_free(&t->shape->edits);
-    if (count(t, OUT_DEFER) > 0) {
-        say_text(t, reply_of(t, OUT_DEFER), "451 4.7.1 try again later");
+    if (txn_count(t, OUT_DEFER) > 0) {
+        say_text(t, txn_reply(t, OUT_DEFER), "451 4.7.1 try again later");
         for (size_t i = 0; i < n; i++)
             t->result.groups[i].outcome = OUT_DEFER; /* nobody gets it now */
         return false;
     }
-    if (count(t, OUT_REJECT) == n) {
-        say_text(t, reply_of(t, OUT_REJECT), "550 5.7.1 message refused");
+    if (txn_count(t, OUT_REJECT) == n) {
+        say_text(t, txn_reply(t, OUT_REJECT), "550 5.7.1 message refused");
         return false;
     }
-    change(t, OUT_REJECT, OUT_HOLD);
+    txn_change(t, OUT_REJECT, OUT_HOLD);
     return strictest(t) ? deliver(t) : drop(t);
 }

@@ -251,20 +251,13 @@ static void refuse_sender(struct milter_conn *c, struct span reply)
     txn_end(t);
 }
 
-/* As conn_mail's. true: the MTA is answered; the message stays open until it says what it does. */
+/* true: the MTA is answered; the message stays open until it says what it does. */
 static bool policy_at_mail(struct milter_conn *c)
 {
-    struct txn *t = c->txn;
-    struct stage_answer answer;
-    if (t->discard || saying_decides(&t->req.said.all) ||
-        !stage_decides(c->door, STAGE_MAIL, &t->req.peer, t->req.env.from, SPAN_NONE, t->arena,
-                       &answer))
+    struct span reply;
+    if (!stage_refuses_sender(c->txn, &reply))
         return false;
-    if (answer.discard) {
-        t->discard = arena_printf(t->arena, "policy %s", answer.policy).p;
-        return false;
-    }
-    refuse_sender(c, answer.reply);
+    refuse_sender(c, reply);
     return true;
 }
 
@@ -313,12 +306,7 @@ static void sender_heard(struct milter_conn *c, enum heard what, struct span rep
         refuse_sender(c, reply);
         return;
     }
-    t->req.said.asked |= CALL_SENDER;
-    saying_add(&t->req.said.all, t->arena, says);
-    if (what == HEARD_DISCARD && !t->discard)
-        t->discard = "script";
-    if (c->hearing.hold && !t->hold.p)
-        t->hold = SPAN("the script failed");
+    txn_heard_sender(t, &c->hearing, what, says);
     milter_answer(&c->session, MILTER_CONTINUE);
 }
 
@@ -328,7 +316,7 @@ static void take_rcpt(struct milter_conn *c)
 {
     struct txn *t = c->txn;
     struct envelope *env = &t->req.env;
-    *map_at(&t->seen, t->pending.addr) = t;
+    *map_at(&t->seen, t->pending.given.p ? t->pending.given : t->pending.addr) = t;
     said_recipient(&t->req.said, t->arena, env->nrcpts, &t->pending_says);
     t->heard += t->pending_heard;
     *ARENA_PUSH(t->arena, env->rcpts, env->nrcpts, env->cap) = t->pending;
@@ -409,6 +397,15 @@ void milter_rcpt(void *ctx, struct span addr, struct span args)
         rcpt_hear(c);
         return;
     }
+    struct span refusal;
+    if (!returns_rcpt(t, &path, &l, &refusal)) {
+        refuse_rcpt(c, refusal.p ? R_RCPT_DENIED : R_BAD_ADDRESS_SYNTAX, refusal);
+        return;
+    }
+    if (t->returns != RETURN_NOT) {
+        t->pending.given = t->pending.addr;
+        t->pending.addr = arena_dup(t->arena, path_addr(&path));
+    }
     struct access_rule rule = access_recipient(d->access, &l);
     if (rule.verb == ACCESS_QUARANTINE && !t->hold.p)
         t->hold = arena_dup(t->arena, rule.reply);
@@ -443,11 +440,7 @@ static void rcpt_hear(struct milter_conn *c)
 static void recipient_heard(struct milter_conn *c, enum heard what, struct span reply,
                             const struct saying *says)
 {
-    struct txn *t = c->txn;
-    t->req.said.asked |= CALL_RECIPIENT;
-    t->pending_says = *says;
-    if (c->hearing.hold && !t->hold.p)
-        t->hold = SPAN("the script failed");
+    txn_heard_recipient(c->txn, &c->hearing, says);
     if (what == HEARD_REFUSAL)
         refuse_rcpt(c, R_RCPT_DENIED, reply);
     else if (what == HEARD_DISCARD)

@@ -69,4 +69,14 @@ void milter_answer_row(struct milter_conn *c, enum reply_id id, const char *deta
  * not allow it; what can be is appended nevertheless. */
 bool milter_edits(struct buf *out, const struct txn *t, const struct splices *edits);
 
+/* milter_recipients.c: appends what becomes of the envelope: recipients that do not get the message
+ * are taken off, those that SRS or BATV had changed get their own address, policies add others and
+ * change the sender, and so do SRS and BATV. */
+void milter_envelope_edits(struct buf *out, struct txn *t);
+/* Whether this MTA allows what is to be done to the recipients: some may have to be taken off, some
+ * to get another address. */
+bool milter_may_split(const struct txn *t);
+/* Accepted, tagged or cleaned. */
+bool milter_gets_it(const struct group *g);
+
 #endif

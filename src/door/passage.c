@@ -234,29 +234,6 @@ void passage_spool_lost(struct door *d, struct ask *a)
 
 /* ---- deciding ---- */
 
-static size_t count(const struct txn *t, enum outcome o)
-{
-    size_t n = 0;
-    for (size_t i = 0; i < t->result.ngroups; i++)
-        n += t->result.groups[i].outcome == o;
-    return n;
-}
-
-static struct span reply_of(const struct txn *t, enum outcome o)
-{
-    for (size_t i = 0; i < t->result.ngroups; i++)
-        if (t->result.groups[i].outcome == o)
-            return t->result.groups[i].reply;
-    return SPAN_NONE;
-}
-
-static void change(struct txn *t, enum outcome from, enum outcome to)
-{
-    for (size_t i = 0; i < t->result.ngroups; i++)
-        if (t->result.groups[i].outcome == from || (int)from < 0)
-            t->result.groups[i].outcome = to;
-}
-
 /* The access map's QUARANTINE: what would go out is held; what is refused anyway stays refused. */
 static void hold_what_passes(struct txn *t)
 {
@@ -283,7 +260,6 @@ static void put_off(struct txn *t)
     finish_text(t, t->wait_reply, R_DEFERRED);
 }
 
-/* One reply for all recipients: SMTP has no other way. */
 /* A client of a scanner protocol gets the message without a part: the part must be somewhere. */
 static bool part_taken_out(const struct txn *t)
 {
@@ -291,13 +267,15 @@ static bool part_taken_out(const struct txn *t)
     return t->judge && a->rewritten && t->result.groups[a->group].delivery.keep;
 }
 
+/* One reply for all recipients: SMTP has no other way. */
 static void decide(struct txn *t)
 {
     size_t n = t->result.ngroups;
     t->scanned = true;
     if (t->hold.p)
         hold_what_passes(t);
-    if (count(t, OUT_REJECT) + count(t, OUT_DISCARD) + count(t, OUT_DEFER) < n && wall_waits(t)) {
+    if (txn_count(t, OUT_REJECT) + txn_count(t, OUT_DISCARD) + txn_count(t, OUT_DEFER) < n &&
+        wall_waits(t)) {
         put_off(t);
         return;
     }
@@ -307,22 +285,22 @@ static void decide(struct txn *t)
     } else if (t->milter || t->judge) {
         record(t);
         finish(t, R_STORED, t->req.id);
-    } else if (count(t, OUT_DEFER) > 0) {
-        struct span reply = reply_of(t, OUT_DEFER);
+    } else if (txn_count(t, OUT_DEFER) > 0) {
+        struct span reply = txn_reply(t, OUT_DEFER);
         for (size_t i = 0; i < n; i++)
             t->result.groups[i].outcome = OUT_DEFER; /* nobody gets it now */
         record(t);
         finish_text(t, reply, R_DEFERRED);
-    } else if (count(t, OUT_REJECT) == n) {
-        struct span reply = reply_of(t, OUT_REJECT);
+    } else if (txn_count(t, OUT_REJECT) == n) {
+        struct span reply = txn_reply(t, OUT_REJECT);
         record(t);
         finish_text(t, reply, R_REJECTED);
-    } else if (count(t, OUT_DISCARD) == n) {
+    } else if (txn_count(t, OUT_DISCARD) == n) {
         record(t);
         finish(t, R_DISCARDED, t->req.id);
     } else {
         /* Promised to some: what was refused for the others is kept for them. */
-        change(t, OUT_REJECT, OUT_HOLD);
+        txn_change(t, OUT_REJECT, OUT_HOLD);
         store(t);
     }
 }

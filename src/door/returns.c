@@ -1,10 +1,11 @@
 /* Recipients that are reverse-paths of mail that left here: what SRS or BATV made of an address is
  * taken back before anything else is asked about it, so that access map, validation, greylisting,
  * quarantine and record see the address itself. And: bounces to users of batv.domains, who never
- * sent a message without a tag. */
+ * sent a message without a tag. By SMTP and by milter. */
 #include "base/log.h"
 #include "door/door_private.h"
 #include "policy/address.h"
+#include "policy/returns.h"
 
 static bool exempt(const struct door *d, struct span addr)
 {
@@ -22,15 +23,8 @@ static void note_tag(struct txn *t, enum batv_tag tag)
         t->tag = tag;
 }
 
-static bool refuse(struct conn *c, const struct smtp_path *to, struct span text)
-{
-    rcpt_refuse(c, path_addr(to), R_RCPT_DENIED, text);
-    return false;
-}
-
 /* What the settings say about a bounce whose tag is not good. */
-static bool bad_tag(struct conn *c, const struct smtp_path *to, struct span address,
-                    enum batv_tag tag)
+static bool bad_tag(struct txn *t, struct span address, enum batv_tag tag, struct span *refusal)
 {
     static const char *const texts[] = {
         [TAG_EXPIRED] = "550 5.7.1 this return address (BATV) has expired: its mail is too old to "
@@ -39,56 +33,64 @@ static bool bad_tag(struct conn *c, const struct smtp_path *to, struct span addr
                         "addresses of this domain are signed (BATV)",
         [TAG_FORGED] = "550 5.7.1 this return address (BATV) was not made here, or was changed",
     };
-    bool stranger = !c->txn->req.peer.may_relay;
-    if (c->txn->req.env.from.n || !stranger || exempt(c->door, address))
+    const struct settings *set = t->door->set;
+    if (t->req.env.from.n || returns_by_us(set, &t->req.peer) || exempt(t->door, address))
         return true; /* whose replies go there may be anybody; our own hosts know what they do */
-    if (c->door->set->batv.on_invalid == BATV_REJECT)
-        return refuse(c, to, span_str(texts[tag]));
-    note_tag(c->txn, tag);
+    if (set->batv.on_invalid == BATV_REJECT) {
+        *refusal = span_str(texts[tag]);
+        return false;
+    }
+    note_tag(t, tag);
     return true;
 }
 
 /* The address itself takes the place of what was given. */
-static bool take_back(struct conn *c, struct smtp_path *to, struct lookup *l,
+static bool take_back(struct txn *t, struct smtp_path *to, struct lookup *l,
                       const struct returnpath_found *f)
 {
     struct smtp_path plain;
     if (mailbox_parse(f->address, true, &plain) != PATH_OK || plain.at == plain.n ||
-        !lookup_make(&plain, l)) {
-        rcpt_refuse(c, path_addr(to), R_BAD_ADDRESS_SYNTAX, SPAN_NONE);
+        !lookup_make(&plain, l))
         return false;
-    }
-    log_event(LOG_NOTE, c->txn->req.id, "return-address", F_SPAN("given", path_addr(to)),
+    log_event(LOG_NOTE, t->req.id, "return-address", F_SPAN("given", path_addr(to)),
               F_SPAN("to", path_addr(&plain)), F_STR("by", f->kind == RETURN_SRS ? "srs" : "batv"));
     *to = plain;
     return true;
 }
 
-bool returns_rcpt(struct conn *c, struct smtp_path *to, struct lookup *l)
+/* Why what was found is not taken back; absent: it is. */
+static struct span refusal_of(const struct returnpath_found *f)
 {
-    struct txn *t = c->txn;
+    if (f->unknown)
+        return SPAN("451 4.3.5 this return address can't be verified now");
+    if (f->kind == RETURN_SRS && f->result == SRS_FORGED)
+        return SPAN("550 5.7.1 this return address (SRS) was not made here, or was changed");
+    if (f->kind == RETURN_SRS && f->result == SRS_EXPIRED)
+        return SPAN("550 5.7.1 this return address (SRS) has expired: its mail is too old to "
+                    "bounce");
+    return SPAN_NONE;
+}
+
+bool returns_rcpt(struct txn *t, struct smtp_path *to, struct lookup *l, struct span *refusal)
+{
+    const struct returnpath *r = t->door->returns;
     struct returnpath_found f;
     t->returns = RETURN_NOT;
     t->proven = false;
-    if (!c->door->returns)
+    *refusal = SPAN_NONE;
+    if (!r)
         return true;
-    returnpath_read(c->door->returns, t->arena, path_addr(to), clock_wall(), &f);
+    returnpath_read(r, t->arena, path_addr(to), clock_wall(), &f);
     if (f.kind == RETURN_NOT)
-        return !returnpath_wants_tag(c->door->returns, lookup_domain(l)) ||
-               bad_tag(c, to, lookup_addr(l), TAG_MISSING);
-    if (f.unknown)
-        return refuse(c, to, SPAN("451 4.3.5 this return address can't be verified now"));
-    if (f.kind == RETURN_SRS && f.result == SRS_FORGED)
-        return refuse(
-            c, to, SPAN("550 5.7.1 this return address (SRS) was not made here, or was changed"));
-    if (f.kind == RETURN_SRS && f.result == SRS_EXPIRED)
-        return refuse(
-            c, to,
-            SPAN("550 5.7.1 this return address (SRS) has expired: its mail is too old to bounce"));
-    if (f.result != SRS_OK &&
-        !bad_tag(c, to, f.address, f.result == SRS_EXPIRED ? TAG_EXPIRED : TAG_FORGED))
+        return !returnpath_wants_tag(r, lookup_domain(l)) ||
+               bad_tag(t, lookup_addr(l), TAG_MISSING, refusal);
+    *refusal = refusal_of(&f);
+    if (refusal->p)
         return false;
-    if (!take_back(c, to, l, &f))
+    if (f.result != SRS_OK &&
+        !bad_tag(t, f.address, f.result == SRS_EXPIRED ? TAG_EXPIRED : TAG_FORGED, refusal))
+        return false;
+    if (!take_back(t, to, l, &f))
         return false;
     t->returns = f.kind;
     t->proven = f.result == SRS_OK;

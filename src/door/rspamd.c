@@ -12,6 +12,7 @@
 
 #include "base/log.h"
 #include "base/xalloc.h"
+#include "door/httpcrypt.h"
 #include "door/judge.h"
 #include "door/tunnel.h"
 #include "rspamd/reply.h"
@@ -50,7 +51,9 @@ struct http_ask {
     struct http *http;
     struct MHD_Connection *connection;
     enum rspamd_command command;
-    struct unpack *unpack; /* the message is compressed */
+    struct unpack *unpack;    /* the message is compressed */
+    struct httpcrypt *sealed; /* it came in HTTPCrypt; NULL: it did not */
+    const struct sealed_request *inner;
     struct buf body;
     unsigned status; /* of the answer in body; 0: none yet */
     bool suspended, opened, run;
@@ -102,14 +105,28 @@ static void on_poll(uv_poll_t *p, int status, int events)
 
 /* ---- answers ---- */
 
+/* The answer becomes the body of another one, which says nothing. */
+static void seal_answer(struct http_ask *q, const char **type)
+{
+    struct buf sealed = {0};
+    if (!q->sealed)
+        return;
+    httpcrypt_reply(q->sealed, &sealed, q->status, *type, buf_span(&q->body));
+    buf_free(&q->body);
+    q->body = sealed;
+    q->status = MHD_HTTP_OK;
+    *type = "application/octet-stream";
+}
+
 static enum MHD_Result send_answer(struct http_ask *q)
 {
+    const char *type = q->command == RSPAMD_PING ? "text/plain" : "application/json";
+    seal_answer(q, &type);
     struct MHD_Response *r =
         MHD_create_response_from_buffer(q->body.n, q->body.p, MHD_RESPMEM_MUST_COPY);
     if (!r)
         return MHD_NO;
-    bool text = q->command == RSPAMD_PING;
-    MHD_add_response_header(r, "Content-Type", text ? "text/plain" : "application/json");
+    MHD_add_response_header(r, "Content-Type", type);
     MHD_add_response_header(r, "Server", "rspamd/3.4 (gatehouse)");
     if (q->http->leaving)
         MHD_add_response_header(r, "Connection", "close");
@@ -210,10 +227,22 @@ static void tell_counts(struct http_ask *q)
 
 /* ---- questions ---- */
 
+/* What stands around a sealed request does not count: anybody on the way could have put it there.
+ */
+static const char *field_of(const struct http_ask *q, const char *name)
+{
+    if (!q->inner)
+        return MHD_lookup_connection_value(q->connection, MHD_HEADER_KIND, name);
+    for (size_t i = 0; i < q->inner->nfields; i++)
+        if (span_ieq(span_str(q->inner->fields[i].name), span_str(name)))
+            return q->inner->fields[i].value;
+    return NULL;
+}
+
 static bool password_fits(const struct http_ask *q)
 {
     const char *want = q->http->gate->set->password;
-    const char *got = MHD_lookup_connection_value(q->connection, MHD_HEADER_KIND, "Password");
+    const char *got = field_of(q, "Password");
     size_t n = want ? strlen(want) : 0;
     return !want || (got && strlen(got) == n && CRYPTO_memcmp(got, want, n) == 0);
 }
@@ -233,14 +262,21 @@ static enum MHD_Result take_field(void *ctx, enum MHD_ValueKind kind, const char
     return MHD_YES;
 }
 
+static void take_fields(const struct http_ask *q, struct fields *f)
+{
+    if (!q->inner)
+        MHD_get_connection_values(q->connection, MHD_HEADER_KIND, take_field, f);
+    for (size_t i = 0; q->inner && i < q->inner->nfields; i++)
+        take_field(f, MHD_HEADER_KIND, q->inner->fields[i].name, q->inner->fields[i].value);
+}
+
 /* rspamd's way to say it; Content-Encoding is no word of its protocol. */
 static bool compression_known(struct http_ask *q)
 {
-    const char *how = MHD_lookup_connection_value(q->connection, MHD_HEADER_KIND, "Compression");
+    const char *how = field_of(q, "Compression");
     if (!how)
         return true;
-    if (!span_ieq(span_str(how), SPAN("zstd")) ||
-        MHD_lookup_connection_value(q->connection, MHD_HEADER_KIND, "Dictionary"))
+    if (!span_ieq(span_str(how), SPAN("zstd")) || field_of(q, "Dictionary"))
         return false;
     q->unpack = unpack_new();
     return q->unpack;
@@ -249,8 +285,7 @@ static bool compression_known(struct http_ask *q)
 static void begin_message(struct http_ask *q)
 {
     struct judge *j = &q->judge;
-    const char *length =
-        MHD_lookup_connection_value(q->connection, MHD_HEADER_KIND, "Content-Length");
+    const char *length = field_of(q, "Content-Length");
     uint64_t n = 0;
     if (length && span_u64(span_str(length), &n) &&
         n > q->http->gate->door->set->limits.message_size) {
@@ -269,7 +304,7 @@ static void begin_message(struct http_ask *q)
     }
     struct rspamd_request r = {0};
     struct fields f = {&r, j->txn->arena};
-    MHD_get_connection_values(q->connection, MHD_HEADER_KIND, take_field, &f);
+    take_fields(q, &f);
     judge_envelope(j->txn, &r);
 }
 
@@ -320,12 +355,38 @@ static bool take_content(void *ctx, struct span bytes)
 
 static void take_body(struct http_ask *q, struct span bytes)
 {
+    if (q->sealed && !q->inner && !q->status && !httpcrypt_add(q->sealed, bytes))
+        refuse(q, MHD_HTTP_CONTENT_TOO_LARGE, "the message is too large");
     if (q->status || !q->opened)
         return; /* refused already: the rest is dropped */
     if (!q->unpack)
         take_content(q, bytes);
     else if (!unpack_feed(q->unpack, bytes, take_content, q) && !q->status)
         refuse(q, MHD_HTTP_BAD_REQUEST, "what is said to be zstd is not");
+}
+
+/* ---- HTTPCrypt ---- */
+
+static void begin_sealed(struct http_ask *q, const char *field)
+{
+    q->sealed = httpcrypt_new(q->http->gate, field);
+    if (!q->sealed)
+        refuse(q, MHD_HTTP_BAD_REQUEST, "it is sealed with another key");
+}
+
+/* All of it is there: the request proper begins. */
+static void unseal(struct http_ask *q)
+{
+    q->inner = httpcrypt_open(q->sealed);
+    if (!q->inner) { /* whoever has sent it could not open an answer either */
+        httpcrypt_free(q->sealed);
+        q->sealed = NULL;
+        refuse(q, MHD_HTTP_BAD_REQUEST, "it was not sealed with the key that it names");
+        return;
+    }
+    begin(q, q->inner->path, q->inner->method);
+    if (q->inner->body.n)
+        take_body(q, q->inner->body);
 }
 
 static enum MHD_Result on_request(void *ctx, struct MHD_Connection *connection, const char *path,
@@ -344,7 +405,11 @@ static enum MHD_Result on_request(void *ctx, struct MHD_Connection *connection, 
         id_new(q->judge.session);
         h->in_work++;
         *own = q;
-        begin(q, path, method);
+        const char *sealed = h->gate->nsealed ? field_of(q, "Key") : NULL;
+        if (sealed)
+            begin_sealed(q, sealed);
+        else
+            begin(q, path, method);
         /* An answer before the body closes the connection, which is right for one too large. */
         return q->status == MHD_HTTP_CONTENT_TOO_LARGE ? send_answer(q) : MHD_YES;
     }
@@ -353,6 +418,8 @@ static enum MHD_Result on_request(void *ctx, struct MHD_Connection *connection, 
         *nupload = 0;
         return MHD_YES;
     }
+    if (!q->status && q->sealed && !q->inner)
+        unseal(q);
     if (!q->status && q->unpack && !unpack_done(q->unpack))
         refuse(q, MHD_HTTP_BAD_REQUEST, "the compressed message is cut off");
     if (!q->status && !q->run) {
@@ -378,6 +445,7 @@ static void on_completed(void *ctx, struct MHD_Connection *connection, void **ow
     judge_close(&q->judge);
     buf_free(&q->body);
     unpack_free(q->unpack);
+    httpcrypt_free(q->sealed);
     free(q);
     *own = NULL;
     h->in_work--;
@@ -403,6 +471,7 @@ void rspamd_start(struct gate *g)
     struct door *d = g->door;
     struct http *h = xcalloc(1, sizeof *h);
     h->gate = g;
+    httpcrypt_tell(g);
     h->mhd = MHD_start_daemon(
         MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL,
         on_request, h, MHD_OPTION_EXTERNAL_LOGGER, on_library_log, NULL,

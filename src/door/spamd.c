@@ -42,7 +42,8 @@ static unsigned wanted(const struct spamc_request *r)
     case SPAMC_REPORT_IFSPAM:
         return WANT_REPORT | as_file;
     case SPAMC_PROCESS:
-    case SPAMC_HEADERS:
+        return WANT_REWRITE | SCAN_WHOLE | as_file;
+    case SPAMC_HEADERS: /* the body is not taken back */
         return WANT_REWRITE | as_file;
     default:
         return WANT_HITS | as_file;

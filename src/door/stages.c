@@ -21,3 +21,16 @@ bool stage_decides(struct door *d, enum policy_stage stage, const struct peer *p
               F_SPAN("from", from), F_SPAN("to", rcpt));
     return true;
 }
+
+bool stage_refuses_sender(struct txn *t, struct span *reply)
+{
+    struct stage_answer answer;
+    if (t->discard || saying_decides(&t->req.said.all) ||
+        !stage_decides(t->door, STAGE_MAIL, &t->req.peer, t->req.env.from, SPAN_NONE, t->arena,
+                       &answer))
+        return false;
+    if (answer.discard)
+        t->discard = arena_printf(t->arena, "policy %s", answer.policy).p;
+    *reply = answer.reply;
+    return !answer.discard;
+}

@@ -99,3 +99,28 @@ void txn_content(struct txn *t, struct span bytes)
         t->size += (uint64_t)n;
     }
 }
+
+/* ---- what was decided ---- */
+
+size_t txn_count(const struct txn *t, enum outcome o)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < t->result.ngroups; i++)
+        n += t->result.groups[i].outcome == o;
+    return n;
+}
+
+struct span txn_reply(const struct txn *t, enum outcome o)
+{
+    for (size_t i = 0; i < t->result.ngroups; i++)
+        if (t->result.groups[i].outcome == o)
+            return t->result.groups[i].reply;
+    return SPAN_NONE;
+}
+
+void txn_change(struct txn *t, enum outcome from, enum outcome to)
+{
+    for (size_t i = 0; i < t->result.ngroups; i++)
+        if (t->result.groups[i].outcome == from)
+            t->result.groups[i].outcome = to;
+}

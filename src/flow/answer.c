@@ -71,7 +71,7 @@ static void add_virus(struct report_on *r, const struct decision *d)
 {
     struct arena *a = r->arena;
     const struct virus_facts *virus = &r->m->facts.virus;
-    if (virus->state != VIRUS_FOUND || d->policy->on_virus == OUT_ACCEPT)
+    if (virus->state != VIRUS_FOUND || d->clean || d->policy->on_virus == OUT_ACCEPT)
         return;
     struct rules_facts *f = ARENA_NEW(a, struct rules_facts);
     *f = *r->facts;

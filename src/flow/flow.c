@@ -7,6 +7,7 @@
 #include "auth/hashcash.h"
 #include "base/xalloc.h"
 #include "digests/digests.h"
+#include "flow/cleaning.h"
 #include "flow/known.h"
 #include "flow/asking.h"
 #include "flow/guarded.h"
@@ -97,6 +98,11 @@ void flow_script(struct flow *f, const struct script_settings *script)
     f->script = scripting_new(f->loop, f->set, script);
 }
 
+void flow_memory(struct flow *f, struct kv *memory)
+{
+    scripting_memory(f->script, memory);
+}
+
 unsigned flow_script_calls(const struct flow *f)
 {
     return scripting_calls(f->script);
@@ -119,7 +125,8 @@ void flow_profile(struct flow *f, struct rules_profile *total)
 static struct parts *parts_of(struct flow *f, struct message *m)
 {
     const struct limits *l = &f->set->limits;
-    if (!policy_set_wants_parts(f->policies) && !scripting_wants_parts(f->script))
+    if (!policy_set_wants_parts(f->policies) && !scripting_wants_parts(f->script) &&
+        !m->facts.virus.nparts)
         return NULL;
     const struct mime_limits limits = {l->mime_parts, l->mime_depth, l->mime_headers};
     struct mime *mime = mime_parse(m->arena, m->raw, &limits);
@@ -146,9 +153,26 @@ static __attribute__((noinline)) void decide(struct job *j)
     done(ctx, m, v, micros);
 }
 
+static void cleaned(void *ctx)
+{
+    decide(ctx);
+}
+
+/* A script may ask for cleaning in words that nobody knows before. */
+static bool wants_cleaning(const struct job *j)
+{
+    const struct flow *f = j->flow;
+    return j->m->facts.virus.state == VIRUS_FOUND && !j->m->body_fixed &&
+           (policy_set_cleans(f->policies) || f->script);
+}
+
 static void step_done(struct job *j)
 {
-    if (--j->waiting == 0)
+    if (--j->waiting > 0)
+        return;
+    if (wants_cleaning(j))
+        cleaning_run(j->flow->virus, j->flow->set, j->m, j->started, cleaned, j);
+    else
         decide(j);
 }
 
@@ -233,13 +257,21 @@ static void digests_known(void *ctx)
     before_rules_done(ctx);
 }
 
-static void virus_answered(void *ctx, struct message *m)
+static void virus_known(void *ctx)
 {
     struct job *j = ctx;
-    (void)m;
     if (j->engine_first)
         before_rules_done(j);
     step_done(j);
+}
+
+static void virus_answered(void *ctx, struct message *m)
+{
+    struct job *j = ctx;
+    if (m->facts.virus.state == VIRUS_CLEAN && cleaning_blind(m))
+        cleaning_look(j->flow->virus, j->flow->set, m, j->started, virus_known, j);
+    else
+        virus_known(j);
 }
 
 static void start_virus(struct job *j, int fd)

@@ -21,6 +21,10 @@ void flow_free(struct flow *f);
 /* Another script than the settings name; script must outlive the flow. */
 void flow_script(struct flow *f, const struct script_settings *script);
 
+/* What the process remembers between messages, for the script. */
+struct kv;
+void flow_memory(struct flow *f, struct kv *memory);
+
 /* The script's callbacks that are asked before a message: bits of enum script_call; and one of them
  * (m: a message without bytes, in whose arena the answer lives). */
 unsigned flow_script_calls(const struct flow *f);

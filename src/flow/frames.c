@@ -90,6 +90,34 @@ void scan_request_encode(struct buf *b, const struct scan_request *r)
     request_encode(b, r);
 }
 
+/* First bytes: the queue outlives a version of the program, and another one may know other actions
+ * by these numbers. */
+enum { KNOWN_WIRE = 1 };
+
+void scan_known_encode(struct buf *b, const struct scan_request *r)
+{
+    buf_u8(b, KNOWN_WIRE);
+    buf_u8(b, ACTION_KINDS);
+    facts_encode(b, r);
+    said_encode(b, &r->said);
+}
+
+bool scan_known_decode(struct span known, struct arena *a, struct scan_request *r)
+{
+    struct cursor c = cursor_over(known);
+    struct scan_request x = {0};
+    c.failed = cursor_u8(&c) != KNOWN_WIRE || cursor_u8(&c) != ACTION_KINDS;
+    facts_decode(&c, a, &x);
+    said_decode(&c, a, &x.said);
+    if (!cursor_ok(&c) || x.said.neach > r->env.nrcpts)
+        return false;
+    r->facts = x.facts;
+    r->nfacts = x.nfacts;
+    r->facts_cap = x.facts_cap;
+    r->said = x.said;
+    return true;
+}
+
 bool scan_request_decode(struct span payload, struct arena *a, struct scan_request *r)
 {
     struct cursor c = cursor_over(payload);

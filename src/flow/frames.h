@@ -18,7 +18,8 @@ enum scan_want {
     WANT_ANY = 7,      /* any of these: the answer is filled */
     SCAN_A_FILE = 8,   /* without envelope and client, as `gatehouse scan` sees a file */
     SCAN_STAMPED = 16, /* the MTA's own trace field may stand on top already */
-    SCAN_HELD = 32     /* it will be held, whatever is found */
+    SCAN_HELD = 32,    /* it will be held, whatever is found */
+    SCAN_WHOLE = 64    /* who wants the answer takes the whole message back, as we change it */
 };
 
 /* Scan request: the message comes as descriptor. */
@@ -36,6 +37,12 @@ struct scan_request {
 };
 void scan_request_encode(struct buf *b, const struct scan_request *r);
 bool scan_request_decode(struct span payload, struct arena *a, struct scan_request *r);
+
+/* What is known about a message beside envelope and peer: facts of the wall, what a script has
+ * said. For messages that are queued before they are scanned; false: it can't be read, and nothing
+ * is filled in. */
+void scan_known_encode(struct buf *b, const struct scan_request *r);
+bool scan_known_decode(struct span known, struct arena *a, struct scan_request *r);
 
 /* What is to be done for one group of recipients. */
 struct group {

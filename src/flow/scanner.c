@@ -130,6 +130,7 @@ static bool load(struct message *m, struct span payload, int fd, unsigned *want)
     for (size_t i = 0; i < req.nfacts; i++)
         facts_add(&m->facts, m->arena, req.facts[i].name, req.facts[i].value);
     m->has_envelope = !(req.want & SCAN_A_FILE);
+    m->body_fixed = (req.want & WANT_ANY) && !(req.want & SCAN_WHOLE);
     *want = req.want;
     if (message_map(m, fd) != 0)
         return false;
@@ -355,6 +356,7 @@ int scan_main(const struct settings *set, int control_fd, const struct ruleset *
     if (set->virus.enabled)
         sc->virus = virus_pool_new(&sc->loop, &set->virus, embedded_virus_socket);
     sc->flow = flow_new(&sc->loop, set, rs, sc->virus);
+    flow_memory(sc->flow, sc->memory);
     sc->signing = signing_new(&sc->loop, set, send_to_spool, sc);
     sc->control = link_open(&sc->loop, control_fd, ROLE_SCAN, ROLE_SUPERVISOR, &control_events, sc);
     link_send(sc->control, FRAME_READY, 0, SPAN(""), -1);

@@ -45,6 +45,34 @@ static bool forget(void *ctx, struct span key)
     return k && kv_delete(k, KV_SCRIPT, key) == KV_OK;
 }
 
+struct adding {
+    int64_t by, sum;
+    usec until;
+};
+
+static enum kv_change add_to(void *ctx, struct span old, struct buf *fresh, usec *until)
+{
+    struct adding *x = ctx;
+    uint64_t now = 0;
+    bool minus = old.n && old.p[0] == '-';
+    if (!span_u64(span_from(old, minus), &now) || now > INT64_MAX)
+        now = 0;
+    x->sum = (int64_t)((minus ? 0 - now : now) + (uint64_t)x->by);
+    if (!old.p)
+        *until = x->until;
+    buf_printf(fresh, "%lld", (long long)x->sum);
+    return KV_WRITE;
+}
+
+static bool add(void *ctx, struct span key, int64_t by, usec until, int64_t *sum)
+{
+    struct kv *k = ((struct scripting *)ctx)->memory;
+    struct adding x = {.by = by, .until = until};
+    bool kept = k && kv_update(k, KV_SCRIPT, key, clock_wall(), add_to, &x) == KV_OK;
+    *sum = x.sum;
+    return kept;
+}
+
 /* --- the machine --- */
 
 static void on_tick(uv_timer_t *t)
@@ -68,7 +96,7 @@ struct scripting *scripting_new(uv_loop_t *loop, const struct settings *set,
     struct scripting *x = xcalloc(1, sizeof *x);
     x->set = set;
     x->of = script;
-    x->store = (struct script_store){x, get, put, forget};
+    x->store = (struct script_store){x, get, put, forget, add};
     x->script = script_new(script, &x->store, &x->why);
     if (!x->script) {
         log_event(LOG_FAULT, NULL, "script-not-usable", F_STR("why", x->why.text));
@@ -93,6 +121,12 @@ void scripting_free(struct scripting *x)
     script_free(x->script);
     magic_free(x->magic);
     free(x);
+}
+
+void scripting_memory(struct scripting *x, struct kv *memory)
+{
+    if (x)
+        x->memory = memory;
 }
 
 bool scripting_wants_parts(const struct scripting *x)

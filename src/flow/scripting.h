@@ -15,6 +15,9 @@ struct scripting *scripting_new(uv_loop_t *loop, const struct settings *set,
 /* The loop must turn once more. */
 void scripting_free(struct scripting *x);
 /* All of these take NULL. */
+/* What it remembers with before any message has come: tick() may be first. */
+struct kv;
+void scripting_memory(struct scripting *x, struct kv *memory);
 bool scripting_wants_parts(const struct scripting *x);
 struct magic *scripting_magic(const struct scripting *x);
 /* Bits of enum script_call. */

@@ -16,6 +16,9 @@ struct rcpt {
     struct span addr;  /* local@domain, unquoted of <>, as given */
     struct span orcpt; /* decoded "rfc822;addr" or absent */
     uint8_t notify;    /* bits of enum notify */
+    /* What an MTA by milter calls it, when addr is what SRS or BATV had made that of; not encoded.
+     */
+    struct span given;
 };
 
 struct envelope {

@@ -55,11 +55,23 @@ enum virus_state {
     VIRUS_ENCRYPTED
 };
 
+/* A part in which the engine finds something when it is asked about that alone. */
+struct virus_part {
+    uint32_t number; /* as policies count them (policy/parts.h) */
+    bool sealed;     /* within a signature or encryption */
+    struct span name;
+};
+
 struct virus_facts {
     enum virus_state state;
     struct span name;   /* signature, when found */
     struct span engine; /* "clamd 1.4.6/27000" */
     struct span detail; /* why, when in error */
+    /* Of an infected message that might be cleaned; by number. */
+    struct virus_part *parts;
+    size_t nparts;
+    bool cleanable;          /* without these parts the engine finds nothing */
+    struct span uncleanable; /* why not; absent: it was not tried */
 };
 
 /* --- Sender authentication (room auth). Spans are of strangers' making unless told otherwise:

@@ -33,6 +33,8 @@ struct message {
     /* What scanners remember between messages (TxRep, stamps, scripts): somebody else's; NULL:
      * nothing is remembered. */
     struct kv *memory;
+    /* Who asks about it can't take a changed body back: nothing is cut out. */
+    bool body_fixed;
     /* What a policy script has said about it before it came; NULL: nothing. */
     const struct said *said;
     struct facts facts;

@@ -1,11 +1,12 @@
-/* Files that can't be looked into without a password. */
+/* What archives hold, as far as their lists of files tell; files that can't be looked into without
+ * a password. */
 #include "policy/parts_private.h"
 
 #include <archive.h>
 #include <archive_entry.h>
+#include <zlib.h>
 
-/* Members of an archive whose headers are read. */
-enum { MEMBERS_MAX = 1000 };
+#include "base/buf.h"
 
 static bool has(struct span s, const char *magic, size_t n)
 {
@@ -29,7 +30,7 @@ static bool archive_encrypted(struct span s)
     archive_read_support_format_rar(a);
     archive_read_support_format_rar5(a);
     if (archive_read_open_memory(a, s.p, s.n) == ARCHIVE_OK) {
-        for (size_t i = 0; !found && i < MEMBERS_MAX; i++) {
+        for (size_t i = 0; !found && i < PART_MEMBERS_MAX; i++) {
             int r = archive_read_next_header(a, &e);
             if (r == ARCHIVE_EOF)
                 break;
@@ -69,4 +70,76 @@ bool bytes_encrypted(struct span s)
     if (has(s, "\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", 8))
         return office_encrypted(s);
     return span_search(span_sub(s, 0, 256), SPAN("-----BEGIN PGP MESSAGE-----")) != SIZE_MAX;
+}
+
+/* --- members --- */
+
+/* The list of a tar file is all over it, so of a compressed one only the beginning is unpacked. */
+enum { UNPACKED_MAX = 8 << 20 };
+
+static bool is_tar(struct span s)
+{
+    return has(span_from(s, 257), "ustar", 5);
+}
+
+static bool unpack(struct span in, struct buf *out)
+{
+    z_stream z = {.next_in = (Bytef *)(uintptr_t)in.p, .avail_in = (uInt)(in.n & UINT32_MAX)};
+    if (inflateInit2(&z, 16 + MAX_WBITS) != Z_OK)
+        return false;
+    z.next_out = (Bytef *)buf_room(out, UNPACKED_MAX);
+    z.avail_out = UNPACKED_MAX;
+    inflate(&z, Z_SYNC_FLUSH);
+    out->n = UNPACKED_MAX - z.avail_out;
+    inflateEnd(&z);
+    return is_tar(buf_span(out));
+}
+
+static void add_member(struct parts *ps, struct part_facts *p, struct archive_entry *e)
+{
+    const char *name = archive_entry_pathname_utf8(e);
+    name = name ? name : archive_entry_pathname(e);
+    struct span clean = name ? part_clean_name(ps->arena, span_str(name)) : SPAN("");
+    if (clean.n)
+        p->members[p->nmembers++] = clean;
+}
+
+static void list_members(struct parts *ps, struct part_facts *p, struct span s)
+{
+    struct archive *a = archive_read_new();
+    struct archive_entry *e;
+    archive_read_support_format_zip(a);
+    archive_read_support_format_7zip(a);
+    archive_read_support_format_rar(a);
+    archive_read_support_format_rar5(a);
+    archive_read_support_format_tar(a);
+    if (archive_read_open_memory(a, s.p, s.n) == ARCHIVE_OK)
+        for (size_t i = 0; i < PART_MEMBERS_MAX; i++) {
+            int r = archive_read_next_header(a, &e);
+            if (r == ARCHIVE_EOF || r < ARCHIVE_WARN)
+                break;
+            add_member(ps, p, e);
+        }
+    archive_read_free(a);
+}
+
+static void look_for_members(struct parts *ps, struct part_facts *p, struct span s)
+{
+    struct buf tar = {0};
+    p->members = arena_array(ps->arena, PART_MEMBERS_MAX, sizeof *p->members);
+    if (is_archive(s) || is_tar(s))
+        list_members(ps, p, s);
+    else if (has(s, "\x1f\x8b", 2) && ps->unpacked < PARTS_UNPACKED_MAX && ++ps->unpacked &&
+             unpack(s, &tar))
+        list_members(ps, p, buf_span(&tar));
+    buf_free(&tar);
+}
+
+size_t part_members(struct parts *ps, struct part_facts *p, const struct span **v)
+{
+    struct span bytes = p->container ? SPAN("") : mime_body(ps->mime, p->part);
+    if (!p->members && (is_archive(bytes) || is_tar(bytes) || has(bytes, "\x1f\x8b", 2)))
+        look_for_members(ps, p, bytes);
+    *v = p->members;
+    return p->nmembers;
 }

@@ -5,18 +5,9 @@
 #include <strings.h>
 
 #include "policy/address.h"
-#include "policy/set_private.h"
+#include "policy/lint_private.h"
 
-struct lint {
-    const struct settings *set;
-    policy_lint_fn *tell;
-    void *ctx;
-    struct arena *arena;
-};
-
-static void tell(struct lint *l, size_t i, const char *setting, const char *fmt, ...)
-    __attribute__((format(printf, 4, 5)));
-static void tell(struct lint *l, size_t i, const char *setting, const char *fmt, ...)
+void lint_tell(struct lint *l, size_t i, const char *setting, const char *fmt, ...)
 {
     char name[128];
     va_list ap;
@@ -38,19 +29,11 @@ static void check_range(struct lint *l, size_t i, const char *name, const struct
                         double most)
 {
     if (range_empty(r))
-        tell(l, i, name, "never matches: nothing lies in '%s'", name);
+        lint_tell(l, i, name, "never matches: nothing lies in '%s'", name);
     else if (r->given && r->from > most)
-        tell(l, i, name, "never matches: no message is larger than limits.message_size");
+        lint_tell(l, i, name, "never matches: no message is larger than limits.message_size");
     else if (r->given && r->to < 0 && isfinite(most))
-        tell(l, i, name, "never matches: no size is below 0");
-}
-
-static bool listed(const struct strings *list, const char *text)
-{
-    for (size_t i = 0; i < list->n; i++)
-        if (strcmp(list->v[i], text) == 0)
-            return true;
-    return false;
+        lint_tell(l, i, name, "never matches: no size is below 0");
 }
 
 /* Every pattern stands there a second time with a '!'. */
@@ -61,54 +44,11 @@ static void check_negated(struct lint *l, size_t i, const char *name, const stru
         if (list->v[k][0] == '!')
             continue;
         plain++;
-        denied += listed(list, arena_printf(l->arena, "!%s", list->v[k]).p) || listed(list, "!*");
+        denied += lint_listed(list, arena_printf(l->arena, "!%s", list->v[k]).p) ||
+                  lint_listed(list, "!*");
     }
-    if ((plain > 0 && denied == plain) || (plain == 0 && listed(list, "!*")))
-        tell(l, i, name, "never matches: '%s' excludes all that it names", name);
-}
-
-static bool some_milter(const struct settings *s)
-{
-    for (size_t i = 0; i < s->listeners.n; i++)
-        if (s->listeners.v[i].protocol == LISTEN_MILTER)
-            return true;
-    return false;
-}
-
-static void check_needs(struct lint *l, size_t i, const struct policy *p)
-{
-    const struct settings *s = l->set;
-    bool users = s->auth.users_file || s->auth.dovecot_socket || some_milter(s);
-    bool named = false;
-    for (size_t k = 0; k < p->users.n; k++)
-        named |= p->users.v[k][0] != '!';
-    if (!s->rules.enabled && (p->score.given || p->rules.n))
-        tell(l, i, p->score.given ? "score" : "rules",
-             "never matches: rules.enabled is false, so there are no scores and no hits");
-    if (!s->virus.enabled && p->virus.n)
-        tell(l, i, "virus", "never matches: virus.enabled is false");
-    if (named && !users)
-        tell(l, i, "users",
-             "never matches: nobody can log in (auth.users_file, auth.dovecot_socket)");
-    if (p->direction.n && !listed(&p->direction, "inbound") && !users && s->relay.networks.n == 0)
-        tell(l, i, "direction",
-             "never matches: nobody is ours; set relay.networks, or let users log in");
-    if (!p->scan && !p->go_on && (p->score.given || p->rules.n || p->virus.n))
-        tell(l, i, "scan", "comes too late: what the policy asks for is known only after the scan");
-}
-
-static void check_stage(struct lint *l, size_t i, const struct policy *p)
-{
-    for (size_t k = 0; k < p->actions.n; k++) {
-        enum action_kind kind = p->actions.v[k].kind;
-        if (l->set->queue.after_queue && (kind == ACTION_REJECT || kind == ACTION_DEFER) &&
-            policy_stage_of(p) == STAGE_END)
-            tell(
-                l, i, "do",
-                "'%s' is not possible here: with queue.after_queue the message has been taken when "
-                "this is known; it will be held",
-                action_name(kind));
-    }
+    if ((plain > 0 && denied == plain) || (plain == 0 && lint_listed(list, "!*")))
+        lint_tell(l, i, name, "never matches: '%s' excludes all that it names", name);
 }
 
 static void check_one(struct lint *l, size_t i, const struct policy *p)
@@ -125,15 +65,15 @@ static void check_one(struct lint *l, size_t i, const struct policy *p)
                  {"virus", &p->virus},
                  {"parts.name", &p->parts.name},
                  {"parts.type", &p->parts.type},
-                 {"parts.content", &p->parts.content}};
+                 {"parts.content", &p->parts.content},
+                 {"parts.members", &p->parts.members}};
     double most = (double)l->set->limits.message_size;
     for (size_t k = 0; k < sizeof lists / sizeof lists[0]; k++)
         check_negated(l, i, lists[k].name, lists[k].list);
     check_range(l, i, "size", &p->size, most);
     check_range(l, i, "parts.size", &p->parts.size, most);
     check_range(l, i, "score", &p->score, INFINITY);
-    check_needs(l, i, p);
-    check_stage(l, i, p);
+    lint_meaning(l, i, p);
 }
 
 /* --- hidden by another --- */
@@ -159,7 +99,7 @@ static bool patterns_within(const struct strings *in, const struct strings *out,
     if (out->n == 0)
         return true;
     for (size_t k = 0; k < out->n; k++)
-        if (out->v[k][0] == '!' && !listed(in, out->v[k]))
+        if (out->v[k][0] == '!' && !lint_listed(in, out->v[k]))
             return false;
     for (size_t i = 0; i < in->n; i++) {
         bool found = in->v[i][0] == '!';
@@ -180,7 +120,7 @@ static bool patterns_within(const struct strings *in, const struct strings *out,
 static bool words_within(const struct strings *in, const struct strings *out)
 {
     for (size_t i = 0; i < in->n; i++)
-        if (out->n && !listed(out, in->v[i]))
+        if (out->n && !lint_listed(out, in->v[i]))
             return false;
     return out->n == 0 || in->n > 0;
 }
@@ -213,6 +153,7 @@ static bool parts_within(const struct part_test *in, const struct part_test *out
     return in->given && patterns_within(&in->name, &out->name, false) &&
            patterns_within(&in->type, &out->type, false) &&
            patterns_within(&in->content, &out->content, false) &&
+           patterns_within(&in->members, &out->members, false) &&
            range_within(&in->size, &out->size) &&
            (out->encrypted == WHETHER_ANY || in->encrypted == out->encrypted);
 }
@@ -271,8 +212,8 @@ void policy_lint(const struct settings *set, policy_lint_fn *fn, void *ctx)
             const struct policy *before = &set->policies.v[k];
             if (before->go_on || !policy_within(p, before))
                 continue;
-            tell(&l, i, "", "the policy '%s' is never reached: '%s' before it takes all of it",
-                 p->name, before->name);
+            lint_tell(&l, i, "", "the policy '%s' is never reached: '%s' before it takes all of it",
+                      p->name, before->name);
             break;
         }
     }

@@ -201,6 +201,10 @@ static bool part_matches(const struct rule *r, struct parts *ps, struct part_fac
         return false;
     if (t->content.n && !patterns_match(&r->part_content, part_content(ps, p)))
         return false;
+    const struct span *members;
+    size_t nmembers = t->members.n ? part_members(ps, p, &members) : 0;
+    if (t->members.n && (nmembers == 0 || !patterns_match_any(&r->part_members, members, nmembers)))
+        return false;
     return t->encrypted == WHETHER_ANY || part_encrypted(ps, p) == (t->encrypted == WHETHER_YES);
 }
 

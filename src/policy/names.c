@@ -39,7 +39,7 @@ static size_t direction_mark(struct span s, size_t i)
 
 /* As it would be saved: without path, controls, marks, and without the dots and spaces at its end
  * that Windows drops. */
-static struct span cleaned(struct arena *a, struct span s)
+struct span part_clean_name(struct arena *a, struct span s)
 {
     char *out = arena_raw(a, s.n + 1);
     size_t n = 0;
@@ -60,7 +60,7 @@ static struct span cleaned(struct arena *a, struct span s)
 
 static void add_name(struct parts *ps, struct part_facts *p, struct span name)
 {
-    struct span clean = cleaned(ps->arena, name);
+    struct span clean = part_clean_name(ps->arena, name);
     if (clean.n > 0)
         add(ps->arena, &p->names, &p->nnames, clean);
 }

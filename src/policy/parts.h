@@ -10,6 +10,8 @@
 /* Limits on what one part may make us do. */
 enum {
     PART_NAMES_MAX = 16,       /* names of one part that are looked at */
+    PART_MEMBERS_MAX = 1000,   /* files of one archive whose headers are read */
+    PARTS_UNPACKED_MAX = 10,   /* compressed archives of a message that are begun to unpack */
     PART_SEGMENTS_MAX = 100,   /* pieces of one name (RFC 2231) */
     PART_MAGIC_BYTES = 1 << 20 /* of the content, for its type */
 };
@@ -30,6 +32,8 @@ struct part_facts {
     size_t ntypes;      /* at least 1 */
     /* use the functions below */
     struct span content;
+    struct span *members; /* NULL: not looked at yet */
+    size_t nmembers;
     signed char encrypted; /* -1: not looked at yet */
 };
 
@@ -39,6 +43,7 @@ struct parts {
     struct magic *magic; /* NULL: content is never known */
     struct part_facts *v;
     size_t n;
+    unsigned unpacked; /* compressed archives so far */
 };
 
 /* mime and magic must outlive it. */
@@ -56,5 +61,8 @@ uint64_t part_size(struct parts *ps, struct part_facts *p);
  * mail.
  */
 bool part_encrypted(struct parts *ps, struct part_facts *p);
+/* Names of the files in it, when it is an archive: how many, in *v; cleaned as names of parts are.
+ */
+size_t part_members(struct parts *ps, struct part_facts *p, const struct span **v);
 
 #endif

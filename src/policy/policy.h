@@ -30,6 +30,8 @@ void policy_set_refresh(struct policy_set *ps);
 
 /* Whether any policy asks for parts, or changes them: then parts_new is called for each message. */
 bool policy_set_wants_parts(const struct policy_set *ps);
+/* Whether any takes infected parts out: then the engine is to be asked which those are. */
+bool policy_set_cleans(const struct policy_set *ps);
 /* Types by content, loaded when it is asked for; NULL when no policy asks. */
 struct magic *policy_set_magic(struct policy_set *ps);
 /* Whether any policy could decide before the end of a message: else the door need not ask. */

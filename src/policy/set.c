@@ -20,6 +20,7 @@ static struct rule *rules_of(struct arena *a, const struct policies *p)
                            .virus = patterns_new(a, x->virus, false),
                            .part_name = patterns_new(a, x->parts.name, false),
                            .part_type = patterns_new(a, x->parts.type, false),
+                           .part_members = patterns_new(a, x->parts.members, false),
                            .part_content = patterns_new(a, x->parts.content, false),
                            .dkim_domain = patterns_new(a, x->auth.dkim_domain, false)};
         r->header = arena_array(a, x->header.n, sizeof *r->header);
@@ -47,13 +48,21 @@ static void look_through(struct policy_set *ps, const struct policies *p)
 {
     for (size_t i = 0; i < p->n; i++) {
         const struct policy *x = &p->v[i];
-        for (size_t k = 0; k < x->actions.n; k++)
+        for (size_t k = 0; k < x->actions.n; k++) {
             ps->wants_parts |= x->actions.v[k].kind == ACTION_ADD_DISCLAIMER;
+            ps->cleans |= x->actions.v[k].kind == ACTION_CLEAN;
+        }
+        ps->cleans |= x->on_virus == OUT_CLEAN;
         ps->wants_parts |= x->parts.given || x->header.n > 0;
         ps->early |= early(x);
         ps->direction |= x->direction.n > 0;
         ps->wants_magic |= x->parts.content.n > 0;
     }
+}
+
+bool policy_set_cleans(const struct policy_set *ps)
+{
+    return ps->cleans;
 }
 
 struct policy_set *policy_set_of(const struct policies *p)

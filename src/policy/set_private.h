@@ -9,7 +9,7 @@
 struct rule {
     const struct policy *policy;
     struct patterns recipients, senders, client_names, helo, users, rules, virus;
-    struct patterns part_name, part_type, part_content, dkim_domain;
+    struct patterns part_name, part_type, part_content, part_members, dkim_domain;
     struct patterns *header; /* one list for each test of the policy */
 };
 
@@ -20,7 +20,7 @@ struct policy_set {
     struct magic *magic;
     struct rule *v;
     size_t n;
-    bool wants_parts, wants_magic, early, direction;
+    bool wants_parts, wants_magic, early, direction, cleans;
 };
 
 #endif

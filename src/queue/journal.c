@@ -120,6 +120,8 @@ void record_meta_encode(struct buf *b, const struct queue_meta *meta, const stru
     buf_u8(b, m != NULL);
     for (uint32_t i = 0; m && i < m->nrcpts; i++)
         state_encode(b, &m->rcpts[i]);
+    if (meta->known.n)
+        buf_lstr(b, meta->known);
 }
 
 bool record_meta_decode(struct span in, struct arena *a, struct queue_meta *meta,
@@ -147,6 +149,10 @@ bool record_meta_decode(struct span in, struct arena *a, struct queue_meta *meta
         r[i].notify = meta->env.rcpts[i].notify;
         if (stated)
             state_decode(&c, a, &r[i]);
+    }
+    if (c.rest.n) { /* older ones end here */
+        struct span known = cursor_lstr(&c);
+        meta->known = known.p ? arena_dup(a, known) : SPAN_NONE;
     }
     if (states)
         *states = r;

@@ -111,6 +111,7 @@ static void piece_of(struct piece *p, const struct queue_new *v, struct queue_me
     meta->created = v->created;
     meta->env = v->env;
     meta->peer = v->peer;
+    meta->known = v->known;
     meta->data_crc = 0;
     *p = (struct piece){.type = RECORD_MESSAGE,
                         .fd = v->fd,

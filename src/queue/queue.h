@@ -90,6 +90,7 @@ struct queue_meta {
     struct envelope env;
     struct peer peer;
     uint32_t data_crc;
+    struct span known; /* QUEUE_UNSCANNED: what goes to the scanner with it; or absent */
 };
 
 struct queue_options {
@@ -131,6 +132,7 @@ struct queue_new {
     usec created;
     struct envelope env;
     struct peer peer;
+    struct span known; /* as in queue_meta */
     int fd;
     uint64_t fd_size;
     struct span bytes;

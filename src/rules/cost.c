@@ -45,7 +45,9 @@ double rule_pattern_cost(const struct rule *r, int tries)
 static double chances(struct byteset_table *sets, const struct rule *r)
 {
     struct arena *scratch = arena_new(0);
-    struct need need = need_of(sets, scratch, pattern_pcre(scratch, r->def->pattern, r->def->mods));
+    struct span p = pattern_pcre(scratch, r->def->pattern, r->def->mods);
+    const struct tree *t = tree_parse(sets, scratch, p);
+    struct need need = t ? need_of(sets, scratch, t) : (struct need){0};
     double n = need.ngroups ? need.groups[0].cost * RULE_COST_BYTES / 1024 : -1;
     arena_free(scratch);
     return n;

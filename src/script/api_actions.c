@@ -99,13 +99,13 @@ static const char reject_default[] = "550 5.7.1 Refused by policy",
 
 static int reject(lua_State *L)
 {
-    decide(L, ACTION_REJECT, reply(L, text_at(L, 1, "", false), reject_default));
+    decide(L, ACTION_REJECT, reply(L, text_at(L, 1, "", true), reject_default));
     return 0;
 }
 
 static int defer(lua_State *L)
 {
-    decide(L, ACTION_DEFER, reply(L, text_at(L, 1, "", false), defer_default));
+    decide(L, ACTION_DEFER, reply(L, text_at(L, 1, "", true), defer_default));
     return 0;
 }
 
@@ -150,8 +150,9 @@ static int rejected(lua_State *L)
 bool action_by_word(struct script *s, const char *word, const char *text)
 {
     char *clean = arena_strdup(s->m->arena, text ? text : "");
+    bool lines = strcmp(word, "reject") == 0 || strcmp(word, "defer") == 0;
     for (char *c = clean; *c; c++)
-        if ((unsigned char)*c < ' ' || *c == 0x7f)
+        if (((unsigned char)*c < ' ' && !(lines && *c == '\n')) || *c == 0x7f)
             *c = ' ';
     text = clean;
     if (strcmp(word, "reject") == 0)
@@ -250,27 +251,30 @@ static int drop_part(lua_State *L)
 
 static int replace_part(lua_State *L)
 {
-    return on_part(L, ACTION_REPLACE_PART,
-                   "The attachment \"_NAME_\" was removed. Message id: _ID_\n");
+    return on_part(L, ACTION_REPLACE_PART, action_default(ACTION_REPLACE_PART));
 }
 
 static int link_part(lua_State *L)
 {
-    return on_part(L, ACTION_LINK_PART,
-                   "The attachment \"_NAME_\" was taken out of this message.\n"
-                   "To get it, ask for message _ID_ to be released.\n");
+    return on_part(L, ACTION_LINK_PART, action_default(ACTION_LINK_PART));
 }
 
 static int rename_part(lua_State *L)
 {
-    return on_part(L, ACTION_RENAME_PART, "_NAME_.txt");
+    return on_part(L, ACTION_RENAME_PART, action_default(ACTION_RENAME_PART));
 }
 
 static int quarantine_part(lua_State *L)
 {
-    return on_part(L, ACTION_QUARANTINE_PART,
-                   "The attachment \"_NAME_\" was quarantined.\n"
-                   "Ask your postmaster for message _ID_.\n");
+    return on_part(L, ACTION_QUARANTINE_PART, action_default(ACTION_QUARANTINE_PART));
+}
+
+/* The infected parts, whichever they are. */
+static int clean(lua_State *L)
+{
+    const char *text = text_at(L, 1, action_default(ACTION_CLEAN), true);
+    add(L, ACTION_CLEAN)->text = text;
+    return 0;
 }
 
 static int touch_signed(lua_State *L)
@@ -377,6 +381,7 @@ void api_actions_open(lua_State *L)
         {"link_part", link_part},
         {"rename_part", rename_part},
         {"quarantine_part", quarantine_part},
+        {"clean", clean},
         {"touch_signed", touch_signed},
         {"add_disclaimer", add_disclaimer},
         {"add_recipient", add_recipient},

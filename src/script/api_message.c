@@ -120,6 +120,14 @@ void push_message(struct script *s)
     other_facts(L, &m->facts);
 }
 
+/* What the engine found in this part alone. */
+static void part_virus(lua_State *L, const struct virus_facts *v, uint32_t part)
+{
+    for (size_t i = 0; i < v->nparts; i++)
+        if (v->parts[i].number == part)
+            text(L, "virus", v->parts[i].name);
+}
+
 void push_part(struct script *s, struct part_facts *p)
 {
     lua_State *L = s->L;
@@ -132,6 +140,7 @@ void push_part(struct script *s, struct part_facts *p)
     flag(L, "sealed", p->sealed);
     if (p->container)
         return;
+    part_virus(L, &s->m->facts.virus, p->number);
     text(L, "content", part_content(s->parts, p));
     whole(L, "size", part_size(s->parts, p));
     flag(L, "encrypted", part_encrypted(s->parts, p));
@@ -172,6 +181,22 @@ static int body(lua_State *L)
     return 1;
 }
 
+/* members(number): names of the files in an archive. */
+static int members(lua_State *L)
+{
+    struct parts *ps = parts_of(L);
+    lua_Integer number_ = luaL_checkinteger(L, 1);
+    const struct span *v;
+    luaL_argcheck(L, number_ >= 1 && (size_t)number_ <= ps->n, 1, "there is no such part");
+    size_t n = part_members(ps, &ps->v[number_ - 1], &v);
+    lua_createtable(L, (int)n, 0);
+    for (size_t i = 0; i < n; i++) {
+        push_span(L, v[i]);
+        lua_rawseti(L, -2, (lua_Integer)i + 1);
+    }
+    return 1;
+}
+
 /* parts(): all of them, as part() gets them. */
 static int parts(lua_State *L)
 {
@@ -188,5 +213,6 @@ void api_message_open(lua_State *L)
 {
     lua_register(L, "header", header);
     lua_register(L, "body", body);
+    lua_register(L, "members", members);
     lua_register(L, "parts", parts);
 }

@@ -2,8 +2,6 @@
  */
 #include "script/script_private.h"
 
-#include <stdio.h>
-
 enum { STORE_SECONDS_MAX = 366 * 86400, STORE_KEY_MAX = 1000, STORE_VALUE_MAX = 60000 };
 
 static struct span checked(lua_State *L, int at, size_t most)
@@ -31,7 +29,7 @@ static struct script_store *store_of(lua_State *L)
 }
 
 /* Pushes the value or nil. */
-static bool push_value(lua_State *L, struct script_store *store, struct span key)
+static void push_value(lua_State *L, struct script_store *store, struct span key)
 {
     struct buf value = {0};
     bool found = store->get(store->ctx, key, &value);
@@ -43,7 +41,6 @@ static bool push_value(lua_State *L, struct script_store *store, struct span key
         lua_pushlstring(L, copy, n);
     else
         lua_pushnil(L);
-    return found;
 }
 
 static int get(lua_State *L)
@@ -65,29 +62,17 @@ static int put(lua_State *L)
     return 1;
 }
 
-/* The end is that of the first call: a count of the last hour begins anew after it. The time it
- * ends is kept in front of the number. */
+/* The end is that of the first call: a count of the last hour begins anew after it. What can't be
+ * kept counts from 0 each time: a script goes on. */
 static int incr(lua_State *L)
 {
     struct span key = checked(L, 1, STORE_KEY_MAX);
-    lua_Integer by = luaL_optinteger(L, 2, 1);
-    lua_Unsigned now = 0;
+    int64_t by = luaL_optinteger(L, 2, 1), sum = 0;
     usec until = ending(L, 3);
     struct script_store *store = store_of(L);
-    if (push_value(L, store, key)) {
-        struct span rest = span_str(lua_tostring(L, -1));
-        uint64_t ends, value;
-        if (span_u64(span_word(&rest, " "), &ends) && span_u64(span_word(&rest, " "), &value)) {
-            until = (usec)ends;
-            now = value;
-        }
-    }
-    now += (lua_Unsigned)by;
-    char text[64];
-    int n = snprintf(text, sizeof text, "%llu %llu", (unsigned long long)until,
-                     (unsigned long long)now);
-    store->put(store->ctx, key, span_of(text, (size_t)n), until);
-    lua_pushinteger(L, (lua_Integer)now);
+    if (!store->add(store->ctx, key, by, until, &sum))
+        sum = by;
+    lua_pushinteger(L, sum);
     return 1;
 }
 

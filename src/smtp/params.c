@@ -236,3 +236,36 @@ enum param_status rcpt_params_parse(struct span text, bool utf8, struct rcpt_par
     }
     return PARAM_OK;
 }
+
+static void add_notify(struct buf *out, unsigned notify)
+{
+    static const struct {
+        unsigned bit;
+        const char *word;
+    } words[] = {{RCPT_NOTIFY_SUCCESS, "SUCCESS"},
+                 {RCPT_NOTIFY_FAILURE, "FAILURE"},
+                 {RCPT_NOTIFY_DELAY, "DELAY"}};
+    const char *before = " NOTIFY=";
+    if (notify & RCPT_NOTIFY_NEVER) {
+        buf_str(out, " NOTIFY=NEVER");
+        return;
+    }
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        if (!(notify & words[i].bit))
+            continue;
+        buf_str(out, before);
+        buf_str(out, words[i].word);
+        before = ",";
+    }
+}
+
+void rcpt_params_add(struct buf *out, unsigned notify, struct span orcpt)
+{
+    size_t semi = span_find(orcpt, ';');
+    add_notify(out, notify);
+    if (semi == SIZE_MAX)
+        return;
+    buf_str(out, " ORCPT=");
+    buf_add(out, span_sub(orcpt, 0, semi + 1));
+    xtext_encode(out, span_from(orcpt, semi + 1));
+}

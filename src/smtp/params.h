@@ -52,4 +52,8 @@ long xtext_decode(struct span in, char *out);
 /* Encodes what is not allowed bare in xtext. */
 void xtext_encode(struct buf *out, struct span in);
 
+/* Appends " NOTIFY=..." and " ORCPT=..." (RFC 3461), as far as they are given. orcpt:
+ * "type;address", not encoded. */
+void rcpt_params_add(struct buf *out, unsigned notify, struct span orcpt);
+
 #endif

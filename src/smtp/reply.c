@@ -128,15 +128,46 @@ void reply_line(struct buf *out, unsigned code, bool last, struct span text)
 
 bool reply_valid(struct span text, unsigned *code)
 {
+    size_t lines = 1;
     if (text.n < 4 || text.n > REPLY_LINE_MAX || text.p[3] != ' ')
         return false;
     if (text.p[0] != '2' && text.p[0] != '4' && text.p[0] != '5')
         return false;
     if (!ascii_isdigit(text.p[1]) || !ascii_isdigit(text.p[2]))
         return false;
-    for (size_t i = 0; i < text.n; i++)
-        if (text.p[i] < ' ' || text.p[i] > '~')
+    for (size_t i = 0; i < text.n; i++) {
+        lines += text.p[i] == '\n';
+        if ((text.p[i] < ' ' || text.p[i] > '~') && text.p[i] != '\n')
             return false;
+    }
     *code = (unsigned)((text.p[0] - '0') * 100 + (text.p[1] - '0') * 10 + (text.p[2] - '0'));
-    return true;
+    return lines <= REPLY_TEXT_LINES;
+}
+
+/* RFC 2034 section 4: "5.7.1 " behind the code, its length; 0: there is none. */
+static size_t enhanced(struct span text)
+{
+    size_t end = span_find(span_sub(text, 0, 12), ' '), dots = 0;
+    for (size_t i = 0; end != SIZE_MAX && i < end; i++) {
+        dots += text.p[i] == '.';
+        if (text.p[i] != '.' && !ascii_isdigit(text.p[i]))
+            return 0;
+    }
+    return end != SIZE_MAX && dots == 2 ? end + 1 : 0;
+}
+
+void reply_text_add(struct buf *out, struct span text)
+{
+    struct span code = span_sub(text, 0, 3), rest = span_from(text, 4), line;
+    struct span dsn = span_sub(rest, 0, enhanced(rest));
+    rest = span_from(rest, dsn.n);
+    do {
+        if (!span_line(&rest, &line))
+            line = SPAN("");
+        buf_add(out, code);
+        buf_char(out, rest.n ? '-' : ' ');
+        buf_add(out, dsn);
+        buf_add(out, line);
+        buf_str(out, "\r\n");
+    } while (rest.n);
 }

@@ -137,7 +137,12 @@ void reply_add(struct buf *out, enum reply_id id, const char *detail);
 void reply_line(struct buf *out, unsigned code, bool last, struct span text);
 
 /* A complete reply that comes from a map, a policy or another process, "550 5.7.1 go away" or
- * "550 go away": true when it begins with a code 2xx, 4xx or 5xx and holds only printable ASCII. */
+ * "550 go away": true when it begins with a code 2xx, 4xx or 5xx and holds only printable ASCII
+ * and, between its lines, LF: at most REPLY_TEXT_LINES. */
+enum { REPLY_TEXT_LINES = 20 };
 bool reply_valid(struct span text, unsigned *code);
+/* Appends such a text as it is said: the code, and an enhanced code when there is one, in front of
+ * each line. */
+void reply_text_add(struct buf *out, struct span text);
 
 #endif

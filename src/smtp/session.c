@@ -103,8 +103,7 @@ void smtp_refuse_text(struct smtp_session *s, struct span reply)
     if (s->closed)
         return;
     struct buf b = {0};
-    buf_add(&b, reply);
-    buf_str(&b, "\r\n");
+    reply_text_add(&b, reply);
     send_out(s, &b);
     session_close(s);
 }
@@ -255,8 +254,7 @@ void smtp_answer_text(struct smtp_session *s, struct span text)
         return;
     }
     struct buf b = {0};
-    buf_add(&b, text);
-    buf_str(&b, "\r\n");
+    reply_text_add(&b, text);
     answer(s, &b, code);
 }
 

@@ -88,6 +88,8 @@ static int load_request(struct spool *sp, struct queue_msg *m, struct arena *a,
     *req = (struct scan_request){
         .received = meta.created, .peer = meta.peer, .env = meta.env, .crashes = m->scans};
     memcpy(req->id, m->id, ID_LEN);
+    if (meta.known.n && !scan_known_decode(meta.known, a, req))
+        log_event(LOG_WARN, m->id, "queued-facts-unreadable", F_INT("size", meta.known.n));
     return 0;
 }
 

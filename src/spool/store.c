@@ -279,7 +279,12 @@ void storing_start(struct storing *s)
         return;
     }
     s->v = arena_array(s->arena, 1, sizeof *s->v);
-    add_new(s)->flags = QUEUE_UNSCANNED;
+    struct queue_new *v = add_new(s);
+    struct buf known = {0};
+    scan_known_encode(&known, &s->req);
+    v->flags = QUEUE_UNSCANNED;
+    v->known = arena_dup(s->arena, buf_span(&known));
+    buf_free(&known);
     queue_put(s->sp->queue, s->v, s->n, NULL, on_queued, s);
 }
 

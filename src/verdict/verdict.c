@@ -113,7 +113,7 @@ static bool conclude(struct decision *d, enum outcome o, const char *reason, str
     return true;
 }
 
-/* Taking dangerous parts out is not among the actions yet, and configuration refuses the word;
+/* Spam and doubtful senders can't be cut out of a message, and configuration refuses the word;
  * should it get here all the same, the message is kept rather than passed. */
 static enum outcome possible(enum outcome o)
 {
@@ -204,13 +204,58 @@ static const struct policy_action *order_of(const struct decision *d)
     return x;
 }
 
-static bool has_action(const struct decision *d, enum action_kind kind)
+static const struct policy_action *action_of(const struct decision *d, enum action_kind kind)
 {
     for (size_t i = 0; i < d->napplied; i++)
         for (size_t k = 0; k < d->applied[i].policy->actions.n; k++)
             if (d->applied[i].policy->actions.v[k].kind == kind)
-                return true;
+                return &d->applied[i].policy->actions.v[k];
+    return NULL;
+}
+
+static bool has_action(const struct decision *d, enum action_kind kind)
+{
+    return action_of(d, kind) != NULL;
+}
+
+bool decision_touches_signed(const struct decision *d)
+{
+    for (size_t i = 0; i < d->napplied; i++)
+        if (d->applied[i].policy->touch_signed)
+            return true;
     return false;
+}
+
+/* Why the infected parts can't be taken out; absent: they can. */
+static struct span uncleanable(const struct decision *d, const struct virus_facts *v)
+{
+    if (!v->cleanable)
+        return v->uncleanable.p ? v->uncleanable : SPAN("its parts were not looked at");
+    for (size_t i = 0; i < v->nparts; i++)
+        if (v->parts[i].sealed && !decision_touches_signed(d))
+            return SPAN("in a signed or encrypted part");
+    return SPAN_NONE;
+}
+
+/* What becomes of an infected message. */
+static enum outcome on_virus(struct decision *d, const struct virus_facts *v, struct arena *a,
+                             struct span *detail)
+{
+    static const struct policy_action by_setting = {.kind = ACTION_CLEAN};
+    const struct policy_action *x = action_of(d, ACTION_CLEAN);
+    *detail = v->name;
+    if (!x && d->policy->on_virus == OUT_CLEAN)
+        x = &by_setting;
+    if (!x)
+        return d->policy->on_virus;
+    struct span why = uncleanable(d, v);
+    if (why.p) {
+        *detail =
+            arena_printf(a, "%.*s; can't be taken out: %.*s", SPAN_ARG(v->name), SPAN_ARG(why));
+        return OUT_HOLD;
+    }
+    d->clean = x;
+    return OUT_CLEAN;
 }
 
 /* What an action of the policy says; false: it leaves the message to the checks. */
@@ -260,12 +305,13 @@ static void decide(struct decision *d, const struct virus_settings *virus, const
     } else if (spared) {
         d->spam = false;
     }
-    enum outcome on_virus = possible(p->on_virus);
-    struct span detail =
-        r->ran ? score_detail(a, r->score, high ? p->reject_score : d->required) : SPAN_NONE;
+    struct span virus_detail = SPAN_NONE,
+                detail = r->ran ? score_detail(a, r->score, high ? p->reject_score : d->required)
+                                : SPAN_NONE;
 
-    if (infected && stops(on_virus)) {
-        conclude(d, on_virus, "virus", f->virus.name);
+    enum outcome of_virus = infected ? on_virus(d, &f->virus, a, &virus_detail) : OUT_ACCEPT;
+    if (stops(of_virus)) {
+        conclude(d, of_virus, "virus", virus_detail);
         return;
     }
     if (sender_decides(d, &f->auth.order))
@@ -279,7 +325,7 @@ static void decide(struct decision *d, const struct virus_settings *virus, const
     if (stops(on_spam))
         conclude(d, on_spam, "spam", detail);
     else if (infected)
-        conclude(d, on_virus == OUT_TAG ? OUT_TAG : on_spam, "virus", f->virus.name);
+        conclude(d, of_virus == OUT_ACCEPT ? on_spam : of_virus, "virus", virus_detail);
     else if (spared || marked)
         conclude(d, on_spam, "policy", arena_printf(a, "%s", p->name));
     else if (d->spam || high)

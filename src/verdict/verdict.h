@@ -6,14 +6,15 @@
  *      but spam does not stop it.
  *   1. policy->scan == false: accept.
  *   2. A virus was found: on_virus, when that stops the message (hold, reject, defer, discard).
+ *      clean, as on_virus or as an action: the infected parts go; what can't be cleaned is held.
  *   3. Sender authentication asks for an outcome that stops the message (facts.auth.order).
  *   4. Spam, and the outcome for it is final (reject, discard): that. What could not run would not
  *      make it better.
  *   5. A check could not run: defer, hold, or pass marked as unscanned, as declared. Checks: the
  * virus engine (settings.virus, on_*), the rules (a skipped check "rules": defer), and the services
  * of room digests whose on_error is not pass (facts.digests.failed).
- *   6. Spam: hold or tag. A virus that on_virus lets pass: accept or tag. Sender authentication:
- * tag.
+ *   6. Spam: hold or tag. A virus that on_virus lets pass: clean, accept or tag. Sender
+ *      authentication: tag.
  *   7. accept.
  * A check that the configuration turns off is not "skipped": it is never listed in facts.skipped.
  */
@@ -47,6 +48,7 @@ struct decision {
     bool unscanned;     /* passed although a check could not run */
     const char *reason; /* "spam", "virus", "clean", "virus engine does not answer", ... */
     const struct policy_action *order; /* what decided, when an action did; or NULL */
+    const struct policy_action *clean; /* the infected parts go, with this text; or NULL */
     struct span detail; /* "score 17.2 >= 15.0", "Eicar-Test-Signature"; may be absent */
 };
 
@@ -65,6 +67,9 @@ void verdict_decide(const struct policy_set *ps, const struct virus_settings *vi
 
 /* Whether any recipient's policy wants, or may want, the message scanned. */
 bool verdict_wants_scan(const struct policy_set *ps, const struct message *m, struct arena *a);
+
+/* Whether a policy of the group insists on changing signed and encrypted parts. */
+bool decision_touches_signed(const struct decision *d);
 
 /* "accept", "tag", ... */
 const char *outcome_name(enum outcome o);

@@ -41,6 +41,7 @@ struct scan {
     virus_done *done;
     void *ctx;
     usec started, deadline;
+    usec until;    /* no later than this; 0: virus.scan_timeout alone counts */
     size_t engine; /* being asked */
     bool fildes;
     struct exchange *exchange;
@@ -308,6 +309,8 @@ static void start(struct scan *s)
     p->nactive++;
     s->started = clock_mono();
     s->deadline = s->started + p->set->scan_timeout;
+    if (s->until && s->until < s->deadline)
+        s->deadline = s->until;
     try_from(s, 0);
 }
 
@@ -327,7 +330,8 @@ static void pump(struct virus_pool *p)
     p->pumping = false;
 }
 
-void virus_scan(struct virus_pool *p, struct message *m, int fd, virus_done *done, void *ctx)
+static void scan(struct virus_pool *p, struct message *m, int fd, usec until, virus_done *done,
+                 void *ctx)
 {
     if (p->n == 0 || m->raw.n > p->set->max_size) {
         m->facts.virus.state = p->n ? VIRUS_TOO_LARGE : VIRUS_NO_ENGINE;
@@ -339,13 +343,24 @@ void virus_scan(struct virus_pool *p, struct message *m, int fd, virus_done *don
         return;
     }
     struct scan *s = xcalloc(1, sizeof *s);
-    *s = (struct scan){.pool = p, .m = m, .raw = m->raw, .done = done, .ctx = ctx};
+    *s = (struct scan){.pool = p, .m = m, .raw = m->raw, .until = until, .done = done, .ctx = ctx};
     if (!s->raw.p)
         s->raw = SPAN("");
     s->fd = fd >= 0 ? fcntl(fd, F_DUPFD_CLOEXEC, 0) : -1;
     *p->waiting_end = s;
     p->waiting_end = &s->next;
     pump(p);
+}
+
+void virus_scan(struct virus_pool *p, struct message *m, int fd, virus_done *done, void *ctx)
+{
+    scan(p, m, fd, 0, done, ctx);
+}
+
+void virus_scan_until(struct virus_pool *p, struct message *m, usec until, virus_done *done,
+                      void *ctx)
+{
+    scan(p, m, -1, until, done, ctx);
 }
 
 void virus_pool_free(struct virus_pool *p)

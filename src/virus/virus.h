@@ -21,5 +21,9 @@ void virus_pool_free(struct virus_pool *p);
  * from within. */
 typedef void virus_done(void *ctx, struct message *m);
 void virus_scan(struct virus_pool *p, struct message *m, int fd, virus_done *done, void *ctx);
+/* The same about bytes alone, with an answer by `until` (monotonic): m needs no more than an arena
+ * and raw. */
+void virus_scan_until(struct virus_pool *p, struct message *m, usec until, virus_done *done,
+                      void *ctx);
 
 #endif

@@ -25,6 +25,9 @@ define(`confDOMAIN_NAME', `sendmail.test')dnl
 define(`confDONT_BLAME_SENDMAIL', `GroupWritableDirPathSafe')dnl
 define(`confTO_IDENT', `0')dnl
 define(`confLOG_LEVEL', `14')dnl
+define(`confQUEUE_LA', `1000')dnl
+define(`confREFUSE_LA', `1000')dnl
+define(`confDELAY_LA', `0')dnl
 define(`ALIAS_FILE', `')dnl
 define(`SMART_HOST', `relay:[127.0.0.1]')dnl
 define(`RELAY_MAILER_ARGS', `TCP $h {next_hop}')dnl
@@ -34,8 +37,8 @@ FEATURE(`accept_unresolvable_domains')dnl
 FEATURE(`promiscuous_relay')dnl
 define(`confMAX_HEADERS_LENGTH', `65536')dnl
 FEATURE(`no_default_msa')dnl
-DAEMON_OPTIONS(`Port={port}, Addr=127.0.0.1, Name=MTA')dnl
-INPUT_MAIL_FILTER(`gatehouse', `S={milter}, F=T, T=C:5m;S:10s;R:60s;E:5m')dnl
+DAEMON_OPTIONS(`Port={port}, Addr=127.0.0.1, Name=MTA, Listen=200')dnl
+{filter}
 MAILER(`smtp')dnl
 """
 
@@ -57,8 +60,11 @@ def unpack():
     return root
 
 
+FILTER = "INPUT_MAIL_FILTER(`gatehouse', `S={milter}, F=T, T=C:5m;S:10s;R:60s;E:5m')dnl"
+
+
 class Sendmail:
-    def __init__(self, directory, next_hop, milter):
+    def __init__(self, directory, next_hop, milter, line=FILTER):
         self.root = unpack()
         self.dir = pathlib.Path(directory)
         self.port = harness.free_port()
@@ -67,7 +73,7 @@ class Sendmail:
         os.chmod(self.queue, 0o700)
         mc = self.dir / "sendmail.mc"
         mc.write_text(MC.format(cf=self.root / "usr/share/sendmail/cf", dir=self.dir,
-                                next_hop=next_hop, port=self.port, milter=milter))
+                                next_hop=next_hop, port=self.port, filter=line.replace("{milter}", milter)))
         self.cf = self.dir / "sendmail.cf"
         r = subprocess.run(["m4", str(mc)], capture_output=True, text=True, cwd=self.dir)
         assert r.returncode == 0, r.stderr

@@ -366,6 +366,17 @@ def test_check_tells_what_rules_cost(desk):
     desk.run("check", "--cost", "--settings", code=64)
 
 
+def test_check_names_rules_that_policies_ask_for_and_nobody_defines(desk):
+    desk.config = desk.write("g.yaml", desk.config.read_text() + (
+        "policies:\n  - {name: a, rules: [GTUBE, GTUEB, 'T_SUBJ_*', 'X_*', '!T_SUBJ_TAGME', '!NONE'], do: hold}\n"
+        "  - {name: b, header: {X-A: false, x-a: b}, do: hold}\n"))
+    out = desk.run("check", code=1).stdout.decode().splitlines()
+    assert out[0].startswith(f"{desk.config}:7:") and out[0].endswith("'X-A' is to be there and not to be there")
+    assert [line.partition(": ")[2] for line in out[1:]] == [
+        "no rule is named 'GTUEB' (did you mean 'GTUBE'?)", "no rule is named 'X_*'", "no rule is named 'NONE'"]
+    assert all(line.startswith(f"{desk.config}:6:") for line in out[1:])
+
+
 def test_the_printed_defaults_are_valid(desk):
     text = desk.run("check", "--print-defaults", config=False, code=0).stdout
     desk.config = desk.write("all.yaml", text.replace(b"user: gatehouse", b"user: null"))

@@ -666,8 +666,8 @@ def test_sendmail_refuses_tags_and_takes_off(behind_sendmail):
         assert arrived(s, "taken off", 40)[1] == ["bob@example.org"]
 
 
-def test_sendmail_many_messages_over_few_sessions(behind_sendmail):
-    many(behind_sendmail, "sendmail-load", 300, 15)
+def test_sendmail_thousand_messages_over_fifty_sessions(behind_sendmail):
+    many(behind_sendmail, "sendmail-load", 1000, 50)
 
 
 def test_sendmail_holds_in_its_own_quarantine(tmp_path):

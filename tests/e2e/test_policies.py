@@ -4,13 +4,15 @@ import base64
 import io
 import json
 import re
+import smtplib
 import socket
 import subprocess
+import tarfile
 import zipfile
 
 import pytest
 
-from harness import BINARY, ROOT, RULES, Sink, gateway
+from harness import BINARY, ROOT, RULES, Sink, gateway, wait_for
 
 POLICIES = (ROOT / "docs" / "policies.md").read_text()
 LUA = (ROOT / "docs" / "lua.md").read_text()
@@ -79,8 +81,8 @@ def explain(tmp_path):
         args = [BINARY, "scan", "--local", "-c", config, "--policy", policy, "--format", form]
         if form in ("json", "text"):
             args.append("--explain")
-        if suffix == ".yaml" and "relay:" in text:
-            config.write_text(config.read_text() + text[text.index("relay:"):text.index("policies:")])
+        if suffix == ".yaml":
+            config.write_text(config.read_text() + text[:text.index("policies:")])
         for rcpt in to:
             args += ["--to", rcpt]
         for key, value in options.items():
@@ -108,6 +110,65 @@ def programs(explain):
     assert r["outcome"] == "clean" and held(r, "programs-by-content")["holds"]
     [r] = explain(YAML["programs"], mail(("notes.txt", "text/plain", b"x")))
     assert r["outcome"] == "accept" and not r["keep"]
+
+
+def links(explain):
+    name = "b&c=\u00e4 d.bin"
+    [r] = explain(YAML["links"], mail((name, "application/x", b"x" * 2000)))
+    assert r["outcome"] == "clean" and r["keep"]
+    text = explain(YAML["links"], mail((name, "application/x", b"x" * 2000), ("s.bin", "application/x", b"x")),
+                   form="message").replace("\r", "").replace("=\n", "").replace("=3D", "=")
+    assert re.search(r"was taken out of this message.\nTo get it: https://mail.example.org/held/[0-9A-Z]{16}/3"
+                     r"\?name=b%26c%3D%C3%A4%20d.bin\n", text), text
+    assert '"s.bin"' in text and "eHh4eHh4" not in text
+    text = explain("policies:" + YAML["links"].partition("policies:")[2], mail((name, "application/x", b"x" * 2000)),
+                   form="message").replace("\r", "").replace("=\n", "")
+    assert re.search(r"To get it: ask your postmaster for message [0-9A-Z]{16}\n", text), text
+
+
+def packed(kind, *names):
+    out = io.BytesIO()
+    if kind == "zip":
+        with zipfile.ZipFile(out, "w") as z:
+            for name in names:
+                z.writestr(name, b"x")
+    else:
+        with tarfile.open(fileobj=out, mode=kind) as t:
+            for name in names:
+                info = tarfile.TarInfo(name)
+                info.size = 100
+                t.addfile(info, io.BytesIO(bytes(100)))
+    return out.getvalue()
+
+
+def members(explain):
+    for kind in ("zip", "w", "w:gz"):
+        for names, outcome in ((["readme.txt", "a/b/Setup.EXE"], "reject"), (["readme.txt", "exe"], "accept"),
+                               (["x.js. . "], "reject"), ([], "accept")):
+            [r] = explain(YAML["members"], mail(("a.bin", "application/x", packed(kind, *names))))
+            assert r["outcome"] == outcome, (kind, names)
+    # Behind what is unpacked, and in an archive in the archive, nothing is seen; nothing takes long.
+    bomb = io.BytesIO()
+    with tarfile.open(fileobj=bomb, mode="w:gz") as t:
+        info = tarfile.TarInfo("zeros")
+        info.size = 64 << 20
+        t.addfile(info, io.BufferedReader(Zeros()))
+        t.addfile(tarfile.TarInfo("late.exe"))
+    for data in (bomb.getvalue(), packed("w:gz", "a.exe")[:40], b"PK\x03\x04" + bytes(100), b"\x1f\x8b" + bytes(50)):
+        [r] = explain(YAML["members"], mail(*[("a.bin", "application/x", data)] * 12))
+        assert r["outcome"] == "accept"
+    [r] = explain("function part(m, p) for _, n in ipairs(members(p.number)) do add_header('X-In', n) end end",
+                  mail(("a.bin", "application/x", packed("zip", "one.txt", "two.txt"))), suffix=".lua")
+    assert r["script"] == ["add_header"] * 2
+
+
+class Zeros(io.RawIOBase):
+    def readable(self):
+        return True
+
+    def readinto(self, b):
+        b[:] = bytes(len(b))
+        return len(b)
 
 
 def encrypted(explain):
@@ -190,7 +251,7 @@ def lab(explain):
 
 CHECKS = {"programs": programs, "encrypted": encrypted, "disclaimer": disclaimer,
           "external": external, "thresholds": thresholds, "archive": archives, "early": early,
-          "spoof": spoof, "redirect": redirect, "lab": lab}
+          "spoof": spoof, "redirect": redirect, "lab": lab, "links": links, "members": members}
 
 
 def test_every_example_is_tested():
@@ -356,3 +417,102 @@ end
         code, text = g.send(mail(headers="X-Fail: 1\r\n"))
         assert code == 451 and "Not all checks" in text
         assert "policy.lua:6: attempt to call a nil value" in g.log_text()
+
+
+# Each action of docs/lua.md: what a script says in finish() (or recipient()), and what becomes of the message.
+ACTIONS = {
+    "reject": ('reject("550 5.7.9 Not this")', lambda r: r.code == 550 and "5.7.9 Not this" in r.text and not r.got),
+    "defer": ('defer("Later")', lambda r: r.code == 451 and "4.7.1 Later" in r.text and not r.got),
+    "discard": ("discard()", lambda r: r.code == 250 and not r.got and not r.held),
+    "hold": ('hold("why not")', lambda r: r.code == 250 and not r.got and r.held["detail"] == "why not"),
+    "keep": ("keep()", lambda r: len(r.got) == 1 and r.held["reason"] == "original"),
+    "accept": ("accept()", lambda r: r.got and b"X-Spam-Flag" not in r.data),  # although its score is high enough
+    "tag": ("tag()", lambda r: b"X-Spam-Flag: YES" in r.data),
+    "add_header": ('add_header("X-A", "new _SENDER_")', lambda r: b"X-A: new alice@example.net\r\n" in r.data and
+                   r.data.index(b"X-A: new") < r.data.index(b"X-A: one")),
+    "change_header": ('change_header("X-A", "2nd", 2)', lambda r: r.fields("X-A") == ["one", "2nd", "three"]),
+    "delete_header": ('delete_header("X-A", 2)', lambda r: r.fields("X-A") == ["one", "three"]),
+    "delete_all_headers": ('delete_all_headers("X-A")', lambda r: r.fields("X-A") == []),
+    "subject_prefix": ('subject_prefix("[X] ")', lambda r: r.fields("Subject")[0].startswith("[X] action")),
+    "drop_part": ("drop_part(3)", lambda r: b"a.exe" not in r.data and r.held["reason"] == "original"),
+    "replace_part": ('replace_part("no _NAME_", 3)', lambda r: b"\r\nno a.exe\r\n" in r.data and r.held),
+    "link_part": ("link_part(nil, 3)", lambda r: b"To get it: https://h.example/" + r.held["id"].encode() + b"/3\r\n"
+                  in r.data),
+    "quarantine_part": ("quarantine_part(nil, 3)", lambda r: b"was quarantined" in r.data and
+                        r.held["id"].encode() in r.data),
+    "clean": ("clean()", lambda r: b"a.exe" in r.data and not r.held),  # no virus; see test_cleaning.py
+    "rename_part": ('rename_part("_NAME_.bin", 3)', lambda r: b'filename="a.exe.bin"' in r.data and not r.held),
+    "touch_signed": ("touch_signed() drop_part(3)", lambda r: b"a.exe" not in r.data),
+    "add_disclaimer": ('add_disclaimer("We said", "<p>We said</p>")', lambda r: b"hello\r\nWe said\r\n" in r.data),
+    "add_recipient": ('add_recipient("more@example.org")', lambda r: r.to == ["bob@example.org", "more@example.org"]),
+    "delete_recipient": ("delete_recipient()", lambda r: not r.got and r.code == 250),
+    "redirect": ('redirect("else@example.org")', lambda r: r.to == ["else@example.org"]),
+    "change_sender": ('change_sender("list@example.org")', lambda r: r.got[0][0] == "list@example.org"),
+    "notify": ('notify("pm@example.org", "seen _ID_", "by _CLIENT_")', lambda r: r.to == ["bob@example.org", "pm@example.org"]
+               and any(b"\r\nSubject: seen " in m[2] and b"by 127.0.0.1" in m[2] for m in r.got)),
+    "log": ('log("a line of ours")', lambda r: r.got and "a line of ours" in r.log),
+    "copy": ('copy("archive@example.org")', lambda r: r.to == ["archive@example.org", "bob@example.org"] and
+             any(b"X-Gatehouse-Id" not in m[2] for m in r.got)),
+}
+
+
+class Result:
+    def __init__(self, g, sink, name, answer):
+        self.code, self.text = answer
+        self.log = g.log_text()
+        subject = f"action {name} done"
+
+        def item():
+            rows = map(json.loads, g.run("quarantine", "list", "--json").stdout.splitlines())
+            return next(({**x, **x["recipients"][0]} for x in rows if x["subject"] == subject), None)
+        self.held = item()
+        mid = re.search(r"[0-9A-Z]{16}", self.text)[0]
+        self.got = [m for m in sink.messages if subject.encode() in m[2] or f"seen {mid}".encode() in m[2]]
+        self.to = sorted(r for m in self.got for r in m[1])
+        self.data = self.got[0][2] if self.got else b""
+
+    def fields(self, name):
+        head = self.data.partition(b"\r\n\r\n")[0].decode()
+        return [line.partition(": ")[2] for line in head.split("\r\n") if line.startswith(name + ": ")]
+
+
+def test_every_action_of_a_script(tmp_path, sink):
+    text = (ROOT / "docs/lua.md").read_text()
+    table = text[text.index("## Actions"):text.index("## Examples")]
+    named = {f for row in table.splitlines() if row.startswith("| `")
+             for f in re.findall(r"`([a-z_]+)\(", row.split("|")[1])}
+    assert named == set(ACTIONS)  # what is documented is tested
+    lua = "local does = {\n" + "".join(f"  {name} = function() {code} end,\n" for name, (code, _) in ACTIONS.items()) + """}
+local function run(m, now)
+  local name = m.sender:match("^alice%+([a-z_]+)@")
+  if name and (name == "delete_recipient") == now then does[name]() end
+end
+function recipient(m) run(m, true) end
+function finish(m) run(m, false) if m.sender:find("+", 1, true) and not rejected() then add_header("X-Ran", "yes") end end
+"""
+    script = tmp_path / "policy.lua"
+    script.write_text(lua.replace("_SENDER_", "alice@example.net"))
+    done = {}
+    with gateway(tmp_path, next_hop=sink.port, settings={
+            "script": {"file": str(script)}, "quarantine": {"link_url": "https://h.example/_ID_/_PART_"}}) as g:
+        for name in ACTIONS:
+            subject = "please tag me" if name == "accept" else ""
+            data = mail(("a.exe", "application/x", b"MZ"), headers=(
+                "X-A: one\r\nX-A: two\r\nX-A: three\r\n" + (f"X-Note: {subject}\r\n" if subject else "")))
+            done[name] = g.send(data.replace(b"Subject: hello", f"Subject: action {name} done{' ' + subject if subject else ''}"
+                                             .encode()), sender=f"alice+{name}@example.net")
+        wait_for("an empty queue", lambda: "@" not in g.run("queue", "list").stdout)
+        failed = [name for name, (_, holds) in ACTIONS.items() if not holds(Result(g, sink, name, done[name]))]
+        assert failed == []
+
+
+def test_a_counter_puts_off(tmp_path, sink):
+    """The example of docs/lua.md, with a smaller number: all scanners count together."""
+    script = tmp_path / "policy.lua"
+    script.write_text(SCRIPTS["counter"].replace("> 500", "> 6"))
+    with gateway(tmp_path, next_hop=sink.port, settings={"script": {"file": str(script)}}) as g:
+        for _ in range(6):
+            assert g.send(mail())[0] == 250
+        with pytest.raises(smtplib.SMTPConnectError) as refused:
+            g.send(mail())
+        assert refused.value.smtp_code == 451 and b"come back in an hour" in refused.value.smtp_error

@@ -17,6 +17,7 @@ SCRIPT = """
 function helo(m) if m.helo == "evil.example" then return "reject", "550 5.7.1 Not as evil" end end
 function recipient(m, a)
   if a == "gone@example.org" then return "reject", "550 5.1.1 Gone" end
+  if a == "two@example.org" then return "defer", "One\\nTwo" end
   add_header("X-For", a)
 end
 
@@ -33,6 +34,9 @@ end
 
 POLICIES = [
     {"name": "helo", "helo": "bad.*", "do": {"reject": "Not as bad"}},
+    {"name": "lines", "recipients": ["lines@example.org"], "do": {"reject": "550 5.1.6 They have moved\nto example.com;\n"
+                                                                  "ask _HELO_ there\n"}},
+    {"name": "late", "header": {"Subject": "*late*"}, "do": {"defer": "Not now\n100% later\n"}},
     {"name": "exe", "parts": {"name": ["*.exe"]}, "continue": True,
      "do": {"quarantine_part": "_NAME_ is kept as _ID_"}},
     {"name": "drop", "parts": {"name": ["*.lnk"]}, "continue": True, "do": "drop_part"},
@@ -167,6 +171,20 @@ def test_refusals_at_their_commands(mta, sink):
         assert s.data(mixed(mark))[0] == 250
     got = arrived(sink, mark)[0]
     assert got[1] == ["bob@example.org"] and b"X-For: bob@example.org" in got[2]
+
+
+def test_replies_of_several_lines(mta):
+    with talk(mta) as s:
+        s.ehlo()
+        s.mail("alice@example.net")
+        for address, code, said in (("lines@example.org", 550, b"5.1.6 They have moved\n5.1.6 to example.com;\n"
+                                                               b"5.1.6 ask client.example.net there"),
+                                    ("two@example.org", 451, b"4.7.1 One\n4.7.1 Two")):
+            got = s.rcpt(address)  # Sendmail says whom it is about
+            assert (got[0], got[1].replace(f"<{address}>... ".encode(), b"")) == (code, said)
+        assert s.rcpt("bob@example.org")[0] == 250
+        code, text = s.data(mixed("late"))
+        assert code == 451 and re.fullmatch(rb"4\.7\.1 Not now\n4\.7\.1 100% later \([0-9A-Z]{16}\)", text), text
 
 
 # ---- maps ----

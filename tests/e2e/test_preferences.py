@@ -9,6 +9,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import urllib.request
 
 import pytest
 import yaml
@@ -231,6 +232,29 @@ def test_recipients_of_one_message_get_their_own_score(house):
     # What a file says now counts for the next message.
     put(users / "example.org" / "erin" / "user_prefs", "score T_SUBJ_TAGME 7\n")
     assert status(deliver(gateway, sink, ["erin@example.org"], "please tag me")["erin@example.org"]) == ("Yes", "7.5", "3.2")
+
+
+@pytest.mark.skipif(not shutil.which("spamc"), reason="spamc is not installed")
+def test_spamc_names_whose_preferences_count(house):
+    gateway, _, users = house
+    put(users / "example.org" / "user_prefs", "required_score 3.2\n")
+    put(users / "example.org" / "carol" / "user_prefs", "required_score 9\nscore T_SUBJ_TAGME 8\n")
+    ports = harness.free_port(), harness.free_port()
+    gateway.settings["listeners"] += [
+        {"name": "spamd", "protocol": "spamd", "address": f"127.0.0.1:{ports[0]}"},
+        {"name": "rspamd", "protocol": "rspamd", "address": f"127.0.0.1:{ports[1]}"}]
+    gateway.start()
+    data = harness.message("please tag me")
+
+    def spamc(*args):
+        return subprocess.run(["spamc", "-d", "127.0.0.1", "-p", str(ports[0]), "-c", *args], input=data,
+                              capture_output=True, timeout=60).stdout.decode().strip()
+    assert [spamc("-u", u) for u in ("bob@example.org", "carol@example.org", "zoe@example.com")] == \
+        ["3.5/3.2", "8.5/9.0", "3.5/5.0"]
+    for user, required in (("bob@example.org", 3.2), ("carol@example.org", 9), ("zoe@example.com", 5)):
+        q = urllib.request.Request(f"http://127.0.0.1:{ports[1]}/checkv2", data=data, headers={"Deliver-To": user})
+        with urllib.request.urlopen(q, timeout=60) as r:
+            assert json.load(r)["required_score"] == required
 
 
 def test_marks_in_addresses_and_prefixes_of_rules(house):

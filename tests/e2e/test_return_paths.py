@@ -6,13 +6,16 @@ import hmac
 import json
 import os
 import re
+import smtplib
 import subprocess
 import sys
 import time
 
 import harness
+import milter
 import postfix
 import pytest
+import sendmail
 from harness import GTUBE, Sink, gateway, message, wait_for
 
 sys.path.append("/usr/lib/python3/dist-packages")  # Debian's modules, whatever python runs this
@@ -339,3 +342,111 @@ def test_reports_and_released_mail_are_signed(tmp_path, sink):
         g.reload()
         assert "released" in g.run("quarantine", "release", last["id"]).stdout
         assert verified(sink.wait(4)[3][2], "two", two_record)
+
+
+# ---- behind MTAs ----
+
+PEOPLE = ("bob", "away", "off", "strict", "list")
+
+
+def by_milter(tmp_path, **more):
+    settings = settings_for(tmp_path, **more)
+    settings["listeners"] = [{"name": "m", "protocol": "milter", "address": f"127.0.0.1:{harness.free_port()}"}]
+    settings["batv"]["unsigned_to"] = settings["srs"]["exempt_recipients"] = ["@list.test"]
+    settings["policies"] = [
+        {"name": "away", "recipients": ["away@example.org"], "do": [{"redirect": "ann@elsewhere.test"}]},
+        {"name": "off", "recipients": ["off@example.org"], "do": "discard"},
+        {"name": "bad", "recipients": ["strict@example.org"], "header": {"Subject": "*bad*"}, "do": "reject"},
+        {"name": "ours", "recipients": ["list@example.org"],
+         "do": [{"redirect": "x@far.test"}, {"change_sender": "owner@example.org"}]}]
+    return settings
+
+
+def port_of(settings):
+    return int(settings["listeners"][0]["address"].split(":")[1])
+
+
+def in_postfix(tmp_path, sink, settings):
+    return postfix.Postfix(tmp_path / "mta", sink.port, f"smtpd_milters = inet:127.0.0.1:{port_of(settings)}\n"
+                           "milter_default_action = tempfail\nrelay_domains = example.org fwd.test\n"
+                           # as docs/return-paths.md has it
+                           f"relay_recipient_maps = inline:{{{' '.join(f'{n}@example.org=x' for n in PEOPLE)}}},"
+                           " regexp:{{/^(prvs|SRS[01])=/ x}}\n")
+
+
+def in_sendmail(tmp_path, sink, settings):
+    return sendmail.Sendmail(tmp_path / "mta", sink.port, f"inet:{port_of(settings)}@127.0.0.1")
+
+
+@pytest.mark.parametrize("make", [in_postfix, in_sendmail], ids=["postfix", "sendmail"])
+def test_an_mta_gets_both_by_milter(tmp_path, sink, make):
+    settings = by_milter(tmp_path)
+    with gateway(tmp_path / "g", next_hop=sink.port, settings=settings) as g, make(tmp_path, sink, settings) as mta:
+        def client(source):
+            return smtplib.SMTP("127.0.0.1", mta.port, local_hostname="c.test", timeout=60, source_address=(source, 0))
+
+        def passes(sender, *to, source="127.0.0.1", subject=None, options=()):
+            mark = subject or f"m{time.monotonic_ns()}"
+            with client(source) as s:
+                s.sendmail(sender, to, message(subject=mark), rcpt_options=options)
+            got = wait_for(mark, lambda: [m for m in sink.messages if f"Subject: {mark}\r\n".encode() in m[2]], 60)
+            return got[0][0], sorted(r for m in got for r in m[1])
+
+        assert passes("alice@example.net", "carol@far.test") == (srs0("alice@example.net", OLD), ["carol@far.test"])
+        assert passes("bob@example.org", "carol@far.test", source="127.0.0.2")[0] == prvs("bob@example.org", OLD)
+        # There is one sender for all: those who want it as it is come first, our own do not mind.
+        assert passes("alice@example.net", "carol@far.test", "l@list.test")[0] == "alice@example.net"
+        assert passes("alice@example.net", "bob@example.org")[0] == "alice@example.net"
+        assert passes("alice@example.net", "bob@example.org", "carol@far.test")[0] == srs0("alice@example.net", OLD)
+        assert passes("bob@example.org", "carol@far.test")[0] == "bob@example.org"  # a stranger who says so
+        # What policies make of the envelope counts.
+        assert passes("alice@example.net", "away@example.org") == (srs0("alice@example.net", OLD), ["ann@elsewhere.test"])
+        assert passes("alice@example.net", "list@example.org") == (prvs("owner@example.org", OLD), ["x@far.test"])
+
+        # They come back, each to whom it is for; with what its sender wanted to be told.
+        back, tagged = srs0("alice@example.net", OLD), prvs("bob@example.org", OLD)
+        sender, to = passes("", back, tagged, subject="both come back")
+        assert (sender, to) == ("", ["alice@example.net", "bob@example.org"])
+        assert passes("carol@far.test", tagged)[1] == ["bob@example.org"]  # answers, not only bounces
+        before = len(sink.messages)
+        passes("carol@far.test", tagged, options=["NOTIFY=SUCCESS", "ORCPT=rfc822;bob@example.org"])
+        report = wait_for("the success", lambda: [m for m in sink.messages[before:] if b"multipart/report" in m[2]], 60)
+        assert report[0][1] == ["carol@far.test"] and b"Original-Recipient: rfc822;bob@example.org" in report[0][2]
+        # A recipient that another one's policy takes off is known to the MTA by the name it was given.
+        assert passes("carol@far.test", back, prvs("strict@example.org", OLD), prvs("off@example.org", OLD),
+                      subject="bad") == (srs0("carol@far.test", OLD), ["alice@example.net"])
+
+        for sender, address, words in [
+                ("", "bob@example.org", "not sent from here"), ("", prvs("bob@example.org", "another"), "not made here"),
+                ("", prvs("bob@example.org", OLD, days=-1), "expired"),
+                ("carol@far.test", srs0("a@one.test", "another"), "was not made here"),
+                ("", srs0("a@one.test", OLD, age=22), "has expired")]:
+            code, text = bounce(g, address, client=client("127.0.0.1"), sender=sender)
+            assert code == 550 and words in text, (address, text)
+        assert bounce(g, "bob@example.org", client=client("127.0.0.2"))[0] == 250  # our own hosts
+        story = json.loads(g.run("log", "--json", "-n", "0", "subject=both come back").stdout.splitlines()[0])
+        facts = facts_of(g, story["id"])
+        assert (facts["batv"], facts["srs"]) == ("valid", "valid")
+        log = (tmp_path / "mta" / "log").read_text(errors="replace")
+        assert "unexpected" not in log and "milter-cannot" not in g.log_text(), log[-2000:]
+
+
+def test_an_mta_that_allows_less(tmp_path, sink):
+    settings = by_milter(tmp_path)
+    change, add, remove, args = 0x40, 0x4, 0x8, 0x80
+    with gateway(tmp_path / "g", next_hop=sink.port, settings=settings) as g:
+        def replies(sender, to, actions):
+            with milter.Mta(("127.0.0.1", port_of(settings)), actions=0x1ff & ~actions) as m:
+                m.open()
+                edits, verdict = m.message(message(subject="m"), sender=f"<{sender}>", to=[f"<{x}>" for x in to])
+                return [*edits, verdict]
+        back = prvs("bob@example.org", OLD)
+        got = replies("", [back], 0)
+        assert (b"-", f"<{back}>\0".encode()) in got and (b"+", b"<bob@example.org>\0") in got, got
+        assert b"2" not in [c for c, _ in replies("", [back], args)]
+        for less in (add, remove):  # nobody would get it under that name
+            assert replies("", [back], less)[-1][0] == b"d"
+        assert "bob@example.org" in g.run("quarantine", "list").stdout
+        got = replies("alice@example.net", ["carol@far.test"], change)
+        assert got[-1][0] == b"a" and b"e" not in [c for c, _ in got]
+        assert g.log_text().count("milter-cannot-edit what=sender") == 1

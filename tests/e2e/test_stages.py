@@ -9,6 +9,7 @@ import pytest
 
 import milter
 from harness import Sink, free_port, gateway, wait_for
+from test_wall import Stranger
 
 MAIL = b"From: alice@example.net\r\nSubject: hello\r\n\r\nhello\r\n"
 
@@ -102,6 +103,44 @@ def test_a_script_answers_each_command(tmp_path, sink, script):
         with socket.create_connection(("127.0.0.1", g.port), timeout=30) as c:
             assert c.recv(1000).startswith(b"550 5.7.1 Your host is not welcome")
         assert "attempt to call a nil value (global 'nonsense')" in g.log_text()
+
+
+def test_what_was_said_waits_in_the_queue(tmp_path, sink, script):
+    """Scanned after the queue: no callback is asked again, also after a crash, and the wall's facts are there."""
+    facts = SCRIPT.replace("add_header(\"X-End\"", "add_header(\"X-Manners\", tostring(m.facts[\"wall.manners\"]))\n"
+                           "  add_header(\"X-End\"")
+    with gateway(tmp_path, next_hop=sink.port, settings={
+            "script": script(facts), "queue": {"after_queue": True},
+            "listeners": [{"name": "mx", "address": f"127.0.0.1:{free_port()}", "proxy_from": ["127.0.0.0/8"]}]}) as g:
+        g.port = int(g.settings["listeners"][0]["address"].split(":")[1])
+        with Stranger(g, "192.0.2.9") as s:
+            s.s.sendall(b"NOOP\n")  # a fact of the wall: a bare line end
+            assert s.reply().startswith("500")
+            s.say("EHLO good.example")
+            for turn, name in ((1, "bob"), (2, "ann")):
+                for line in ("MAIL FROM:<alice@example.net>", f"RCPT TO:<{name}@example.org>",
+                             "RCPT TO:<hold@example.org>"):
+                    assert s.say(line).startswith("250")
+                if turn == 2:
+                    for pid in g.pids("scan"):
+                        os.kill(pid, signal.SIGSTOP)
+                assert s.say("DATA").startswith("354")
+                s.s.sendall(MAIL + b".\r\n")
+                assert s.reply().startswith("250")
+                if turn == 1:
+                    sink.wait(1)
+        g.kill()
+        g.start()
+        for turn, (_, to, data) in enumerate(sink.wait(2, timeout=60), 1):
+            got = fields(data)
+            assert to == [["bob@example.org"], ["ann@example.org"]][turn - 1]
+            assert got["X-Relay"] == "192.0.2.9 none" and got["X-Helo"] == "good.example 1"
+            assert got["X-Sender"] == f"alice@example.net good.example {turn}"
+            assert got["X-Rcpt"] == f"{to[0]} {turn}" and got["X-Manners"] == "bare-line-end"
+            assert got["X-End"] == f"{to[0]},hold@example.org"
+        held = wait_for("both", lambda: [x for x in g.run("quarantine", "list", "--json").stdout.splitlines()
+                                         if "for alice@example.net" in x][1:])
+        assert held and "hold@example.org" in held[0] and "bob@" not in held[0]
 
 
 def test_many_sessions_and_pipelining(tmp_path, sink, script):
@@ -245,6 +284,23 @@ def test_scanners_that_die_on_a_question(tmp_path, sink, script):
             return s.mail("alice@example.net")[0] == 250
         wait_for("an answer", answered, 60, 0.2)
         s.quit()
+
+
+def test_ticks_in_scanners(tmp_path, script):
+    """tick() runs in each scanner by itself, also after one that fails; map() sees what it has put down."""
+    port = free_port()
+    ticking = script("function tick() store.incr('ticks', 1, 3600) if store.get('ticks') == '2' then nonsense() end end\n"
+                     "function map(name, key) return store.get(key) or 'none' end")
+    with gateway(tmp_path, settings={
+            "script": {**ticking, "tick": "1s"},
+            "listeners": [{"name": "s", "protocol": "socketmap", "address": f"127.0.0.1:{port}"}]}) as g:
+        def ticks():
+            with socket.create_connection(("127.0.0.1", port), timeout=60) as c:
+                c.sendall(b"7:m ticks,")
+                value = c.recv(100).partition(b"OK ")[2].rstrip(b",")
+                return int(value) if value.isdigit() else 0
+        wait_for("ticks after one that failed", lambda: ticks() > 4, 60, 0.2)
+        assert "script-tick-failed" in g.log_text() and "nonsense" in g.log_text()
 
 
 def test_strangers_at_a_map(tmp_path, script):

@@ -1,4 +1,5 @@
 """A real clamd and its accidents: nothing infected passes, nothing passes unscanned unless it may."""
+import base64
 import os
 import signal
 import subprocess
@@ -24,7 +25,24 @@ def settings(clamd, **virus):
                       "scan_timeout": "5s", "connect_timeout": "1s", "probe_interval": "1s", **virus}}
 
 
+def below(kind):
+    """An infected attachment right below a multipart of that kind, where ClamAV does not look by itself."""
+    return message(subject=kind, headers=["MIME-Version: 1.0", f"Content-Type: multipart/{kind}; boundary=b"], body=(
+        "--b\r\nContent-Type: text/plain\r\n\r\nhello\r\n"
+        "--b\r\nContent-Type: application/zip; name=x.zip\r\nContent-Transfer-Encoding: base64\r\n\r\n"
+        + base64.encodebytes(plain_zip(EICAR)).decode().replace("\n", "\r\n") + "--b--\r\n"))
+
+
+def forwarded(data):
+    return message(subject="forwarded", headers=["MIME-Version: 1.0", "Content-Type: message/rfc822",
+                                                 "Content-Transfer-Encoding: base64"],
+                   body=base64.encodebytes(data).decode().replace("\n", "\r\n"))
+
+
 INFECTED = {
+    "signed": below("signed"),
+    "parallel": below("Parallel"),
+    "forwarded": forwarded(below("parallel")),
     "plain": message(body=EICAR.decode() + "\r\n"),
     "base64": attachment(EICAR),
     "zip": attachment(plain_zip(EICAR), "thing.zip"),

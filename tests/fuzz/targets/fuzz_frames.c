@@ -27,7 +27,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct rcpt_result rcpt;
     struct script_request question;
     struct script_result answer;
-    switch (data[0] % 6) {
+    switch (data[0] % 7) {
     case 0:
         if (store_request_decode(in, a, &store))
             store_request_encode(&b, &store);
@@ -52,6 +52,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     case 4:
         if (script_request_decode(in, a, &question))
             script_request_encode(&b, &question);
+        break;
+    case 6:
+        request = (struct scan_request){.env = {.nrcpts = 3}};
+        if (scan_known_decode(in, a, &request)) {
+            scan_known_encode(&b, &request);
+            if (!scan_known_decode(buf_span(&b), a, &request))
+                abort();
+        }
         break;
     case 5:
         if (script_result_decode(in, a, &answer)) {

@@ -13,6 +13,7 @@ static const char *const policies[] = {
     "policies: [{name: p, parts: {name: ['*.e*', '/x$/i']}, do: drop_part}]",
     "policies: [{name: p, parts: {type: '*'}, touch_signed: true, do: drop_part}]",
     "policies: [{name: p, parts: {size: '> 3'}, do: {replace_part: \"gone _NAME_\\nf\xc3\xbcr\"}}]",
+    "policies: [{name: p, parts: {members: '*.e*'}, do: {link_part: \"_PART_ _URL_\"}}]",
     "policies: [{name: p, parts: {name: '*'}, do: {rename_part: \"\xc3\xbc_NAME_\"}}]",
     "policies: [{name: p, parts: {encrypted: true}, do: quarantine_part},\n"
     " {name: q, parts: {content: '!text/*'}, do: replace_part}]",
@@ -73,9 +74,16 @@ static bool forget(void *ctx, struct span key)
     return true;
 }
 
+static bool add(void *ctx, struct span key, int64_t by, usec until, int64_t *sum)
+{
+    (void)ctx, (void)key, (void)until;
+    *sum = by;
+    return true;
+}
+
 static struct script *script_of_text(struct script_settings *set)
 {
-    static struct script_store store = {NULL, get, put, forget};
+    static struct script_store store = {NULL, get, put, forget, add};
     static char path[64];
     struct err e = {0};
     int fd = memfd_create("script", MFD_CLOEXEC);

@@ -120,8 +120,9 @@ static void policies_must_fit(void **state)
            "(for all of a domain: '@example.org')\n");
     expect("policies:\n  - {name: a, listeners: [mxx]}\n",
            "2:27: no listener is named 'mxx' (did you mean 'mx'?)\n");
-    expect("policies:\n  - {name: a, senders: ['@a'], on_virus: clean}\n",
-           "2:32: 'on_virus': 'clean' is not available yet; use reject, hold or discard\n");
+    expect(
+        "policies:\n  - {name: a, senders: ['@a'], on_spam: clean}\n",
+        "2:32: 'on_spam': 'clean' takes viruses out, not spam; use tag, hold, reject or discard\n");
     expect("policies:\n  - {name: a, continue: yes}\n",
            "2:5: a policy with 'continue: true' and without 'do' does nothing\n");
     expect("policies:\n  - {name: a, continue: yes, do: hold}\n",
@@ -167,6 +168,28 @@ static void values_must_fit_together(void **state)
            "1:9: queue.delay_warning must be below queue.lifetime (0 for none)\n");
     expect("queue: {bounce_from: me}\n",
            "1:9: 'queue.bounce_from': expected an address, not 'me'\n");
+    static const struct {
+        const char *url, *why;
+    } links[] = {
+        {"mail.example.org/_ID_", "expected an address such as https://mail.example.org/held/_ID_"},
+        {"ftp://mail.example.org/_ID_",
+         "expected an address such as https://mail.example.org/held/_ID_"},
+        {"https:///_ID_", "expected an address such as https://mail.example.org/held/_ID_"},
+        {"https://mail.example.org/", "without _ID_ it would lead to nothing"},
+        {"https://m.example/_ID_/_URL_", "_URL_ is this address itself"},
+        {"https://m.example/ _ID_", "expected an address without spaces, quotes and brackets"},
+        {"https://m.example/<_ID_>", "expected an address without spaces, quotes and brackets"},
+        {"https://m.example/\xc3\xa4/_ID_",
+         "expected an address without spaces, quotes and brackets"},
+    };
+    for (size_t i = 0; i < sizeof links / sizeof *links; i++) {
+        char yaml[200], want[300];
+        snprintf(yaml, sizeof yaml, "quarantine: {link_url: '%s'}\n", links[i].url);
+        snprintf(want, sizeof want, "1:14: 'quarantine.link_url': %s, not '%s'\n", links[i].why,
+                 links[i].url);
+        expect(yaml, want);
+    }
+    expect("quarantine: {link_url: 'HTTPS://m.example:8443/held/_ID_?p=_PART_#x'}\n", "");
     expect("log: {target: sylog}\n",
            "1:7: 'log.target': expected stderr, syslog, journald or a path with a '/', not 'sylog' "
            "(did you mean 'syslog'?)\n");

@@ -114,6 +114,39 @@ static void a_cut_or_lengthened_request_is_refused(void **state)
     arena_free(a);
 }
 
+static void what_is_known_waits_in_the_queue(void **state)
+{
+    (void)state;
+    struct arena *a = arena_new(0);
+    struct store_request in = sample(a);
+    struct scan_request out = {.env = in.req.env};
+    struct policy_action hold = {.kind = ACTION_HOLD, .text = "for you"};
+    in.req.said.asked = CALL_RELAY | CALL_RECIPIENT;
+    said_recipient(&in.req.said, a, 2, &(struct saying){.actions = {&hold, 1}});
+    struct buf b = {0};
+    scan_known_encode(&b, &in.req);
+    assert_true(scan_known_decode(buf_span(&b), a, &out));
+    assert_int_equal(out.nfacts, 2);
+    assert_string_equal(out.facts[0].name, "wall.lists");
+    assert_int_equal(out.said.asked, in.req.said.asked);
+    assert_int_equal(out.said.neach, 3);
+    assert_string_equal(out.said.each[2].actions.v[0].text, "for you");
+    /* Not that of another message, nor what an older or newer program has written. */
+    struct scan_request other = {.env = {.nrcpts = 2}};
+    assert_false(scan_known_decode(buf_span(&b), a, &other));
+    for (size_t n = 0; n < b.n; n++)
+        assert_false(scan_known_decode(span_of(b.p, n), a, &out));
+    for (size_t i = 0; i < 2; i++) {
+        b.p[i]++;
+        assert_false(scan_known_decode(buf_span(&b), a, &out));
+        b.p[i]--;
+    }
+    assert_int_equal(other.nfacts, 0);
+    assert_int_equal(out.nfacts, 2); /* left as it was */
+    buf_free(&b);
+    arena_free(a);
+}
+
 static void groups_must_name_each_recipient_once(void **state)
 {
     (void)state;
@@ -245,6 +278,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_request_comes_back_as_it_was),
         cmocka_unit_test(a_cut_or_lengthened_request_is_refused),
+        cmocka_unit_test(what_is_known_waits_in_the_queue),
         cmocka_unit_test(groups_must_name_each_recipient_once),
         cmocka_unit_test(an_id_that_is_none_is_refused),
         cmocka_unit_test(small_frames),

@@ -269,9 +269,63 @@ static void what_can_never_match_is_told(void **state)
     expect_lint(ONE("score: '> 5', scan: no"),
                 "policies[0].scan: comes too late: what the policy asks for is known only after "
                 "the scan\n");
+    expect_lint("policies:\n  - {name: a, parts: {name: x}, do: {link_part: gone}}\n",
+                "policies[0].do: 'link_part': neither _URL_ nor _ID_ is in the text, so nobody can "
+                "ask for the part\n");
+    expect_lint("policies:\n  - {name: a, parts: {name: x}, do: {replace_part: see _URL_}}\n",
+                "policies[0].do: 'replace_part': there is nothing for _URL_; set "
+                "quarantine.link_url\n");
+    expect_lint("policies:\n  - {name: a, parts: {name: x}, do: [link_part, {link_part: _ID_}]}\n",
+                "");
+    expect_lint("virus: {enabled: no}\npolicies:\n  - {name: a, senders: ['@x'], do: clean}\n",
+                "policies[0].do: 'clean' never finds a virus: virus.enabled is false\n");
     expect_lint("queue: {after_queue: yes}\npolicies:\n  - {name: a, score: '> 5', do: reject}\n",
                 "policies[0].do: 'reject' is not possible here: with queue.after_queue the message "
                 "has been taken when this is known; it will be held\n");
+}
+
+static void what_makes_no_sense_is_told(void **state)
+{
+    (void)state;
+#define HEADERS(tests) "policies:\n  - {name: a, do: hold, header: {" tests "}}\n"
+    expect_lint(HEADERS("X-A: false, x-a: foo"),
+                "policies[0].header: never matches: 'X-A' is to be there and not to be there\n");
+    expect_lint(HEADERS("X-A: false, X-B: true"), "");
+    expect_lint(ONE("size: '< 1KiB', parts: {size: '> 2KiB'}"),
+                "policies[0].parts.size: never matches: no part is larger than its message\n");
+    expect_lint(ONE("size: '> 1KiB', parts: {size: '> 2KiB'}"), "");
+    expect_lint("authentication: {enabled: no}\n" ONE("auth: {spf: [fail], dmarc: [none, fail]}"),
+                "policies[0].auth.spf: never matches: authentication.enabled is false\n");
+    expect_lint("dmarc: {enabled: no}\n" ONE("auth: {spf: [fail], dmarc: [fail]}"),
+                "policies[0].auth.dmarc: never matches: dmarc.enabled is false\n");
+    expect_lint(ONE("auth: {dkim: [fail], dkim_domain: x.example}"),
+                "policies[0].auth.dkim_domain: never matches: a signature of theirs that passes "
+                "makes auth.dkim pass\n");
+    expect_lint(ONE("auth: {dkim: [fail], dkim_domain: '!x.example'}"), "");
+    expect_lint("dns: {client_names: no}\n" ONE("client_names: '*.x'"),
+                "policies[0].client_names: never matches: dns.client_names is false\n");
+    expect_lint("dns: {client_names: no}\n" ONE("client_names: '!*.x'"), "");
+#define OURS "relay: {domains: [x.example], networks: [10.0.0.0/8]}\n"
+    expect_lint(OURS ONE("direction: [outbound], recipients: ['@x.example', a@X.example]"),
+                "policies[0].direction: never matches: all these recipients are in "
+                "relay.domains\n");
+    expect_lint(OURS ONE("direction: [internal], recipients: ['@y.example']"),
+                "policies[0].direction: never matches: none of these recipients is in "
+                "relay.domains\n");
+    expect_lint(OURS ONE("direction: [internal], recipients: ['@y.example', '@x.example']"), "");
+    expect_lint(OURS ONE("direction: [internal], recipients: ['@*.example']"), "");
+    expect_lint(OURS ONE("direction: [internal, outbound], recipients: ['@y.example']"), "");
+    expect_lint(ONE("senders: ['@x'], touch_signed: yes"),
+                "policies[0].touch_signed: has no effect: the policy changes no parts\n");
+#define ASKED "listeners:\n  - {name: s, address: '127.0.0.1:1', protocol: "
+    expect_lint(
+        ASKED "spamd}\npolicies:\n  - {name: a, listeners: [s], do: {redirect: a@b.c}}\n",
+        "policies[0].do: 'redirect' does nothing here: who asks at these listeners delivers "
+        "the message himself\n");
+    expect_lint(ASKED "milter}\npolicies:\n  - {name: a, listeners: [s], do: {redirect: a@b.c}}\n",
+                "");
+    expect_lint(ASKED "socketmap}\npolicies:\n  - {name: a, listeners: [s], do: hold}\n",
+                "policies[0].listeners: never matches: no message comes to a socketmap\n");
 }
 
 static const char *hidden(const char *first, const char *second)
@@ -334,6 +388,7 @@ int main(void)
         cmocka_unit_test(what_is_not_known_yet_is_open),
         cmocka_unit_test(decided_as_early_as_is_certain),
         cmocka_unit_test(what_can_never_match_is_told),
+        cmocka_unit_test(what_makes_no_sense_is_told),
         cmocka_unit_test(hidden_policies_are_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

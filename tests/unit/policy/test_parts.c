@@ -84,6 +84,12 @@ static enum match part_matches(const char *test, const char *part)
     "Content-Type: application/zip; name=a.zip\r\nContent-Transfer-Encoding: base64\r\n\r\n"       \
     "UEsDBAoA" flag "AAAAAAAAAAAAAAAAAAAAAAAAAAABAAAAYQ==\r\n"
 
+/* zip: d/A.exe */
+#define PACKED                                                                                     \
+    "Content-Type: application/x; name=a.bin\r\nContent-Transfer-Encoding: base64\r\n\r\n"         \
+    "UEsDBBQAAAAAAAAAIQCDFtyMAQAAAAEAAAAHAAAAZC9BLmV4ZXhQSwECFAMUAAAAAAAAACEAgxbc\r\n"             \
+    "jAEAAAABAAAABwAAAAAAAAAAAAAAgAEAAAAAZC9BLmV4ZVBLBQYAAAAAAQABADUAAAAmAAAAAAA=\r\n"
+
 static void tests_of_a_part(void **state)
 {
     (void)state;
@@ -107,6 +113,10 @@ static void tests_of_a_part(void **state)
         {"encrypted: true", ZIP("AQ"), MATCH_YES},
         {"encrypted: true", ZIP("AA"), MATCH_NO},
         {"encrypted: false, name: '*.zip'", ZIP("AA"), MATCH_YES},
+        {"members: a.EXE", PACKED, MATCH_YES},
+        {"members: ['*', '!*.exe']", PACKED, MATCH_NO},
+        {"members: 'd*'", PACKED, MATCH_NO},
+        {"members: '*'", PDF, MATCH_NO},
         {"encrypted: true", "\r\n-----BEGIN PGP MESSAGE-----\r\n", MATCH_YES},
         {"type: 'multipart/*'", PDF, MATCH_NO},
     };

@@ -286,6 +286,16 @@ static void metas_survive_the_round_trip(void **state)
     assert_int_equal(states[0].state, Q_WAITING);
     for (size_t n = 0; n < b.n; n++)
         assert_false(record_meta_decode(span_of(b.p, n), a, &out, &states));
+    /* What a message takes along comes last, and older ones have none. */
+    size_t older = b.n;
+    assert_null(out.known.p);
+    buf_clear(&b);
+    in.known = SPAN("facts");
+    record_meta_encode(&b, &in, NULL);
+    assert_true(record_meta_decode(buf_span(&b), a, &out, &states));
+    assert_true(span_eq(out.known, SPAN("facts")));
+    for (size_t n = 0; n < b.n; n++)
+        assert_int_equal(record_meta_decode(span_of(b.p, n), a, &out, &states), n == older);
     buf_free(&b);
     arena_free(a);
 }

@@ -8,6 +8,7 @@
 
 #include "rspamd/reply.h"
 #include "rspamd/request.h"
+#include "rspamd/sealed.h"
 
 #define expect(span, text) assert_true(span_eq(span, SPAN(text)))
 
@@ -109,12 +110,115 @@ static void reply(void **state)
     buf_free(&b);
 }
 
+/* As rspamd's documentation prints a pair of keys and its id. */
+static void keys_of_httpcrypt(void **state)
+{
+    (void)state;
+    struct sealed_key k, again;
+    char text[SEALED_TEXT], hex[65];
+    assert_true(
+        sealed_key_parse(SPAN(" e4gr3yuw4xiy6dikdpqus8cmxj8c6pqstt448ycwhewhhrtxdahy\n"), &k));
+    assert_string_equal(sealed_key_text(&k, text),
+                        "fg8uwtce9sta43sdwzddb11iez5thcskiufj4ug8esyfniqq5iiy");
+    for (size_t i = 0; i < 32; i++)
+        snprintf(hex + 2 * i, 3, "%02x", k.secret[i]);
+    assert_true(sealed_key_parse(span_of(hex, 64), &again));
+    assert_memory_equal(&k, &again, sizeof k);
+    assert_false(sealed_key_parse(span_of(hex, 63), &again));
+    assert_false(sealed_key_parse(SPAN(""), &again));
+    /* One character more, one less, one that is none, bits behind the end. */
+    static const char *const bad[] = {"e4gr3yuw4xiy6dikdpqus8cmxj8c6pqstt448ycwhewhhrtxdahyy",
+                                      "e4gr3yuw4xiy6dikdpqus8cmxj8c6pqstt448ycwhewhhrtxdah",
+                                      "l4gr3yuw4xiy6dikdpqus8cmxj8c6pqstt448ycwhewhhrtxdahy",
+                                      "e4gr3yuw4xiy6dikdpqus8cmxj8c6pqstt448ycwhewhhrtxdahn"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        assert_false(sealed_key_parse(span_str(bad[i]), &again));
+}
+
+static void what_is_sealed_can_be_opened(void **state)
+{
+    (void)state;
+    struct sealed_key keys[2], client;
+    unsigned char here[SEALED_SHARED], there[SEALED_SHARED];
+    char text[SEALED_TEXT], field[2 * SEALED_TEXT];
+    assert_true(sealed_key_parse(
+        SPAN("00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"), &keys[0]));
+    assert_true(
+        sealed_key_parse(SPAN("e4gr3yuw4xiy6dikdpqus8cmxj8c6pqstt448ycwhewhhrtxdahy"), &keys[1]));
+    assert_true(sealed_key_parse(
+        SPAN("ffeeddccbbaa99887766554433221100ffeeddccbbaa99887766554433221100"), &client));
+    snprintf(field, sizeof field, "gnyieumi=%s", sealed_key_text(&client, text));
+    assert_true(sealed_agree(keys, 2, span_str(field), here));
+    assert_false(sealed_agree(keys, 1, span_str(field), here)); /* the id is the other one's */
+    assert_true(sealed_agree(keys, 2, span_str(field), here));
+    /* Both ends come to the same: the client names itself to itself. */
+    struct sealed_key turned = client;
+    memcpy(turned.id, keys[1].id, sizeof turned.id);
+    snprintf(field, sizeof field, "gnyieumi=%s", sealed_key_text(&keys[1], text));
+    assert_true(sealed_agree(&turned, 1, span_str(field), there));
+    assert_memory_equal(here, there, sizeof here);
+    struct buf b = {0};
+    struct span inner;
+    sealed_close(&b, here, SPAN("GET /ping HTTP/1.1\r\n\r\n"));
+    assert_int_equal(b.n, SEALED_OVERHEAD + 22);
+    for (size_t i = 0; i < b.n; i++) { /* no bit of it may change */
+        b.p[i] ^= 1;
+        assert_false(sealed_open(there, b.p, b.n, &inner));
+        b.p[i] ^= 1;
+    }
+    for (size_t n = 0; n < b.n; n++)
+        assert_false(sealed_open(there, b.p, n, &inner));
+    assert_true(sealed_open(there, b.p, b.n, &inner));
+    expect(inner, "GET /ping HTTP/1.1\r\n\r\n");
+    buf_free(&b);
+    static const char *const bad[] = {
+        "", "=", "gnyieumi",
+        "gnyieumi=", "gnyieum=fg8uwtce9sta43sdwzddb11iez5thcskiufj4ug8esyfniqq5iiy",
+        /* a point of low order: everybody would know the shared key */
+        "gnyieumi=yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        assert_false(sealed_agree(keys, 2, span_str(bad[i]), here));
+}
+
+static void inner_requests(void **state)
+{
+    (void)state;
+    struct arena *a = arena_new(0);
+    struct sealed_request r;
+    assert_true(sealed_request_parse(
+        SPAN("POST /checkv2?x=y HTTP/1.1\r\nFrom:  a@b.c \r\nRcpt: d@e.f\r\n\r\nbody\r\n\r\nx"), a,
+        &r));
+    assert_string_equal(r.method, "POST");
+    assert_string_equal(r.path, "/checkv2");
+    assert_int_equal(r.nfields, 2);
+    assert_string_equal(r.fields[0].name, "From");
+    assert_string_equal(r.fields[0].value, "a@b.c");
+    expect(r.body, "body\r\n\r\nx");
+    assert_true(sealed_request_parse(SPAN("GET /ping HTTP/1.0\r\n\r\n"), a, &r));
+    assert_int_equal(r.body.n, 0);
+    const struct span bad[] = {
+        SPAN(""),
+        SPAN("GET /ping HTTP/1.1\r\n"),
+        SPAN("GET /ping\r\n\r\n"),
+        SPAN("GET  HTTP/1.1\r\n\r\n"),
+        SPAN(" /ping HTTP/1.1\r\n\r\n"),
+        SPAN("GET /ping SPAMC/1.1\r\n\r\n"),
+        SPAN("GET /ping HTTP/1.1\r\nno colon\r\n\r\n"),
+        SPAN("GET /ping HTTP/1.1\r\n: x\r\n\r\n"),
+        SPAN("GET /ping HTTP/1.1\r\nA: \0x\r\n\r\n"),
+        SPAN("GET /pi\0ng HTTP/1.1\r\n\r\n"),
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        assert_false(sealed_request_parse(bad[i], a, &r));
+    arena_free(a);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_clients_tell),
-        cmocka_unit_test(commands),
-        cmocka_unit_test(reply),
+        cmocka_unit_test(keys_of_httpcrypt), cmocka_unit_test(what_is_sealed_can_be_opened),
+        cmocka_unit_test(inner_requests),    cmocka_unit_test(what_clients_tell),
+        cmocka_unit_test(commands),          cmocka_unit_test(reply),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -38,6 +38,16 @@ static bool shelf_forget(void *ctx, struct span key)
     return true;
 }
 
+static bool shelf_add(void *ctx, struct span key, int64_t by, usec until, int64_t *sum)
+{
+    struct buf b = {0};
+    char text[32];
+    *sum = by + (shelf_get(ctx, key, &b) ? strtoll(b.p, NULL, 10) : 0);
+    snprintf(text, sizeof text, "%lld", (long long)*sum);
+    buf_free(&b);
+    return shelf_put(ctx, key, span_str(text), until);
+}
+
 #define RAW                                                                                        \
     "From: ann@sender.example\r\nSubject: hello\r\nX-Two: one\r\nX-Two: two\r\n"                   \
     "Content-Type: multipart/mixed; boundary=b\r\n\r\n"                                            \
@@ -69,7 +79,7 @@ static struct stand *stand_of(const char *text)
     t->set.file = t->file;
     t->shelf.a = arena_new(0);
     t->shelf.map = map_in(t->shelf.a);
-    t->store = (struct script_store){&t->shelf, shelf_get, shelf_put, shelf_forget};
+    t->store = (struct script_store){&t->shelf, shelf_get, shelf_put, shelf_forget, shelf_add};
     t->script = script_new(&t->set, &t->store, &e);
     if (!t->script)
         fail_msg("%s", e.text);
@@ -162,8 +172,9 @@ static void words_of_the_stages(void **state)
     }
     expect("function sender() return 'defer', '451 4.7.5 Wait' end", "defer=451 4.7.5 Wait");
     expect("function sender() return 'continue' end", "");
-    expect("function helo() return 'reject', 'a\\r\\nb' end", "reject=550 5.7.1 a  b");
-    expect("function helo() return 'hold', 'odd' end", "hold=odd");
+    /* Lines of a reply stay; elsewhere they would be fields of a header, or lines of a log. */
+    expect("function helo() return 'reject', 'a\\tb\\nc' end", "reject=550 5.7.1 a b\nc");
+    expect("function helo() return 'hold', 'odd\\nx' end", "hold=odd x");
     expect("function helo() return 'accept' end", "accept");
     expect("function helo() return 'tag' end", "tag");
     expect("function helo() return 'discard' end", "discard");
@@ -220,6 +231,9 @@ static void what_a_script_sees(void **state)
     expect(
         IN("store.put('k', 'v', 60) add_header('X', store.get('k') .. tostring(store.get('n')))"),
         "add_header X=vnil");
+    expect(IN("store.incr('n') store.incr('n', -9, 60) add_header('X', store.get('n') .. ' ' .. "
+              "math.type(store.incr('n', 2)))"),
+           "add_header X=-8 integer");
     expect(IN("store.incr('n') store.incr('n', 5, 60) add_header('X', store.incr('n'))"),
            "add_header X=7");
     expect(IN("store.put('k', 'v') store.forget('k') add_header('X', tostring(store.get('k')))"),

@@ -4,6 +4,8 @@
 #include <setjmp.h>
 #include <cmocka.h>
 
+#include <stdio.h>
+
 #include <stdlib.h>
 
 #include "smtp/reply.h"
@@ -131,6 +133,39 @@ static void replies_from_elsewhere(void **state)
     assert_false(reply_valid(SPAN("550-a"), &code));
     assert_false(reply_valid(SPAN("go away"), &code));
     assert_false(reply_valid(SPAN_NONE, &code));
+    assert_true(reply_valid(SPAN("451 4.7.1 later\nplease"), &code));
+    assert_false(reply_valid(SPAN("550 tab\there"), &code));
+    char lines[100] = "550 a";
+    for (size_t i = 1; i < REPLY_TEXT_LINES; i++)
+        snprintf(lines + strlen(lines), sizeof lines - strlen(lines), "\nb");
+    assert_true(reply_valid(span_str(lines), &code));
+    snprintf(lines + strlen(lines), sizeof lines - strlen(lines), "\nb");
+    assert_false(reply_valid(span_str(lines), &code));
+}
+
+static void texts_of_several_lines(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *said;
+    } rows[] = {
+        {"550 5.7.1 go away", "550 5.7.1 go away\r\n"},
+        {"550 go away", "550 go away\r\n"},
+        {"550 5.7.1 one\ntwo\n\nthree",
+         "550-5.7.1 one\r\n550-5.7.1 two\r\n550-5.7.1 \r\n550 5.7.1 three\r\n"},
+        {"550 no\n250 yes", "550-no\r\n550 250 yes\r\n"},
+        {"550 5.7 is no code\nx", "550-5.7 is no code\r\n550 x\r\n"},
+        {"550 10.0.0.1 no\nx", "550-10.0.0.1 no\r\n550 x\r\n"},
+        {"550 ", "550 \r\n"},
+        {"550 end\n", "550 end\r\n"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct buf b = {0};
+        reply_text_add(&b, span_str(rows[i].text));
+        buf_char(&b, '\0');
+        assert_string_equal(b.p, rows[i].said);
+        buf_free(&b);
+    }
 }
 
 int main(void)
@@ -138,7 +173,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(replies_are_read),       cmocka_unit_test(enhanced_codes),
         cmocka_unit_test(limits_of_replies),      cmocka_unit_test(our_replies),
-        cmocka_unit_test(replies_from_elsewhere),
+        cmocka_unit_test(replies_from_elsewhere), cmocka_unit_test(texts_of_several_lines),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

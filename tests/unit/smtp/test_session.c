@@ -569,6 +569,11 @@ static void answers_from_outside(void **state)
     SAY(b, "x\r\n.\r\n");
     smtp_answer_text(&b->s, SPAN("550 5.7.1 no"));
     assert_string_equal(b->out.p, "550 5.7.1 no\r\n");
+    assert_string_equal(codes(b), "550");
+    SAY(b, TO "DATA\r\n");
+    SAY(b, "x\r\n.\r\n");
+    smtp_answer_text(&b->s, SPAN("550 5.7.1 no\nnever"));
+    assert_string_equal(b->out.p, "550-5.7.1 no\r\n550 5.7.1 never\r\n");
     smtp_answer(&b->s, R_STORED, "ID"); /* nothing is open: nothing is said */
     assert_string_equal(codes(b), "550");
     bench_free(b);

@@ -121,10 +121,48 @@ static void viruses(void **state)
     expect(s, OUT_TAG, "virus", "Eicar-Test-Signature");
     s->m.facts.rules.score = 0;
     expect(s, OUT_ACCEPT, "virus", "Eicar-Test-Signature");
-    /* Cleaning is refused by the configuration; if it came here the message must not pass. */
-    s->v[0].on_virus = OUT_CLEAN;
-    expect(s, OUT_HOLD, "virus", "Eicar-Test-Signature");
+    /* A word for viruses alone, which the configuration refuses for spam. */
+    s->m.facts.rules.score = 6;
+    s->v[0].on_spam = OUT_CLEAN;
+    expect(s, OUT_HOLD, "spam", "score 6.0 >= 5.0");
+    s->m.facts.rules.score = 0;
     s->virus.enabled = false;
+    expect(s, OUT_ACCEPT, "clean", "score 0.0 < 5.0");
+}
+
+static void cleaning(void **state)
+{
+    struct scene *s = *state;
+    struct virus_facts *v = &s->m.facts.virus;
+    struct virus_part part = {.number = 2, .name = SPAN("Eicar")};
+    static struct policy_action clean = {.kind = ACTION_CLEAN, .text = "gone"};
+    *v = (struct virus_facts){.state = VIRUS_FOUND, .name = SPAN("Eicar")};
+    s->v[0].on_virus = OUT_CLEAN;
+    expect(s, OUT_HOLD, "virus", "Eicar; can't be taken out: its parts were not looked at");
+    v->uncleanable = SPAN("it is in no single part");
+    expect(s, OUT_HOLD, "virus", "Eicar; can't be taken out: it is in no single part");
+    v->parts = &part;
+    v->nparts = 1;
+    v->cleanable = true;
+    expect(s, OUT_CLEAN, "virus", "Eicar");
+    assert_int_equal(s->out.v[0].clean->kind, ACTION_CLEAN);
+    s->m.facts.rules.score = 6; /* marked as well */
+    expect(s, OUT_CLEAN, "virus", "Eicar");
+    assert_true(s->out.v[0].spam);
+    s->m.facts.rules.score = 20;
+    expect(s, OUT_REJECT, "spam", "score 20.0 >= 15.0");
+    s->m.facts.rules.score = 0;
+    part.sealed = true;
+    expect(s, OUT_HOLD, "virus", "Eicar; can't be taken out: in a signed or encrypted part");
+    s->v[0].touch_signed = true;
+    expect(s, OUT_CLEAN, "virus", "Eicar");
+    /* As an action it comes before the setting. */
+    s->v[0].on_virus = OUT_REJECT;
+    expect(s, OUT_REJECT, "virus", "Eicar");
+    s->v[0].actions = (struct policy_actions){&clean, 1};
+    expect(s, OUT_CLEAN, "virus", "Eicar");
+    assert_ptr_equal(s->out.v[0].clean, &clean);
+    v->state = VIRUS_CLEAN;
     expect(s, OUT_ACCEPT, "clean", "score 0.0 < 5.0");
 }
 
@@ -354,6 +392,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(scores, setup, teardown),
         cmocka_unit_test_setup_teardown(viruses, setup, teardown),
+        cmocka_unit_test_setup_teardown(cleaning, setup, teardown),
         cmocka_unit_test_setup_teardown(failing_engine, setup, teardown),
         cmocka_unit_test_setup_teardown(failing_rules, setup, teardown),
         cmocka_unit_test_setup_teardown(groups_by_policy, setup, teardown),
