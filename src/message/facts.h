@@ -29,6 +29,7 @@ struct rules_facts {
     struct span preview;        /* SpamAssassin's content preview, for the report */
     struct span report;         /* rendered X-Spam-Report text (tag _REPORT_), unfolded lines */
     const char *autolearn;      /* "no", "unavailable"... */
+    char learn;                 /* auto-learning takes it for 's' (spam), 'h' (ham); 0: neither */
     const char *version;        /* "4.0.1": the behaviour that is followed */
 };
 

@@ -13,6 +13,7 @@
 #include "message/facts.h"
 
 struct kv;
+struct learn_store;
 struct said;
 
 struct message {
@@ -33,6 +34,11 @@ struct message {
     /* What scanners remember between messages (TxRep, stamps, scripts): somebody else's; NULL:
      * nothing is remembered. */
     struct kv *memory;
+    /* What Bayes has learned: somebody else's; NULL: nothing. Whose part of it counts; empty: the
+     * site's. */
+    struct learn_store *learned;
+    struct span learned_by;
+    bool teaches; /* auto-learning may learn from it */
     /* What a policy script has said about it before it came; NULL: nothing. */
     const struct said *said;
     struct facts facts;

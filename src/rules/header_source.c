@@ -52,7 +52,7 @@ static void add_header(struct rules_ctx *c, struct span name, enum form form, st
 
 /* Sizes are added up name by name: all instances of the name that appears first, then the next.
  * Marks the fields that still fit; true when some do not. */
-static bool measure_all(struct rules_ctx *c, bool *fits)
+bool header_measure(struct rules_ctx *c, bool *fits)
 {
     struct mime_fields *f = &c->mime->root->fields;
     size_t *next = arena_array(c->a, f->n + 1, sizeof *next), size = 0;
@@ -94,7 +94,7 @@ struct span header_all(struct rules_ctx *c)
         return s->all;
     struct mime_fields *f = &c->mime->root->fields;
     bool *fits = arena_array(c->a, f->n + 1, sizeof *fits);
-    s->all_truncated = measure_all(c, fits);
+    s->all_truncated = header_measure(c, fits);
     size_t size = 0;
     for (size_t i = 0; i < f->n; i++)
         if (fits[i])

@@ -1,0 +1,59 @@
+#ifndef GATEHOUSE_LEARN_STORE_PRIVATE_H
+#define GATEHOUSE_LEARN_STORE_PRIVATE_H
+
+#include "learn/store.h"
+
+#include <lmdb.h>
+
+/* users:  name -> row
+ * tokens: number of the user (big endian), token id -> spam, ham, atime
+ * seen:   number of the user, id of the message -> class, when it was learned
+ * Numbers in values are little endian. */
+enum {
+    USER_PREFIX = 4,
+    TOKEN_KEY = USER_PREFIX + LEARN_TOKEN_SIZE,
+    TOKEN_VALUE = 12,
+    SEEN_VALUE = 5,
+    USER_ROW = 48
+};
+
+struct user_row {
+    uint32_t number; /* from 1; 0: the user is not there */
+    struct learn_counts counts;
+};
+
+struct learn_store {
+    char *path;
+    MDB_env *env;
+    MDB_dbi users, tokens, seen;
+    bool open;       /* the databases are there */
+    MDB_txn *reader; /* reset between uses */
+    MDB_txn *writer; /* of the batch */
+};
+
+/* A transaction for reading, to be ended with mdb_txn_reset; NULL: it can't be read. */
+MDB_txn *store_reading(struct learn_store *s);
+int store_fail(const struct learn_store *s, int rc, struct err *e);
+
+int user_get(struct learn_store *s, MDB_txn *t, struct span user, struct user_row *row);
+/* Gives a new user a number. */
+int user_need(struct learn_store *s, MDB_txn *t, struct span user, struct user_row *row);
+int user_put(struct learn_store *s, MDB_txn *t, struct span user, const struct user_row *row);
+
+void key_user(unsigned char key[USER_PREFIX], uint32_t number);
+uint32_t number_at(const unsigned char *p);
+void number_to(unsigned char *p, uint32_t v);
+
+struct seen_key {
+    unsigned char b[USER_PREFIX + LEARN_ID_MAX];
+    size_t n;
+};
+void key_seen(struct seen_key *k, uint32_t number, struct span id);
+
+struct learn_seen_token token_value(const MDB_val *v);
+void token_bytes(unsigned char out[TOKEN_VALUE], const struct learn_seen_token *t);
+
+/* Removes every key of a database that belongs to the user. */
+int clear_range(MDB_txn *t, MDB_dbi dbi, uint32_t number);
+
+#endif
