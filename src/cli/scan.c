@@ -215,37 +215,6 @@ static void start(void *ctx)
     s->m = message_new(s->set->limits.message_memory);
 }
 
-/* The bytes of an item as a descriptor of their own. -1 with errno. */
-static int part_of_file(const struct item *it, int fd)
-{
-    char buf[65536];
-    uint64_t at = it->offset, end = it->offset + it->size;
-    int out = memfd_create("message", MFD_CLOEXEC);
-    while (out >= 0 && at < end) {
-        size_t want = end - at < sizeof buf ? (size_t)(end - at) : sizeof buf;
-        ssize_t n = pread(fd, buf, want, (off_t)at);
-        if (n <= 0 || write(out, buf, (size_t)n) != n) {
-            int sys = n == 0 ? ESTALE : errno;
-            close(out);
-            errno = sys;
-            return -1;
-        }
-        at += (uint64_t)n;
-    }
-    return out;
-}
-
-static int open_item(const struct item *it)
-{
-    int fd = it->fd >= 0 ? dup(it->fd) : open(it->path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0 || it->size == UINT64_MAX)
-        return fd;
-    int part = part_of_file(it, fd), sys = errno;
-    close(fd);
-    errno = sys;
-    return part;
-}
-
 static void judged(void *ctx, struct message *m, const struct verdict *v, uint64_t micros)
 {
     struct scan *s = ctx;
@@ -277,7 +246,7 @@ static void work(void *ctx, size_t index, struct pool_result *r, struct buf *out
 {
     struct scan *s = ctx;
     const struct item *it = &s->items.v[index];
-    int fd = open_item(it);
+    int fd = item_open(it);
     message_reset(s->m);
     if (fd < 0 || message_map(s->m, fd) != 0) {
         r->failed = true;

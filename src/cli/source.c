@@ -15,7 +15,7 @@ enum { MAILDIR = 1 }; /* fts_number of a Maildir's root */
 
 static void tell(struct items *items, const char *path, const char *what)
 {
-    fprintf(stderr, "gatehouse scan: %s: %s\n", path, what);
+    fprintf(stderr, "gatehouse %s: %s: %s\n", items->command ? items->command : "scan", path, what);
     items->errors++;
 }
 
@@ -216,4 +216,35 @@ void source_free(struct items *items)
     if (items->arena)
         arena_free(items->arena);
     *items = (struct items){0};
+}
+
+/* The bytes of an item as a descriptor of their own. -1 with errno. */
+static int part_of_file(const struct item *it, int fd)
+{
+    char buf[65536];
+    uint64_t at = it->offset, end = it->offset + it->size;
+    int out = memfd_create("message", MFD_CLOEXEC);
+    while (out >= 0 && at < end) {
+        size_t want = end - at < sizeof buf ? (size_t)(end - at) : sizeof buf;
+        ssize_t n = pread(fd, buf, want, (off_t)at);
+        if (n <= 0 || write(out, buf, (size_t)n) != n) {
+            int sys = n == 0 ? ESTALE : errno;
+            close(out);
+            errno = sys;
+            return -1;
+        }
+        at += (uint64_t)n;
+    }
+    return out;
+}
+
+int item_open(const struct item *it)
+{
+    int fd = it->fd >= 0 ? dup(it->fd) : open(it->path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 || it->size == UINT64_MAX)
+        return fd;
+    int part = part_of_file(it, fd), sys = errno;
+    close(fd);
+    errno = sys;
+    return part;
 }

@@ -17,6 +17,7 @@ struct item {
 };
 
 struct items {
+    const char *command; /* of whom errors are told; NULL: scan */
     struct arena *arena;
     struct item *v;
     size_t n, cap;
@@ -26,6 +27,8 @@ struct items {
 /* Adds all messages of a path ("-": standard input). Directories are read recursively, in order of
  * names; of a Maildir its cur and new. A directory's entry that is no file is told and left out. */
 void source_add(struct items *items, const char *path, enum source_type type);
+/* The bytes of an item as a descriptor of their own, to be closed. -1 with errno. */
+int item_open(const struct item *it);
 void source_free(struct items *items);
 
 #endif

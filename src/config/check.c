@@ -145,6 +145,7 @@ static void check_listener_meanings(struct checker *c, size_t i)
         {"tls", 1 << LISTEN_SMTP | 1 << LISTEN_SPAMD | 1 << LISTEN_RSPAMD},
         {"require_tls", 1 << LISTEN_SMTP},
         {"require_auth", 1 << LISTEN_SMTP},
+        {"allow_tell", 1 << LISTEN_SPAMD | 1 << LISTEN_RSPAMD},
         {"proxy_from", 1 << LISTEN_SMTP},
         {"xclient_from", 1 << LISTEN_SMTP},
         {"profile", 1 << LISTEN_SMTP},

@@ -174,11 +174,33 @@ static void tell_verdict(struct http_ask *q)
     q->status = MHD_HTTP_OK;
 }
 
+/* rspamd's codes: 208 for a message that is known already. */
+static void tell_learned(struct http_ask *q)
+{
+    const struct judge *j = &q->judge;
+    unsigned taught = judge_taught(j);
+    if (taught & TAUGHT_KNOWN) {
+        const char *as = q->command == RSPAMD_LEARN_SPAM ? "spam" : "ham";
+        struct span why =
+            arena_printf(j->txn->arena, "<%.*s> has been already learned as %s, ignore it",
+                         SPAN_ARG(span_of(j->txn->req.id, ID_LEN)), as);
+        refuse(q, MHD_HTTP_ALREADY_REPORTED, why.p);
+    } else if (taught & TAUGHT_LOCAL) {
+        buf_clear(&q->body);
+        buf_str(&q->body, "{\"success\":true}");
+        q->status = MHD_HTTP_OK;
+    } else {
+        refuse(q, MHD_HTTP_SERVICE_UNAVAILABLE, "it can't be learned now");
+    }
+}
+
 static void answered(struct judge *j, const char *why_not)
 {
     struct http_ask *q = of_judge(j);
     if (why_not)
         refuse(q, MHD_HTTP_SERVICE_UNAVAILABLE, why_not);
+    else if (q->command != RSPAMD_CHECK)
+        tell_learned(q);
     else
         tell_verdict(q);
     if (!q->suspended)
@@ -216,6 +238,13 @@ static bool password_fits(const struct http_ask *q)
     const char *got = MHD_lookup_connection_value(q->connection, MHD_HEADER_KIND, "Password");
     size_t n = want ? strlen(want) : 0;
     return !want || (got && strlen(got) == n && CRYPTO_memcmp(got, want, n) == 0);
+}
+
+/* Who knows the password may; without one, whom the listener lets teach. */
+static bool may_teach(const struct http_ask *q)
+{
+    const struct listener *set = q->http->gate->set;
+    return set->password ? password_fits(q) : set->allow_tell;
 }
 
 struct fields {
@@ -271,6 +300,8 @@ static void begin_message(struct http_ask *q)
     struct fields f = {&r, j->txn->arena};
     MHD_get_connection_values(q->connection, MHD_HEADER_KIND, take_field, &f);
     judge_envelope(j->txn, &r);
+    if (q->command != RSPAMD_CHECK)
+        judge_teaches(j, q->command == RSPAMD_LEARN_SPAM ? TEACH_SPAM : TEACH_HAM);
 }
 
 static void begin(struct http_ask *q, const char *path, const char *method)
@@ -290,11 +321,11 @@ static void begin(struct http_ask *q, const char *path, const char *method)
         break;
     case RSPAMD_LEARN_SPAM:
     case RSPAMD_LEARN_HAM:
-        if (password_fits(q))
-            refuse(q, MHD_HTTP_NOT_IMPLEMENTED, "nothing learns here yet");
-        else
+        if (!may_teach(q)) {
             refuse(q, MHD_HTTP_FORBIDDEN, "Unauthorized");
-        break;
+            break;
+        }
+        /* fall through */
     case RSPAMD_CHECK:
         if (post)
             begin_message(q);

@@ -39,6 +39,8 @@ struct message {
     struct learn_store *learned;
     struct span learned_by;
     bool teaches; /* auto-learning may learn from it */
+    /* What its judgement teaches, for the spool (flow/teaching.h), or absent. */
+    struct span lesson, touched;
     /* What a policy script has said about it before it came; NULL: nothing. */
     const struct said *said;
     struct facts facts;

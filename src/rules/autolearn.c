@@ -175,7 +175,7 @@ static void auto_learn(struct rules_ctx *c)
     bool done = l.what && may_learn(c);
     f->autolearn = report_autolearn_text(&l, done);
     f->learn = done ? l.what : 0;
-    if (!done)
+    if (!c->m->teaches || !c->m->learned)
         return;
     c->scratch->lesson = ARENA_NEW(c->a, struct rules_ctx);
     *c->scratch->lesson = *c;

@@ -7,6 +7,7 @@
 #include "rules/context.h"
 
 struct bayes_token {
+    unsigned char id[LEARN_TOKEN_SIZE];
     struct span text;
     double p;
     struct learn_seen_token seen;

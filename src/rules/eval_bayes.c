@@ -326,9 +326,11 @@ static bool weigh(struct rules_ctx *c, struct bayes *b)
         if (seen[i].spam + (uint64_t)seen[i].ham < least)
             continue;
         b->known++;
-        b->v[b->n++] = (struct bayes_token){
-            b->tokens.v[i].text, learn_probability(seen[i].spam, seen[i].ham, n.spam, n.ham),
-            seen[i]};
+        struct bayes_token *t = &b->v[b->n++];
+        memcpy(t->id, b->tokens.v[i].id, LEARN_TOKEN_SIZE);
+        t->text = b->tokens.v[i].text;
+        t->p = learn_probability(seen[i].spam, seen[i].ham, n.spam, n.ham);
+        t->seen = seen[i];
     }
     choose(b);
     return b->n > 0;

@@ -3,6 +3,7 @@
 
 #include <openssl/evp.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "base/clock.h"
 #include "learn/unmark.h"
@@ -135,9 +136,42 @@ void rules_lesson(const struct ruleset *rs, struct message *m, enum learn_class 
     out->tokens = bayes_tokens(&c, false)->ids;
 }
 
+static bool judged_by(const struct rules_scratch *s, const struct message *m)
+{
+    return s->lesson && s->lesson->m->arena == m->arena;
+}
+
+static int by_id(const void *x, const void *y)
+{
+    return memcmp(x, y, LEARN_TOKEN_SIZE);
+}
+
+bool rules_touch_lesson(const struct rules_scratch *s, struct message *m, struct learn_lesson *out)
+{
+    enum { DAY = 86400 };
+    if (!judged_by(s, m))
+        return false;
+    const struct bayes *b = bayes_judge(s->lesson);
+    uint32_t now = (uint32_t)(clock_wall() / USEC_PER_SEC), when = bayes_time(s->lesson);
+    char *ids = b ? arena_raw(m->arena, b->n * LEARN_TOKEN_SIZE + 1) : NULL;
+    size_t n = 0;
+    when = when > now ? now : when;
+    for (size_t i = 0; b && i < b->n; i++)
+        if (b->v[i].seen.atime + DAY < when)
+            memcpy(ids + LEARN_TOKEN_SIZE * n++, b->v[i].id, LEARN_TOKEN_SIZE);
+    if (n == 0)
+        return false;
+    qsort(ids, n, LEARN_TOKEN_SIZE, by_id);
+    *out = (struct learn_lesson){.user = m->learned_by,
+                                 .what = LEARN_TOUCH,
+                                 .tokens = span_of(ids, n * LEARN_TOKEN_SIZE),
+                                 .when = when};
+    return true;
+}
+
 bool rules_auto_lesson(const struct rules_scratch *s, struct message *m, struct learn_lesson *out)
 {
-    if (!s->lesson || s->lesson->m->arena != m->arena)
+    if (!m->facts.rules.learn || !judged_by(s, m))
         return false;
     fill(s->lesson, (enum learn_class)m->facts.rules.learn, out);
     out->no_relearn = true;

@@ -22,6 +22,8 @@ void rules_lesson(const struct ruleset *rs, struct message *m, enum learn_class 
 /* Auto-learning: what the judgement of m, done by s just now, teaches (facts.rules.learn). false:
  * nothing. */
 bool rules_auto_lesson(const struct rules_scratch *s, struct message *m, struct learn_lesson *out);
+/* The tokens that decided about m and were not of use for a day: they are to be kept. */
+bool rules_touch_lesson(const struct rules_scratch *s, struct message *m, struct learn_lesson *out);
 
 /* What Bayes thinks of m and why, for people: the tokens that decide. m->learned must be there. */
 struct rules_opinion_token {
