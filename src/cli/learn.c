@@ -192,12 +192,12 @@ static void print_sum(const struct teaching *t, const struct learn_counts *n)
         return;
     }
     json_open(&b, NULL, '{');
-    json_number(&b, forget ? "forgotten" : "learned", (double)t->learned);
-    json_number(&b, forget ? "unknown" : "known", (double)t->known);
-    json_number(&b, "failed", (double)t->failed);
-    json_number(&b, "spam", n->spam);
-    json_number(&b, "ham", n->ham);
-    json_number(&b, "tokens", (double)n->tokens);
+    json_count(&b, forget ? "forgotten" : "learned", t->learned);
+    json_count(&b, forget ? "unknown" : "known", t->known);
+    json_count(&b, "failed", t->failed);
+    json_count(&b, "spam", n->spam);
+    json_count(&b, "ham", n->ham);
+    json_count(&b, "tokens", n->tokens);
     json_close(&b, '{');
     printf("%.*s\n", SPAN_ARG(buf_span(&b)));
     buf_free(&b);

@@ -26,13 +26,13 @@ static void print_part(struct learning *l, struct span user, const struct learn_
     if (l->json) {
         json_open(&b, NULL, '{');
         json_text(&b, "user", user);
-        json_number(&b, "spam", n->spam);
-        json_number(&b, "ham", n->ham);
-        json_number(&b, "tokens", (double)n->tokens);
-        json_number(&b, "oldest", oldest);
-        json_number(&b, "newest", n->newest);
-        json_number(&b, "last_expiry", n->last_expiry);
-        json_number(&b, "last_expired", (double)n->last_expired);
+        json_count(&b, "spam", n->spam);
+        json_count(&b, "ham", n->ham);
+        json_count(&b, "tokens", n->tokens);
+        json_count(&b, "oldest", oldest);
+        json_count(&b, "newest", n->newest);
+        json_count(&b, "last_expiry", n->last_expiry);
+        json_count(&b, "last_expired", n->last_expired);
         json_close(&b, '{');
         printf("%.*s\n", SPAN_ARG(buf_span(&b)));
         buf_free(&b);
@@ -86,6 +86,12 @@ int learn_status(struct learning *l)
 
 /* --- explain --- */
 
+/* With all its digits: some are very near to 0 or 1. Never the first member. */
+static void probability(struct buf *b, double v)
+{
+    buf_printf(b, ",\"probability\":%.15f", v);
+}
+
 static void print_bayes(const struct learning *l, const char *name, const struct rules_bayes *b)
 {
     struct buf out = {0};
@@ -93,16 +99,16 @@ static void print_bayes(const struct learning *l, const char *name, const struct
         json_open(&out, NULL, '{');
         json_text(&out, "file", span_str(name));
         if (b->has_score)
-            json_number(&out, "probability", b->score);
-        json_number(&out, "tokens", (double)b->tokens);
-        json_number(&out, "known", (double)b->known);
+            probability(&out, b->score);
+        json_count(&out, "tokens", b->tokens);
+        json_count(&out, "known", b->known);
         json_open(&out, "decisive", '[');
         for (size_t i = 0; i < b->n; i++) {
             json_open(&out, NULL, '{');
             json_text(&out, "token", b->v[i].text);
-            json_number(&out, "probability", b->v[i].probability);
-            json_number(&out, "spam", b->v[i].spam);
-            json_number(&out, "ham", b->v[i].ham);
+            probability(&out, b->v[i].probability);
+            json_count(&out, "spam", b->v[i].spam);
+            json_count(&out, "ham", b->v[i].ham);
             json_close(&out, '{');
         }
         json_close(&out, '[');
