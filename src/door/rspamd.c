@@ -14,6 +14,7 @@
 #include "base/xalloc.h"
 #include "door/judge.h"
 #include "door/tunnel.h"
+#include "learn/store.h"
 #include "rspamd/reply.h"
 #include "rspamd/request.h"
 #include "rspamd/unpack.h"
@@ -189,8 +190,10 @@ static void tell_learned(struct http_ask *q)
         buf_clear(&q->body);
         buf_str(&q->body, "{\"success\":true}");
         q->status = MHD_HTTP_OK;
-    } else {
+    } else if (taught & TAUGHT_FAILED) {
         refuse(q, MHD_HTTP_SERVICE_UNAVAILABLE, "it can't be learned now");
+    } else {
+        refuse(q, MHD_HTTP_NOT_IMPLEMENTED, "nothing learns: the rule files do not want Bayes");
     }
 }
 
@@ -210,11 +213,45 @@ static void answered(struct judge *j, const char *why_not)
     work(q->http);
 }
 
+static bool password_fits(const struct http_ask *q)
+{
+    const char *want = q->http->gate->set->password;
+    const char *got = MHD_lookup_connection_value(q->connection, MHD_HEADER_KIND, "Password");
+    size_t n = want ? strlen(want) : 0;
+    return !want || (got && strlen(got) == n && CRYPTO_memcmp(got, want, n) == 0);
+}
+
+/* Who knows the password may; without one, whom the listener lets teach. */
+static bool may_teach(const struct http_ask *q)
+{
+    const struct listener *set = q->http->gate->set;
+    return set->password ? password_fits(q) : set->allow_tell;
+}
+
+/* The site's; nothing while nobody has learned anything. Opened for the question alone: it is rare.
+ */
+static struct learn_counts learned_counts(const struct settings *set)
+{
+    struct learn_counts n = {0};
+    char *path = xasprintf("%s/bayes.mdb", set->paths.state);
+    struct learn_store *s = learn_open(path, set->learn.size, LEARN_READ, NULL);
+    if (s)
+        learn_counts(s, SPAN(""), &n);
+    learn_close(s);
+    free(path);
+    return n;
+}
+
 static void tell_counts(struct http_ask *q)
 {
     const struct door *d = q->http->gate->door;
     const struct judge_counts *n = &d->judged;
+    const struct learn_counts learned = learned_counts(d->set);
     const struct rspamd_stat s = {
+        .spam_learned = learned.spam,
+        .ham_learned = learned.ham,
+        .tokens = learned.tokens,
+        .learns = may_teach(q),
         .scanned = n->scanned,
         .spam = n->spam,
         .connections = d->nconns,
@@ -231,21 +268,6 @@ static void tell_counts(struct http_ask *q)
 }
 
 /* ---- questions ---- */
-
-static bool password_fits(const struct http_ask *q)
-{
-    const char *want = q->http->gate->set->password;
-    const char *got = MHD_lookup_connection_value(q->connection, MHD_HEADER_KIND, "Password");
-    size_t n = want ? strlen(want) : 0;
-    return !want || (got && strlen(got) == n && CRYPTO_memcmp(got, want, n) == 0);
-}
-
-/* Who knows the password may; without one, whom the listener lets teach. */
-static bool may_teach(const struct http_ask *q)
-{
-    const struct listener *set = q->http->gate->set;
-    return set->password ? password_fits(q) : set->allow_tell;
-}
 
 struct fields {
     struct rspamd_request *r;

@@ -395,10 +395,9 @@ struct span flow_lesson(struct flow *f, struct message *m, enum scan_teach teach
 {
     struct reading r = {.f = f, .m = m};
     r.what = teach == TEACH_SPAM ? LEARN_SPAM : teach == TEACH_HAM ? LEARN_HAM : LEARN_FORGET;
-    if (!f->rs || !rules_learn(f->rs)) {
-        *why = "the rule files do not want Bayes";
+    *why = NULL;
+    if (!f->rs || !rules_learn(f->rs))
         return SPAN_NONE;
-    }
     if (guarded(m, f->set->limits.scan_time, read_lesson, &r))
         return r.out;
     *why = "the message needs more memory than limits.message_memory";

@@ -217,7 +217,7 @@ static void learn_it(struct work *w, unsigned teach)
         teaching_ask(w->sc->teaching, lesson, on_taught, w);
         return;
     }
-    if (local)
+    if (local && why)
         not_learned(w, span_str(why));
     report_it(w);
 }

@@ -17,7 +17,8 @@ typedef void line_fn(FILE *out, const MDB_val *k, const MDB_val *v);
 static void token_line(FILE *out, const MDB_val *k, const MDB_val *v)
 {
     struct learn_seen_token t = token_value(v);
-    const unsigned char *id = (const unsigned char *)k->mv_data + USER_PREFIX;
+    unsigned char id[LEARN_TOKEN_SIZE];
+    token_id(k, id);
     fprintf(out, "t\t%u\t%u\t%u\t", t.spam, t.ham, t.atime);
     for (size_t i = 0; i < LEARN_TOKEN_SIZE; i++)
         fprintf(out, "%02x", id[i]);
@@ -32,19 +33,15 @@ static void seen_line(FILE *out, const MDB_val *k, const MDB_val *v)
         fprintf(out, "s\t%c\t%.*s\n", *(const char *)v->mv_data, SPAN_ARG(s));
 }
 
-static int lines(struct learn_store *s, MDB_txn *t, MDB_dbi dbi, uint32_t number, line_fn *fn,
-                 FILE *out)
+static int lines(MDB_txn *t, MDB_dbi dbi, bool tokens, uint32_t number, line_fn *fn, FILE *out)
 {
-    unsigned char prefix[USER_PREFIX];
+    struct range range;
     MDB_cursor *c;
     int rc = mdb_cursor_open(t, dbi, &c);
-    (void)s;
     if (rc != 0)
         return rc;
-    key_user(prefix, number);
-    MDB_val k = {sizeof prefix, prefix}, v;
-    for (rc = mdb_cursor_get(c, &k, &v, MDB_SET_RANGE);
-         rc == 0 && k.mv_size >= sizeof prefix && memcmp(k.mv_data, prefix, sizeof prefix) == 0;
+    MDB_val k = range_start(&range, tokens, number), v;
+    for (rc = mdb_cursor_get(c, &k, &v, MDB_SET_RANGE); rc == 0 && range_has(&range, &k);
          rc = mdb_cursor_get(c, &k, &v, MDB_NEXT))
         fn(out, &k, &v);
     mdb_cursor_close(c);
@@ -61,9 +58,9 @@ int learn_backup(struct learn_store *s, struct span user, FILE *out, struct err 
     fprintf(out, "v\t%d\tdb_version # this must be the first line!!!\n", FORM);
     fprintf(out, "v\t%u\tnum_spam\nv\t%u\tnum_nonspam\n", row.counts.spam, row.counts.ham);
     if (rc == 0 && row.number)
-        rc = lines(s, t, s->tokens, row.number, token_line, out);
+        rc = lines(t, s->tokens, true, row.number, token_line, out);
     if (rc == 0 && row.number)
-        rc = lines(s, t, s->seen, row.number, seen_line, out);
+        rc = lines(t, s->seen, false, row.number, seen_line, out);
     mdb_txn_reset(t);
     if (rc != 0)
         return store_fail(s, rc, e);
@@ -123,17 +120,18 @@ static bool hex_id(struct span s, unsigned char *out)
 /* 0, MDB's code, or -1: the line makes no sense. */
 static int token(struct restoring *r, const struct span *w, size_t n)
 {
-    unsigned char key[TOKEN_KEY], bytes[TOKEN_VALUE];
+    unsigned char id[LEARN_TOKEN_SIZE], bytes[TOKEN_VALUE];
     struct learn_seen_token t;
-    MDB_val k = {sizeof key, key}, v = {sizeof bytes, bytes};
+    uint64_t key;
+    MDB_val k = {sizeof key, &key}, v = {sizeof bytes, bytes};
     if (n != 5 || !number(w[1], &t.spam) || !number(w[2], &t.ham) || !number(w[3], &t.atime) ||
-        !hex_id(w[4], key + USER_PREFIX))
+        !hex_id(w[4], id))
         return -1;
     if (t.spam + (uint64_t)t.ham == 0)
         return 0;
     if (t.atime > r->now)
         t.atime = r->now; /* as SpamAssassin: the future is a mistake */
-    key_user(key, r->row.number);
+    key = key_token(r->row.number, id);
     token_bytes(bytes, &t);
     int rc = mdb_put(r->s->writer, r->s->tokens, &k, &v, MDB_NOOVERWRITE);
     r->row.counts.tokens += rc == 0;
@@ -221,9 +219,9 @@ int learn_restore(struct learn_store *s, struct span user, FILE *in, struct err 
     int rc = user_need(s, s->writer, user, &r.row);
     r.row.counts = (struct learn_counts){0};
     if (rc == 0)
-        rc = clear_range(s->writer, s->tokens, r.row.number);
+        rc = clear_range(s->writer, s->tokens, true, r.row.number);
     if (rc == 0)
-        rc = clear_range(s->writer, s->seen, r.row.number);
+        rc = clear_range(s->writer, s->seen, false, r.row.number);
     if (rc != 0)
         store_fail(s, rc, e);
     else if (read_lines(&r, in, e) != 0)

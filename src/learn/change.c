@@ -128,13 +128,11 @@ static int change_token(struct change *c, MDB_cursor *at, MDB_val *k, int spam, 
 
 static int change_tokens(struct change *c, int spam, int ham)
 {
-    unsigned char key[TOKEN_KEY];
     MDB_cursor *at;
     int rc = mdb_cursor_open(c->t, c->s->tokens, &at);
-    key_user(key, c->row.number);
     for (size_t i = 0; rc == 0 && i < c->l->tokens.n / LEARN_TOKEN_SIZE; i++) {
-        MDB_val k = {sizeof key, key};
-        memcpy(key + USER_PREFIX, c->l->tokens.p + i * LEARN_TOKEN_SIZE, LEARN_TOKEN_SIZE);
+        uint64_t key = key_token(c->row.number, c->l->tokens.p + i * LEARN_TOKEN_SIZE);
+        MDB_val k = {sizeof key, &key};
         rc = change_token(c, at, &k, spam, ham);
     }
     if (c->l->what != LEARN_FORGET && c->l->when > c->row.counts.newest)
@@ -241,18 +239,17 @@ enum learn_result learn_apply(struct learn_store *s, const struct learn_lesson *
                                                                                     : LEARN_FAILED;
 }
 
-int clear_range(MDB_txn *t, MDB_dbi dbi, uint32_t number)
+int clear_range(MDB_txn *t, MDB_dbi dbi, bool tokens, uint32_t number)
 {
-    unsigned char prefix[USER_PREFIX];
+    struct range range;
     MDB_cursor *c;
     int rc = mdb_cursor_open(t, dbi, &c);
     if (rc != 0)
         return rc;
-    key_user(prefix, number);
     for (;;) {
-        MDB_val k = {sizeof prefix, prefix}, v;
+        MDB_val k = range_start(&range, tokens, number), v;
         rc = mdb_cursor_get(c, &k, &v, MDB_SET_RANGE);
-        if (rc != 0 || k.mv_size < sizeof prefix || memcmp(k.mv_data, prefix, sizeof prefix) != 0)
+        if (rc != 0 || !range_has(&range, &k))
             break;
         if ((rc = mdb_cursor_del(c, 0)) != 0)
             break;
@@ -268,9 +265,9 @@ int learn_clear(struct learn_store *s, struct span user, struct err *e)
         return -1;
     int rc = user_get(s, s->writer, user, &row);
     if (rc == 0 && row.number) {
-        rc = clear_range(s->writer, s->tokens, row.number);
+        rc = clear_range(s->writer, s->tokens, true, row.number);
         if (rc == 0)
-            rc = clear_range(s->writer, s->seen, row.number);
+            rc = clear_range(s->writer, s->seen, false, row.number);
         row.counts = (struct learn_counts){0};
         if (rc == 0)
             rc = user_put(s, s->writer, user, &row);

@@ -8,6 +8,7 @@
 /* Which field of a value tells when an entry was last of use. */
 struct table {
     MDB_dbi dbi;
+    bool tokens;
     size_t at, size; /* of the number in the value, of the value */
 };
 
@@ -21,15 +22,14 @@ static int by_number(const void *x, const void *y)
 typedef int entry_fn(void *ctx, MDB_cursor *c, uint32_t when);
 static int each(MDB_txn *t, const struct table *of, uint32_t number, entry_fn *fn, void *ctx)
 {
-    unsigned char prefix[USER_PREFIX];
+    struct range range;
     MDB_cursor *c;
     int rc = mdb_cursor_open(t, of->dbi, &c);
     if (rc != 0)
         return rc;
-    key_user(prefix, number);
-    MDB_val k = {sizeof prefix, prefix}, v;
+    MDB_val k = range_start(&range, of->tokens, number), v;
     rc = mdb_cursor_get(c, &k, &v, MDB_SET_RANGE);
-    while (rc == 0 && k.mv_size >= sizeof prefix && memcmp(k.mv_data, prefix, sizeof prefix) == 0) {
+    while (rc == 0 && range_has(&range, &k)) {
         uint32_t when =
             v.mv_size == of->size ? number_at((const unsigned char *)v.mv_data + of->at) : 0;
         if ((rc = fn(ctx, c, when)) == 0)
@@ -96,7 +96,8 @@ static int keep_youngest(MDB_txn *t, const struct table *of, uint32_t number, ui
 
 static int expire(struct learn_store *s, struct user_row *row, uint64_t keep, uint32_t now)
 {
-    const struct table tokens = {s->tokens, 8, TOKEN_VALUE}, seen = {s->seen, 1, SEEN_VALUE};
+    const struct table tokens = {s->tokens, true, 8, TOKEN_VALUE},
+                       seen = {s->seen, false, 1, SEEN_VALUE};
     uint64_t gone;
     int rc = keep_youngest(s->writer, &tokens, row->number, keep, &row->counts.last_expired,
                            &row->counts.tokens);

@@ -43,6 +43,45 @@ void key_seen(struct seen_key *k, uint32_t number, struct span id)
     k->n = USER_PREFIX + id.n;
 }
 
+uint64_t key_token(uint32_t number, const void *id)
+{
+    const unsigned char *p = id;
+    uint64_t v = number;
+    for (size_t i = 0; i < LEARN_TOKEN_SIZE; i++)
+        v = v << 8 | p[i];
+    return v;
+}
+
+static uint64_t integer_key(const MDB_val *k)
+{
+    uint64_t v = 0;
+    if (k->mv_size == sizeof v)
+        memcpy(&v, k->mv_data, sizeof v);
+    return v;
+}
+
+void token_id(const MDB_val *k, unsigned char id[LEARN_TOKEN_SIZE])
+{
+    uint64_t v = integer_key(k);
+    for (size_t i = LEARN_TOKEN_SIZE; i-- > 0; v >>= 8)
+        id[i] = (unsigned char)v;
+}
+
+MDB_val range_start(struct range *r, bool tokens, uint32_t number)
+{
+    static const unsigned char least[LEARN_TOKEN_SIZE];
+    *r = (struct range){.tokens = tokens, .number = number, .first = key_token(number, least)};
+    key_user(r->prefix, number);
+    return tokens ? (MDB_val){sizeof r->first, &r->first} : (MDB_val){sizeof r->prefix, r->prefix};
+}
+
+bool range_has(const struct range *r, const MDB_val *k)
+{
+    if (r->tokens)
+        return integer_key(k) >> (8 * LEARN_TOKEN_SIZE) == r->number;
+    return k->mv_size >= sizeof r->prefix && memcmp(k->mv_data, r->prefix, sizeof r->prefix) == 0;
+}
+
 struct learn_seen_token token_value(const MDB_val *v)
 {
     const unsigned char *p = v->mv_data;
@@ -75,7 +114,7 @@ static int open_databases(struct learn_store *s, unsigned flags)
     if (rc != 0)
         return rc;
     if ((rc = mdb_dbi_open(t, "users", flags, &s->users)) != 0 ||
-        (rc = mdb_dbi_open(t, "tokens", flags, &s->tokens)) != 0 ||
+        (rc = mdb_dbi_open(t, "tokens", flags | MDB_INTEGERKEY, &s->tokens)) != 0 ||
         (rc = mdb_dbi_open(t, "seen", flags, &s->seen)) != 0) {
         mdb_txn_abort(t);
         return rc;
@@ -227,6 +266,8 @@ int user_need(struct learn_store *s, MDB_txn *t, struct span user, struct user_r
         last = other.number > last ? other.number : last;
     }
     mdb_cursor_close(c);
+    if (last == USERS_MAX)
+        return ENOSPC;
     row->number = last + 1;
     return rc == MDB_NOTFOUND ? user_put(s, t, user, row) : rc;
 }
@@ -276,11 +317,9 @@ uint32_t learn_oldest(struct learn_store *s, struct span user)
     if (!t)
         return 0;
     if (user_get(s, t, user, &row) == 0 && row.number && mdb_cursor_open(t, s->tokens, &c) == 0) {
-        unsigned char prefix[USER_PREFIX];
-        key_user(prefix, row.number);
-        MDB_val k = {sizeof prefix, prefix}, v;
-        for (int rc = mdb_cursor_get(c, &k, &v, MDB_SET_RANGE);
-             rc == 0 && memcmp(k.mv_data, prefix, sizeof prefix) == 0;
+        struct range range;
+        MDB_val k = range_start(&range, true, row.number), v;
+        for (int rc = mdb_cursor_get(c, &k, &v, MDB_SET_RANGE); rc == 0 && range_has(&range, &k);
              rc = mdb_cursor_get(c, &k, &v, MDB_NEXT)) {
             uint32_t atime = token_value(&v).atime;
             oldest = oldest == 0 || atime < oldest ? atime : oldest;
@@ -296,14 +335,12 @@ static int look_up(struct learn_store *s, MDB_txn *t, uint32_t number, struct sp
                    struct learn_seen_token *out)
 {
     MDB_cursor *c;
-    unsigned char key[TOKEN_KEY];
     int rc = mdb_cursor_open(t, s->tokens, &c);
     if (rc != 0)
         return rc;
-    key_user(key, number);
     for (size_t i = 0; i < ids.n / LEARN_TOKEN_SIZE; i++) {
-        MDB_val k = {sizeof key, key}, v;
-        memcpy(key + USER_PREFIX, ids.p + i * LEARN_TOKEN_SIZE, LEARN_TOKEN_SIZE);
+        uint64_t key = key_token(number, ids.p + i * LEARN_TOKEN_SIZE);
+        MDB_val k = {sizeof key, &key}, v;
         out[i] = (struct learn_seen_token){0};
         rc = mdb_cursor_get(c, &k, &v, MDB_SET);
         if (rc == 0)

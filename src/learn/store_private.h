@@ -6,12 +6,12 @@
 #include <lmdb.h>
 
 /* users:  name -> row
- * tokens: number of the user (big endian), token id -> spam, ham, atime
- * seen:   number of the user, id of the message -> class, when it was learned
+ * tokens: number of the user, token id, as one integer -> spam, ham, atime
+ * seen:   number of the user (big endian), id of the message -> class, when it was learned
  * Numbers in values are little endian. */
 enum {
     USER_PREFIX = 4,
-    TOKEN_KEY = USER_PREFIX + LEARN_TOKEN_SIZE,
+    USERS_MAX = (1 << 24) - 1, /* what is left of the integer */
     TOKEN_VALUE = 12,
     SEEN_VALUE = 5,
     USER_ROW = 48
@@ -44,6 +44,21 @@ void key_user(unsigned char key[USER_PREFIX], uint32_t number);
 uint32_t number_at(const unsigned char *p);
 void number_to(unsigned char *p, uint32_t v);
 
+/* Integers compare faster than bytes, and there are hundreds of tokens in a message. */
+uint64_t key_token(uint32_t number, const void *id);
+void token_id(const MDB_val *k, unsigned char id[LEARN_TOKEN_SIZE]);
+
+/* All keys of a user in one of the databases. */
+struct range {
+    bool tokens;
+    uint32_t number;
+    uint64_t first;
+    unsigned char prefix[USER_PREFIX];
+};
+/* The key to begin with (it lives in r), and whether a key still belongs to the user. */
+MDB_val range_start(struct range *r, bool tokens, uint32_t number);
+bool range_has(const struct range *r, const MDB_val *k);
+
 struct seen_key {
     unsigned char b[USER_PREFIX + LEARN_ID_MAX];
     size_t n;
@@ -54,6 +69,6 @@ struct learn_seen_token token_value(const MDB_val *v);
 void token_bytes(unsigned char out[TOKEN_VALUE], const struct learn_seen_token *t);
 
 /* Removes every key of a database that belongs to the user. */
-int clear_range(MDB_txn *t, MDB_dbi dbi, uint32_t number);
+int clear_range(MDB_txn *t, MDB_dbi dbi, bool tokens, uint32_t number);
 
 #endif

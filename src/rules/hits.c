@@ -1,4 +1,5 @@
 /* Hits as they occur, and the facts made of them. */
+#include "rules/bayes.h"
 #include "rules/ruleset_private.h"
 
 #include <stdio.h>
@@ -81,6 +82,12 @@ static void add_subject_prefix(struct rules_ctx *c, const struct rule_def *d)
         *all = arena_printf(c->a, "%.*s%.*s ", SPAN_ARG(*all), SPAN_ARG(d->subjprefix));
 }
 
+static struct span log_of(struct rules_ctx *c, const struct rule *r)
+{
+    const struct bayes *b = r->call && r->call->def->learn ? bayes_judge(c) : NULL;
+    return b ? arena_printf(c->a, "score: %3.4f", b->score) : SPAN_NONE;
+}
+
 void hits_report(struct rules_ctx *c)
 {
     const struct rules_scratch *s = c->scratch;
@@ -96,12 +103,14 @@ void hits_report(struct rules_ctx *c)
             continue;
         }
         unsigned count = s->count[r->index];
+        struct span evidence = s->hits[i].evidence, log = log_of(c, r);
         *ARENA_PUSH(c->a, f->hits, f->nhits, f->hits_cap) =
             (struct rule_hit){.name = r->def->name,
                               .score = score_of(s, r),
                               .area = r->area,
                               .describe = r->def->describe ? r->def->describe : no_description,
-                              .evidence = s->hits[i].evidence,
+                              .evidence = evidence.p ? evidence : log,
+                              .log = log,
                               .count = count};
         score += score_of(s, r);
     }
