@@ -99,7 +99,7 @@ static const struct {
 };
 
 /* Of one match, in steps: a field may be made to cost much. */
-enum { MATCH_LIMIT = 200000, VALUE_MAX = 65536, GROUPS = 8 };
+enum { MATCH_LIMIT = 200000, VALUE_MAX = 65536, ADDRESSES_MAX = 256 * 1024, GROUPS = 8 };
 
 struct learn_words {
     pcre2_code *code[PATTERNS];
@@ -243,7 +243,7 @@ static void add_place(struct buf *b, struct span addr)
         return;
     struct span domain = span_from(addr, mid + 1);
     buf_printf(b, "U*%.*s ", SPAN_ARG(span_sub(addr, 0, mid)));
-    for (;;) {
+    while (b->n < ADDRESSES_MAX) {
         buf_printf(b, "D*%.*s ", SPAN_ARG(domain));
         size_t dot = span_find(domain, '.');
         if (dot == SIZE_MAX || dot == 0 || dot + 1 == domain.n)
@@ -256,9 +256,9 @@ static struct span addresses(struct collector *c, struct span v)
 {
     struct mime_addresses list = mime_addresses_parse(c->a, v);
     struct buf b = {0};
-    for (size_t i = 0; i < list.n; i++) {
+    for (size_t i = 0; i < list.n && b.n < ADDRESSES_MAX; i++) {
         struct span name = list.v[i].name, word;
-        while ((word = span_word(&name, " \t\r\n\v\f")).p)
+        while (b.n < ADDRESSES_MAX && (word = span_word(&name, " \t\r\n\v\f")).p)
             buf_printf(&b, "N*%.*s ", SPAN_ARG(word));
         if (list.v[i].addr.p)
             add_place(&b, list.v[i].addr);

@@ -78,5 +78,6 @@ struct learn_tokens learn_tokenize(struct arena *a, const struct learn_rules *r,
     struct learn_tokens out = hashed(a, &c.unique);
     buf_free(&c.line);
     buf_free(&c.scratch);
+    buf_free(&c.form);
     return out;
 }

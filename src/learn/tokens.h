@@ -14,6 +14,7 @@ enum {
     LEARN_TOKEN_SIZE = 5,      /* bytes of an id */
     LEARN_BODY_MAX = 50000,    /* tokens of a body, as SpamAssassin; then no further line is read */
     LEARN_SHORT_MAX = 10000,   /* tokens of header fields, of URIs */
+    LEARN_BYTES_MAX = 4 << 20, /* of all tokens of a message; what is beyond does not count */
     LEARN_WORD_MAX_LENGTH = 15 /* bayes_max_token_length; longer words are cut */
 };
 

@@ -12,11 +12,12 @@ enum learn_region { REGION_HEADER, REGION_BODY, REGION_URI };
 struct collector {
     struct arena *a;
     const struct learn_rules *rules;
-    struct map unique;        /* text -> itself */
-    struct map stopped;       /* word -> &yes or &no */
-    struct buf line, scratch; /* of the line, of a token in the making */
-    void *match;              /* PCRE2's, for the header */
-    size_t found;             /* tokens of this source, with those that were there already */
+    struct map unique;              /* text -> itself */
+    struct map stopped;             /* word -> &yes or &no */
+    struct buf line, scratch, form; /* of the line, of a token in the making, of a word */
+    size_t bytes;                   /* that tokens take */
+    void *match;                    /* PCRE2's, for the header */
+    size_t found;                   /* tokens of this source, with those that were there already */
 };
 
 /* One line of a text: everything after the first `prefix` (semantics 9.1). */

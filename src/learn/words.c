@@ -147,16 +147,24 @@ static void lower_sentences(struct buf *b, struct buf *scratch)
 
 /* --- tokens --- */
 
+/* A word of thousands of dots makes thousands of long tokens: there is an end. */
+static bool affordable(const struct collector *c, size_t n)
+{
+    return c->bytes + n <= LEARN_BYTES_MAX;
+}
+
 void collect_token(struct collector *c, struct span prefix, struct span text)
 {
     c->found++;
-    if (prefix.n + text.n == 0)
+    if (prefix.n + text.n == 0 || !affordable(c, prefix.n + text.n))
         return;
     buf_clear(&c->scratch);
     buf_add(&c->scratch, prefix);
     buf_add(&c->scratch, text);
-    if (!map_get(&c->unique, buf_span(&c->scratch)))
-        *map_at(&c->unique, arena_dup(c->a, buf_span(&c->scratch))) = c;
+    if (map_get(&c->unique, buf_span(&c->scratch)))
+        return;
+    *map_at(&c->unique, arena_dup(c->a, buf_span(&c->scratch))) = c;
+    c->bytes += c->scratch.n;
 }
 
 /* The name, then each name above it: "a.b.c", "b.c", "c". */
@@ -235,30 +243,33 @@ static size_t skip_characters(struct span s, size_t i, unsigned left)
     return end != SIZE_MAX ? end : skip_characters(s, i + 1, left - 1);
 }
 
-/* The word without the bytes that are no part of words. */
-static struct span bare(struct collector *c, struct span word)
+/* The word without the bytes that are no part of words (bare), without capitals (lower); until the
+ * next form. */
+static struct span form_of(struct collector *c, struct span word, bool bare, bool lower)
 {
-    char *p = arena_raw(c->a, word.n + 1);
+    buf_clear(&c->form);
+    char *p = buf_room(&c->form, word.n + 1);
     size_t n = 0;
     for (size_t i = 0; i < word.n; i++)
-        if (is_word(word.p[i]) || word.p[i] == ':' || word.p[i] == '*')
-            p[n++] = word.p[i];
+        if (!bare || is_word(word.p[i]) || word.p[i] == ':' || word.p[i] == '*')
+            p[n++] = lower ? ascii_lower(word.p[i]) : word.p[i];
     return span_of(p, n);
 }
 
 static void collect_forms(struct collector *c, struct span prefix, struct span word)
 {
     bool capitals = false;
-    struct span stripped = bare(c, word);
+    struct span bare = form_of(c, word, true, false);
+    bool differs = bare.n < word.n;
     for (size_t i = 0; i < word.n && !capitals; i++)
         capitals = is_upper(word.p[i]);
-    if (stripped.n < word.n)
-        collect_token(c, prefix, stripped);
+    if (differs)
+        collect_token(c, prefix, bare);
     if (!capitals)
         return;
-    collect_token(c, prefix, arena_lower(c->a, word));
-    if (stripped.n < word.n)
-        collect_token(c, prefix, arena_lower(c->a, stripped));
+    collect_token(c, prefix, form_of(c, word, false, true));
+    if (differs)
+        collect_token(c, prefix, form_of(c, word, true, true));
 }
 
 static bool is_stopped(struct collector *c, struct span word)
@@ -269,7 +280,10 @@ static bool is_stopped(struct collector *c, struct span word)
     const void *known = map_get(&c->stopped, word);
     if (!known) {
         known = c->rules->stop(c->rules->ctx, word) ? &yes : &no;
+        if (!affordable(c, word.n))
+            return known == &yes;
         *map_at(&c->stopped, arena_dup(c->a, word)) = (void *)known;
+        c->bytes += word.n;
     }
     return known == &yes;
 }

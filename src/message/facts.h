@@ -15,8 +15,8 @@ struct rule_hit {
     const char *area;     /* "BODY: ", "RAW: ", "URI: " or "" (as in SpamAssassin's report) */
     const char *describe; /* never NULL */
     struct span evidence; /* bytes that matched, at most 200, or absent */
-    struct span log;      /* what the function found, for reports ("score: 0.9999"); or absent */
     unsigned count;       /* >1 for tflags multiple */
+    struct span log;      /* what the function found, for reports ("score: 0.9999"); or absent */
 };
 
 struct rules_facts {

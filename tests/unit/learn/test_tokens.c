@@ -166,6 +166,30 @@ static void a_body_has_an_end(void **state)
     buf_free(&b);
 }
 
+static void hostile_words_have_an_end(void **state)
+{
+    (void)state;
+    struct buf b = {0};
+    struct span v[60], address;
+    for (unsigned i = 0; i < 60; i++) {
+        buf_clear(&b);
+        for (unsigned k = 0; k < 1000; k++)
+            buf_printf(&b, "%c.", 'a' + (int)((i + k) % 26));
+        v[i] = arena_dup(a, buf_span(&b));
+    }
+    size_t before = arena_used(a), bytes = 0;
+    struct learn_tokens t = tokens_of(&(struct learn_text){.visible = v, .nvisible = 60});
+    for (size_t i = 0; i < t.n; i++)
+        bytes += t.v[i].text.n;
+    assert_true(bytes <= LEARN_BYTES_MAX);
+    assert_true(arena_used(a) - before < 4 * LEARN_BYTES_MAX);
+    address = arena_printf(a, "<x@%.*scom>", SPAN_ARG(v[0]));
+    struct learn_field f = {SPAN("From"), address};
+    t = tokens_of(&(struct learn_text){.fields = &f, .nfields = 1});
+    assert_true(t.n > 2);
+    buf_free(&b);
+}
+
 /* The token of "hello": the end of its SHA-1. */
 static void ids_are_spamassassins(void **state)
 {
@@ -206,10 +230,15 @@ static void marks_come_off(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(words_of_a_body),          cmocka_unit_test(long_words),
-        cmocka_unit_test(places_in_a_body),         cmocka_unit_test(header_fields),
-        cmocka_unit_test(only_the_oldest_received), cmocka_unit_test(a_body_has_an_end),
-        cmocka_unit_test(ids_are_spamassassins),    cmocka_unit_test(marks_come_off),
+        cmocka_unit_test(words_of_a_body),
+        cmocka_unit_test(long_words),
+        cmocka_unit_test(places_in_a_body),
+        cmocka_unit_test(header_fields),
+        cmocka_unit_test(only_the_oldest_received),
+        cmocka_unit_test(a_body_has_an_end),
+        cmocka_unit_test(hostile_words_have_an_end),
+        cmocka_unit_test(ids_are_spamassassins),
+        cmocka_unit_test(marks_come_off),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
