@@ -254,8 +254,7 @@ int learning_store(struct learning *l, enum learn_mode mode)
         fprintf(stderr, "gatehouse learn: %s%s\n", e.text, remedy);
         return e.sys == ENOENT ? EXIT_NOINPUT : EXIT_TEMPFAIL;
     }
-    if (mode == LEARN_WRITE)
-        give_to_gateway(l);
+    give_to_gateway(l);
     return 0;
 }
 

@@ -12,7 +12,8 @@ struct judge {
     struct gate *gate;
     struct txn *txn;
     char session[ID_SIZE];
-    /* NULL: txn->result is there and txn->result.answer.judged (or it was a lesson). Otherwise why not: try again. */
+    /* NULL: txn->result is there and txn->result.answer.judged (or it was a lesson). Otherwise why
+     * not: try again. */
     void (*answered)(struct judge *j, const char *why_not);
 };
 

@@ -234,7 +234,7 @@ static struct learn_counts learned_counts(const struct settings *set)
 {
     struct learn_counts n = {0};
     char *path = xasprintf("%s/bayes.mdb", set->paths.state);
-    struct learn_store *s = learn_open(path, set->learn.size, LEARN_READ, NULL);
+    struct learn_store *s = learn_open(path, set->learn.size, LEARN_PEEK, NULL);
     if (s)
         learn_counts(s, SPAN(""), &n);
     learn_close(s);

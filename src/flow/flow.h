@@ -40,7 +40,8 @@ typedef void flow_done(void *ctx, struct message *m, const struct verdict *v, ui
 void flow_run(struct flow *f, struct message *m, int fd, flow_done *done, void *ctx);
 
 /* Reads m for a lesson (flow/teaching.h), in m's arena; SPAN_NONE when that takes too much memory
- * or time (why), or nothing learns (*why is NULL). teach: one of TEACH_SPAM, TEACH_HAM, TEACH_FORGET. */
+ * or time (why), or nothing learns (*why is NULL). teach: one of TEACH_SPAM, TEACH_HAM,
+ * TEACH_FORGET. */
 struct span flow_lesson(struct flow *f, struct message *m, enum scan_teach teach, const char **why);
 /* Tells Pyzor, Razor and DCC, as far as they are configured, about m. done: how many took it. */
 typedef void flow_reported(void *ctx, size_t took);

@@ -62,6 +62,8 @@ const char *learn_result_name(enum learn_result r)
 
 int learn_begin(struct learn_store *s, struct err *e)
 {
+    int dead;
+    mdb_reader_check(s->env, &dead); /* one that died while reading holds pages back */
     int rc = mdb_txn_begin(s->env, NULL, 0, &s->writer);
     if (rc == MDB_MAP_RESIZED && (rc = mdb_env_set_mapsize(s->env, 0)) == 0)
         rc = mdb_txn_begin(s->env, NULL, 0, &s->writer);

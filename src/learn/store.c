@@ -9,7 +9,7 @@
 
 #include "base/xalloc.h"
 
-enum { READERS = 512, DATABASES = 3 };
+enum { READERS = 512 };
 
 /* --- keys and values --- */
 
@@ -132,9 +132,9 @@ static int open_env(struct learn_store *s, uint64_t size, enum learn_mode mode)
         return rc;
     if ((rc = mdb_env_set_mapsize(s->env, size)) != 0 ||
         (rc = mdb_env_set_maxreaders(s->env, READERS)) != 0 ||
-        (rc = mdb_env_set_maxdbs(s->env, DATABASES)) != 0 ||
-        (rc = mdb_env_open(s->env, s->path, flags | (mode == LEARN_READ ? MDB_RDONLY : 0), 0600)) !=
-            0)
+        (rc = mdb_env_set_maxdbs(s->env, STORE_DATABASES)) != 0 ||
+        (rc = mdb_env_open(s->env, s->path, flags | (mode == LEARN_WRITE ? 0 : MDB_RDONLY),
+                           0600)) != 0)
         return rc;
     if ((rc = open_databases(s, mode == LEARN_WRITE ? MDB_CREATE : 0)) != 0)
         return rc;
@@ -151,12 +151,18 @@ struct learn_store *learn_open(const char *path, uint64_t size, enum learn_mode 
     s->path = xstrdup(path);
     size = size < LEARN_SIZE_MIN ? LEARN_SIZE_MIN : size;
     size -= size % (uint64_t)page;
-    int rc = mode == LEARN_READ && stat(path, &st) != 0 ? errno : open_env(s, size, mode);
-    if (rc == MDB_NOTFOUND && mode == LEARN_READ)
+    int rc = mode != LEARN_WRITE && stat(path, &st) != 0 ? errno : 0;
+    if (rc == 0 && mode != LEARN_PEEK && !store_sound(path))
+        rc = MDB_CORRUPTED;
+    if (rc == 0)
+        rc = open_env(s, size, mode);
+    if (rc == MDB_NOTFOUND && mode != LEARN_WRITE)
         rc = ENOENT; /* made, but empty yet */
     if (rc == 0)
         return s;
     store_fail(s, rc, e);
+    if (rc == MDB_CORRUPTED || rc == MDB_INVALID)
+        err_set(e, "%s is damaged; remove it, then 'gatehouse learn restore' a backup", path);
     learn_close(s);
     return NULL;
 }

@@ -57,9 +57,14 @@ enum learn_result {
 const char *learn_result_name(enum learn_result r);
 
 struct learn_store;
-enum learn_mode { LEARN_READ, LEARN_WRITE };
-/* LEARN_WRITE makes what is missing (mode 0600). NULL and e; e->sys is ENOENT when there is no
- * store to read. */
+enum learn_mode {
+    LEARN_READ,
+    LEARN_PEEK, /* to read the counts: without walking over the file first */
+    LEARN_WRITE
+};
+/* LEARN_WRITE makes what is missing (mode 0600). A damaged file is not touched: a child walks over
+ * it first, since it could kill its reader. NULL and e; e->sys is ENOENT when there is no store to
+ * read. */
 struct learn_store *learn_open(const char *path, uint64_t size, enum learn_mode mode,
                                struct err *e);
 void learn_close(struct learn_store *s);

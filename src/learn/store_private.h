@@ -10,6 +10,7 @@
  * seen:   number of the user (big endian), id of the message -> class, when it was learned
  * Numbers in values are little endian. */
 enum {
+    STORE_DATABASES = 3,
     USER_PREFIX = 4,
     USERS_MAX = (1 << 24) - 1, /* what is left of the integer */
     TOKEN_VALUE = 12,
@@ -33,6 +34,8 @@ struct learn_store {
 
 /* A transaction for reading, to be ended with mdb_txn_reset; NULL: it can't be read. */
 MDB_txn *store_reading(struct learn_store *s);
+/* Whether the file can be walked from end to end (also when there is none). */
+bool store_sound(const char *path);
 int store_fail(const struct learn_store *s, int rc, struct err *e);
 
 int user_get(struct learn_store *s, MDB_txn *t, struct span user, struct user_row *row);

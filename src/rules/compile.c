@@ -191,13 +191,13 @@ static enum rule_state wanted(const struct ruleset *rs, const struct rule_def *d
         return RULE_UNDEFINED;
     if (def->kind == RULE_EMPTY && !def->fn.p)
         return RULE_UNDEFINED; /* a place for results of an earlier run (reuse) */
+    if (eval && def->tflags & TFLAG_LEARN && !rs->learned && def->score[rs->score_set | 2] != 0)
+        return RULE_LEARNING;
     if (score == 0)
         return RULE_ZERO;
     if (!rs->network && (def->kind == RULE_EMPTY || def->kind == RULE_DNS_EVAL ||
                          (eval && def->tflags & TFLAG_NET)))
         return RULE_NETWORK;
-    if (eval && def->tflags & TFLAG_LEARN && !rs->learned)
-        return RULE_LEARNING;
     return RULE_RUNS;
 }
 

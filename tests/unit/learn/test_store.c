@@ -303,6 +303,33 @@ static void kills_leave_whole_lessons(void **state)
     }
 }
 
+/* A damaged file is told, by those who read and those who write, and stays as it is. */
+static void damage_is_told(void **state)
+{
+    (void)state;
+    struct learn_store *s = learn_open(path, SIZE, LEARN_WRITE, &e);
+    for (unsigned i = 0; i < 20; i++)
+        apply(s, lesson(LEARN_SPAM, arena_printf(a, "id-%u", i).p, ids(500 * i, 500 * i + 500)));
+    learn_close(s);
+    FILE *f = fopen(path, "r+");
+    fseek(f, 0, SEEK_END);
+    long size = ftell(f);
+    for (long at = 3 * 4096; at + 4096 <= size; at += 4096) {
+        char junk[4096];
+        memset(junk, 0x5a, sizeof junk);
+        fseek(f, at, SEEK_SET);
+        fwrite(junk, 1, sizeof junk, f);
+    }
+    fclose(f);
+    assert_null(learn_open(path, SIZE, LEARN_READ, &e));
+    if (!strstr(e.text, "is damaged"))
+        fail_msg("%s", e.text);
+    assert_null(learn_open(path, SIZE, LEARN_WRITE, &e));
+    assert_int_equal(truncate(path, 6000), 0);
+    assert_null(learn_open(path, SIZE, LEARN_READ, &e));
+    assert_int_equal(access(path, F_OK), 0);
+}
+
 static void lessons_travel(void **state)
 {
     (void)state;
@@ -337,6 +364,7 @@ int main(void)
         TEST(backups_go_both_ways),
         TEST(bad_backups_change_nothing),
         TEST(kills_leave_whole_lessons),
+        TEST(damage_is_told),
         TEST(lessons_travel),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
