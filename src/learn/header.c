@@ -235,21 +235,14 @@ static struct span one(struct collector *c)
 
 static void add_place(struct buf *b, struct span addr)
 {
-    size_t mid = SIZE_MAX;
-    for (size_t i = addr.n; i-- > 0 && mid == SIZE_MAX;)
-        if (addr.p[i] == '@' && i > 0 && i + 1 < addr.n)
-            mid = i;
+    size_t mid = address_middle(addr);
     if (mid == SIZE_MAX)
         return;
     struct span domain = span_from(addr, mid + 1);
     buf_printf(b, "U*%.*s ", SPAN_ARG(span_sub(addr, 0, mid)));
-    while (b->n < ADDRESSES_MAX) {
+    do
         buf_printf(b, "D*%.*s ", SPAN_ARG(domain));
-        size_t dot = span_find(domain, '.');
-        if (dot == SIZE_MAX || dot == 0 || dot + 1 == domain.n)
-            return;
-        domain = span_from(domain, dot + 1);
-    }
+    while (b->n < ADDRESSES_MAX && domain_above(&domain));
 }
 
 static struct span addresses(struct collector *c, struct span v)

@@ -23,6 +23,11 @@ struct collector {
 /* One line of a text: everything after the first `prefix` (semantics 9.1). */
 void collect_line(struct collector *c, struct span line, struct span prefix,
                   enum learn_region region);
+/* The last @ that has something on both sides; SIZE_MAX: there is none. */
+size_t address_middle(struct span s);
+/* "a.b.c" becomes "b.c"; false: nothing is above it. */
+bool domain_above(struct span *name);
+
 void collect_token(struct collector *c, struct span prefix, struct span text);
 
 /* header.c: all fields, metadata included. */

@@ -167,26 +167,29 @@ void collect_token(struct collector *c, struct span prefix, struct span text)
     c->bytes += c->scratch.n;
 }
 
-/* The name, then each name above it: "a.b.c", "b.c", "c". */
-static void collect_domains(struct collector *c, struct span prefix, struct span name)
+bool domain_above(struct span *name)
 {
-    collect_token(c, prefix, name);
-    for (;;) {
-        size_t dot = span_find(name, '.');
-        if (dot == SIZE_MAX || dot == 0 || dot + 1 == name.n)
-            return;
-        name = span_from(name, dot + 1);
-        collect_token(c, prefix, name);
-    }
+    size_t dot = span_find(*name, '.');
+    if (dot == SIZE_MAX || dot == 0 || dot + 1 == name->n)
+        return false;
+    *name = span_from(*name, dot + 1);
+    return true;
 }
 
-/* The last @ that has something on both sides. */
-static size_t middle_at(struct span s)
+size_t address_middle(struct span s)
 {
     for (size_t i = s.n; i-- > 0;)
         if (s.p[i] == '@' && i > 0 && i + 1 < s.n)
             return i;
     return SIZE_MAX;
+}
+
+/* The name, then each name above it: "a.b.c", "b.c", "c". */
+static void collect_domains(struct collector *c, struct span prefix, struct span name)
+{
+    do
+        collect_token(c, prefix, name);
+    while (domain_above(&name));
 }
 
 static bool looks_like_host(struct span s)
@@ -199,7 +202,7 @@ static bool looks_like_host(struct span s)
 
 static void collect_places(struct collector *c, struct span word)
 {
-    size_t mid = middle_at(word);
+    size_t mid = address_middle(word);
     if (mid != SIZE_MAX) {
         collect_token(c, SPAN("U*"), span_sub(word, 0, mid));
         collect_domains(c, SPAN("D*"), span_from(word, mid + 1));
