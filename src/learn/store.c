@@ -176,6 +176,7 @@ void learn_close(struct learn_store *s)
         mdb_txn_abort(s->reader);
     if (s->env)
         mdb_env_close(s->env);
+    free(s->cache);
     free(s->path);
     free(s);
 }
@@ -336,6 +337,26 @@ uint32_t learn_oldest(struct learn_store *s, struct span user)
     return oldest;
 }
 
+static struct cached *cached_at(const struct learn_store *s, uint64_t key)
+{
+    const uint64_t spread = 0x9e3779b97f4a7c15; /* 2^64 over the golden ratio */
+    return &s->cache[(key * spread) >> (64 - CACHE_BITS)];
+}
+
+/* A change of the store makes the cache forget everything. */
+static void refresh_cache(struct learn_store *s, MDB_txn *t)
+{
+    if (!s->cache)
+        s->cache = xcalloc((size_t)1 << CACHE_BITS, sizeof *s->cache);
+    if (s->generation && s->txn == mdb_txn_id(t))
+        return;
+    if (++s->generation == 0) {
+        memset(s->cache, 0, sizeof *s->cache << CACHE_BITS);
+        s->generation = 1;
+    }
+    s->txn = mdb_txn_id(t);
+}
+
 /* The ids come in the order of the tree, so that neighbours are found on the same page. */
 static int look_up(struct learn_store *s, MDB_txn *t, uint32_t number, struct span ids,
                    struct learn_seen_token *out)
@@ -344,18 +365,23 @@ static int look_up(struct learn_store *s, MDB_txn *t, uint32_t number, struct sp
     int rc = mdb_cursor_open(t, s->tokens, &c);
     if (rc != 0)
         return rc;
+    refresh_cache(s, t);
     for (size_t i = 0; i < ids.n / LEARN_TOKEN_SIZE; i++) {
         uint64_t key = key_token(number, ids.p + i * LEARN_TOKEN_SIZE);
-        MDB_val k = {sizeof key, &key}, v;
-        out[i] = (struct learn_seen_token){0};
-        rc = mdb_cursor_get(c, &k, &v, MDB_SET);
-        if (rc == 0)
-            out[i] = token_value(&v);
-        else if (rc != MDB_NOTFOUND)
-            break;
+        struct cached *known = cached_at(s, key);
+        if (known->key != key || known->generation != s->generation) {
+            MDB_val k = {sizeof key, &key}, v;
+            rc = mdb_cursor_get(c, &k, &v, MDB_SET);
+            if (rc != 0 && rc != MDB_NOTFOUND)
+                break;
+            *known = (struct cached){key, s->generation,
+                                     rc == 0 ? token_value(&v) : (struct learn_seen_token){0}};
+        }
+        out[i] = known->token;
+        rc = 0;
     }
     mdb_cursor_close(c);
-    return rc == MDB_NOTFOUND ? 0 : rc;
+    return rc;
 }
 
 bool learn_look_up(struct learn_store *s, struct span user, struct span ids,

@@ -23,7 +23,19 @@ struct user_row {
     struct learn_counts counts;
 };
 
+/* What was looked up since the store changed last, unknown tokens too: most tokens of a message
+ * were in those before it. Direct-mapped. */
+enum { CACHE_BITS = 15 };
+struct cached {
+    uint64_t key;
+    uint32_t generation; /* of the store; another: nothing */
+    struct learn_seen_token token;
+};
+
 struct learn_store {
+    struct cached *cache; /* NULL: nothing was looked up yet */
+    uint32_t generation;  /* from 1 */
+    size_t txn;           /* LMDB's number of the state that the cache knows */
     char *path;
     MDB_env *env;
     MDB_dbi users, tokens, seen;

@@ -39,9 +39,11 @@ static size_t sequence(struct span s, size_t i)
 
 /* --- lines --- */
 
+/* Letters, digits, and ,@*!_'"$. - as bits. */
 static bool is_plain(char c)
 {
-    return ascii_isalnum(c) || (c != '\0' && strchr(",@*!_'\"$. -", c));
+    static const uint64_t plain[4] = {0x03ff749700000000, 0x07fffffe87ffffff};
+    return plain[(unsigned char)c >> 6] >> (c & 63) & 1;
 }
 
 /* Blanks for everything that is neither a plain byte, UTF-8, nor one of Latin-1's upper half. */
@@ -291,11 +293,16 @@ static bool is_stopped(struct collector *c, struct span word)
     return known == &yes;
 }
 
+static bool is_edge(char c)
+{
+    return c == '-' || c == '\'' || c == '"' || c == '.' || c == ',';
+}
+
 static struct span trimmed(struct span word)
 {
-    while (word.n && strchr("-'\".,", word.p[0]))
+    while (word.n && is_edge(word.p[0]))
         word = span_from(word, 1);
-    while (word.n && strchr("-'\".,", word.p[word.n - 1]))
+    while (word.n && is_edge(word.p[word.n - 1]))
         word.n--;
     return word;
 }

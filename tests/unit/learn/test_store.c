@@ -140,6 +140,27 @@ static void forgets_without_a_trace(void **state)
     learn_close(s);
 }
 
+/* What was looked up is kept until something is learned, by whomever. */
+static void answers_do_not_grow_old(void **state)
+{
+    (void)state;
+    struct learn_store *s = learn_open(path, SIZE, LEARN_WRITE, &e);
+    struct learn_seen_token many[3000];
+    apply(s, lesson(LEARN_SPAM, "one", ids(0, 3000)));
+    assert_true(learn_look_up(s, SPAN(""), ids(0, 3000), many));
+    assert_int_equal(token(s, 3500).spam, 0);
+    apply(s, lesson(LEARN_HAM, "two", ids(1000, 4000)));
+    for (unsigned round = 0; round < 2; round++) {
+        assert_true(learn_look_up(s, SPAN(""), ids(0, 3000), many));
+        for (unsigned i = 0; i < 3000; i++) {
+            assert_int_equal(many[i].spam, 1);
+            assert_int_equal(many[i].ham, i >= 1000);
+        }
+        assert_int_equal(token(s, 3500).ham, 1);
+    }
+    learn_close(s);
+}
+
 static void users_are_apart(void **state)
 {
     (void)state;
@@ -357,6 +378,7 @@ int main(void)
         TEST(learns_once),
         TEST(changes_its_mind),
         TEST(forgets_without_a_trace),
+        TEST(answers_do_not_grow_old),
         TEST(users_are_apart),
         TEST(readers_see_commits),
         TEST(old_tokens_go),
