@@ -396,7 +396,7 @@ struct span flow_lesson(struct flow *f, struct message *m, enum scan_teach teach
     struct reading r = {.f = f, .m = m};
     r.what = teach == TEACH_SPAM ? LEARN_SPAM : teach == TEACH_HAM ? LEARN_HAM : LEARN_FORGET;
     *why = NULL;
-    if (!f->rs || !rules_learn(f->rs))
+    if (!f->rs || !rules_learn_told(f->rs))
         return SPAN_NONE;
     if (guarded(m, f->set->limits.scan_time, read_lesson, &r))
         return r.out;

@@ -92,6 +92,11 @@ bool rules_learn(const struct ruleset *rs)
     return conf_plugin(rs->conf, "Bayes") && b->use_learner && b->use_bayes;
 }
 
+bool rules_learn_told(const struct ruleset *rs)
+{
+    return rules_learn(rs) && conf_bool(rs->conf, "bayes_learn_during_report", true);
+}
+
 struct rules_expiry rules_expiry(const struct ruleset *rs)
 {
     enum { TOKENS = 150000, LEAST = 20000, KEEP = 100000 };

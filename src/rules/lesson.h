@@ -7,6 +7,8 @@
 
 /* Whether the rule files want Bayes at all (plugin Bayes, use_learner, use_bayes). */
 bool rules_learn(const struct ruleset *rs);
+/* And that clients teach (bayes_learn_during_report). */
+bool rules_learn_told(const struct ruleset *rs);
 /* How many tokens a store may have before the oldest go (bayes_expiry_max_db_size), and how many
  * stay then; 0 for both: never (bayes_auto_expire 0). */
 struct rules_expiry {
