@@ -2,7 +2,8 @@
 # What the installed SpamAssassin learns and then says: lines "spam FILE", "ham FILE", "forget FILE", "check FILE"
 # on standard input, as sa-learn and spamassassin do them; a store of its own in DIR.
 # usage: bayes.pl DIR SETTINGS.cf < list
-# One line each: word, file, learned (0, 1) or: probability ("none"), rules hit, autolearn as headers tell it.
+# One line each: word, file, learned (0, 1) or: probability ("none"), rules hit, whether it would
+# be learned by itself (yes, no), score.
 use strict;
 use warnings;
 
@@ -12,8 +13,11 @@ BEGIN {    # repeatable: fixed hash order, C locale, UTC
         exec $^X, $0, @ARGV or die "exec: $!\n";
     }
 }
+use IO::Handle;
 use Mail::SpamAssassin;
+use POSIX ();
 
+my $compiled = 0;
 my ($dir, $settings) = @ARGV;
 open my $in, '<', $settings or die "$settings: $!\n";
 my $extra = do { local $/; <$in> };
@@ -39,22 +43,31 @@ sub read_message {
     return $mail;
 }
 
+# In a child of its own: SpamAssassin keeps some regular expressions from the first message a process ever saw.
+sub check {
+    my $file = shift;
+    my $pid = fork // die "fork: $!\n";
+    if ($pid) { waitpid $pid, 0; return; }
+    open my $f, '<:raw', $file or die "$file: $!\n";
+    my $bytes = do { local $/; <$f> };
+    my $st = $sa->check($sa->parse(\$bytes, 0));
+    my $p = $st->{bayes_score};
+    my $r = $sa->call_plugins('autolearn_discriminator', { permsgstatus => $st });
+    my $line = join("\t", 'check', $file, defined $p ? sprintf('%.12f', $p) : 'none', $st->get_names_of_tests_hit() || '',
+        ref $r ? 'yes' : 'no', $st->get_score()) . "\n";
+    syswrite STDOUT, $line;
+    POSIX::_exit(0);
+}
+
 my $learner = 0;
 while (my $line = <STDIN>) {
     chomp $line;
     my ($word, $file) = split / /, $line, 2;
     if ($word eq 'check') {
         if ($learner) { $sa->rebuild_learner_caches(); $sa->finish_learner(); $learner = 0; }
-        open my $f, '<:raw', $file or die "$file: $!\n";
-        my $bytes = do { local $/; <$f> };
-        my $mail = $sa->parse(\$bytes, 0);
-        my $st = $sa->check($mail);
-        $st->learn();
-        my $p = $st->{bayes_score};
-        print join("\t", $word, $file, defined $p ? sprintf('%.12f', $p) : 'none', $st->get_names_of_tests_hit() || '',
-            $st->get_autolearn_status(), $st->get_score()), "\n";
-        $st->finish();
-        $mail->finish();
+        $sa->compile_now(0, 1) if !$compiled++;
+        STDOUT->flush();
+        check($file);
         next;
     }
     if (!$learner) {
