@@ -43,7 +43,7 @@ const char cmd_learn_help[] =
     "  --rules DIR         rule files from DIR (bayes_* settings); may be repeated\n"
     "  --type TYPE         auto, message or mbox: what files are (default: auto)\n"
     "  -j, --jobs N        worker processes (default: one for each core)\n"
-    "  --all               explain: all tokens, with their ids\n"
+    "  --all               explain: all tokens, not only those that decide\n"
     "  --json              one JSON object a line\n"
     "\n"
     "exit status: 0 done (also when all was known), 64 usage, 66 something can't be read,\n"

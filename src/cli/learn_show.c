@@ -102,7 +102,7 @@ static void print_bayes(const struct learning *l, const char *name, const struct
             probability(&out, b->score);
         json_count(&out, "tokens", b->tokens);
         json_count(&out, "known", b->known);
-        json_open(&out, "decisive", '[');
+        json_open(&out, l->all ? "all" : "decisive", '[');
         for (size_t i = 0; i < b->n; i++) {
             json_open(&out, NULL, '{');
             json_text(&out, "token", b->v[i].text);
@@ -118,8 +118,8 @@ static void print_bayes(const struct learning *l, const char *name, const struct
         return;
     }
     if (b->has_score)
-        printf("%s: %.6f (0 ham, 1 spam); %zu tokens, %zu known, %zu decide\n", name, b->score,
-               b->tokens, b->known, b->n);
+        printf("%s: %.6f (0 ham, 1 spam); %zu tokens, %zu known%s\n", name, b->score, b->tokens,
+               b->known, l->all ? "" : "; those that decide:");
     else
         printf("%s: no opinion (enough must have been learned); %zu tokens, %zu known\n", name,
                b->tokens, b->known);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "learn/combine.h"
 #include "learn/unmark.h"
 #include "rules/bayes.h"
 #include "rules/eval_state.h"
@@ -186,6 +187,23 @@ bool rules_auto_lesson(const struct rules_scratch *s, struct message *m, struct 
 
 /* --- for people --- */
 
+/* What the store knows of each, whether it decides or not. */
+static void all_tokens(struct rules_ctx *c, const struct bayes *b, struct rules_bayes *out)
+{
+    struct learn_counts n = {0};
+    size_t count = b->ids.n / LEARN_TOKEN_SIZE;
+    struct learn_seen_token *seen = arena_array(c->a, count + 1, sizeof *seen);
+    learn_counts(c->m->learned, c->m->learned_by, &n);
+    learn_look_up(c->m->learned, c->m->learned_by, b->ids, seen);
+    out->v = arena_array(c->a, count + 1, sizeof *out->v);
+    for (size_t i = 0; i < count; i++) {
+        bool told = n.spam && n.ham && seen[i].spam + (uint64_t)seen[i].ham > 0;
+        double p = told ? learn_probability(seen[i].spam, seen[i].ham, n.spam, n.ham) : 0.5;
+        out->v[out->n++] =
+            (struct rules_opinion_token){b->tokens.v[i].text, p, seen[i].spam, seen[i].ham};
+    }
+}
+
 void rules_bayes(const struct ruleset *rs, struct message *m, bool all, struct rules_bayes *out)
 {
     struct rules_ctx c = read_clean(rs, m);
@@ -193,14 +211,12 @@ void rules_bayes(const struct ruleset *rs, struct message *m, bool all, struct r
     (void)bayes_judge(&c);
     *out = (struct rules_bayes){
         .has_score = b->has_score, .score = b->score, .tokens = b->tokens.n, .known = b->known};
-    size_t n = all ? b->tokens.n : b->n;
-    out->v = arena_array(m->arena, n + 1, sizeof *out->v);
-    for (size_t i = 0; i < n; i++) {
-        struct rules_opinion_token *t = &out->v[out->n++];
-        if (all)
-            *t = (struct rules_opinion_token){b->tokens.v[i].text, 0.5, 0, 0};
-        else
-            *t = (struct rules_opinion_token){b->v[i].text, b->v[i].p, b->v[i].seen.spam,
-                                              b->v[i].seen.ham};
+    if (all) {
+        all_tokens(&c, b, out);
+        return;
     }
+    out->v = arena_array(m->arena, b->n + 1, sizeof *out->v);
+    for (size_t i = 0; i < b->n; i++)
+        out->v[out->n++] = (struct rules_opinion_token){b->v[i].text, b->v[i].p, b->v[i].seen.spam,
+                                                        b->v[i].seen.ham};
 }

@@ -27,7 +27,8 @@ bool rules_auto_lesson(const struct rules_scratch *s, struct message *m, struct 
 /* The tokens that decided about m and were not of use for a day: they are to be kept. */
 bool rules_touch_lesson(const struct rules_scratch *s, struct message *m, struct learn_lesson *out);
 
-/* What Bayes thinks of m and why, for people: the tokens that decide. m->learned must be there. */
+/* What Bayes thinks of m and why, for people: the tokens that decide, the strongest first, or all.
+ * m->learned must be there. */
 struct rules_opinion_token {
     struct span text; /* as SpamAssassin names them: "H*r:example", "UD:example.com" */
     double probability;
@@ -37,7 +38,7 @@ struct rules_bayes {
     bool has_score;
     double score;
     size_t tokens, known;
-    struct rules_opinion_token *v; /* the strongest first */
+    struct rules_opinion_token *v;
     size_t n;
 };
 void rules_bayes(const struct ruleset *rs, struct message *m, bool all, struct rules_bayes *out);
