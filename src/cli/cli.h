@@ -54,12 +54,13 @@ int cmd_quarantine(int argc, char **argv);
 int cmd_log(int argc, char **argv);
 int cmd_wall(int argc, char **argv);
 int cmd_report(int argc, char **argv);
+int cmd_learn(int argc, char **argv);
 int cmd_dkim(int argc, char **argv);
 int cmd_dmarc(int argc, char **argv);
 int cmd_tlsrpt(int argc, char **argv);
 
 /* Help texts that stand beside their command. */
 extern const char cmd_dkim_help[], cmd_dmarc_help[], cmd_tlsrpt_help[], cmd_wall_help[],
-    cmd_log_help[], cmd_quarantine_help[], cmd_queue_help[], cmd_report_help[];
+    cmd_log_help[], cmd_quarantine_help[], cmd_queue_help[], cmd_report_help[], cmd_learn_help[];
 
 #endif

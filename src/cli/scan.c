@@ -16,6 +16,7 @@
 #include "cli/progress.h"
 #include "cli/source.h"
 #include "flow/flow.h"
+#include "learn/store.h"
 #include "prefs/prefs.h"
 #include "rules/ruleset.h"
 
@@ -52,6 +53,7 @@ struct scan {
     struct flow *flow;
     struct virus_pool *virus;
     struct message *m;
+    struct learn_store *learned; /* what Bayes knows; NULL: nothing */
     const struct verdict *verdict;
     uint64_t took;
 };
@@ -201,6 +203,14 @@ static int parse(struct options *o, int argc, char **argv)
 
 /* --- in a worker --- */
 
+/* Where nothing was learned there is none; one that may not be read is as good as none. */
+static void open_learned(struct scan *s)
+{
+    char *path = xasprintf("%s/bayes.mdb", s->set->paths.state);
+    s->learned = learn_open(path, s->set->learn.size, LEARN_READ, NULL);
+    free(path);
+}
+
 static void start(void *ctx)
 {
     struct scan *s = ctx;
@@ -213,6 +223,7 @@ static void start(void *ctx)
     flow_profile(s->flow, s->profile);
     flow_prefs(s->flow, s->prefs);
     s->m = message_new(s->set->limits.message_memory);
+    open_learned(s);
 }
 
 static void judged(void *ctx, struct message *m, const struct verdict *v, uint64_t micros)
@@ -240,6 +251,8 @@ static void put_envelope(struct scan *s)
         m->env.rcpts[m->env.nrcpts++].addr = span_str(o->to.v[i]);
     m->env.cap = m->env.nrcpts;
     m->user = span_str(o->user);
+    m->learned = s->learned;
+    m->learned_by = o->user && s->set->learn.users ? arena_lower(m->arena, m->user) : SPAN("");
 }
 
 static void work(void *ctx, size_t index, struct pool_result *r, struct buf *out)

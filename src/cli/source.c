@@ -15,7 +15,7 @@ enum { MAILDIR = 1 }; /* fts_number of a Maildir's root */
 
 static void tell(struct items *items, const char *path, const char *what)
 {
-    fprintf(stderr, "gatehouse scan: %s: %s\n", path, what);
+    fprintf(stderr, "gatehouse %s: %s: %s\n", items->command ? items->command : "scan", path, what);
     items->errors++;
 }
 

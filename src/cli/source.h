@@ -17,6 +17,7 @@ struct item {
 };
 
 struct items {
+    const char *command; /* of whom errors are told; NULL: scan */
     struct arena *arena;
     struct item *v;
     size_t n, cap;

@@ -84,6 +84,7 @@ const struct command commands[] = {
     {"tlsrpt", "reports about TLS between mail servers", cmd_tlsrpt_help, cmd_tlsrpt},
     {"log", "what happened to which message", cmd_log_help, cmd_log},
     {"wall", "what the first wall remembers about clients and users", cmd_wall_help, cmd_wall},
+    {"learn", "teach Bayes what is spam and what is not", cmd_learn_help, cmd_learn},
     {"report", "tell Pyzor, Razor, DCC or SpamCop that messages are spam", cmd_report_help,
      cmd_report},
     {0},

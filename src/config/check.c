@@ -155,6 +155,9 @@ static void check_listener_meanings(struct checker *c, size_t i)
     if (l->allow_from.n && !asked)
         AT(c, say(c, "listener '%s': allow_from is for spamd, rspamd and socketmap", l->name),
            "listeners[%zu].allow_from", i);
+    if (l->allow_tell && l->protocol != LISTEN_SPAMD && l->protocol != LISTEN_RSPAMD)
+        AT(c, say(c, "listener '%s': allow_tell is for spamd and rspamd", l->name),
+           "listeners[%zu].allow_tell", i);
     if (l->password && l->protocol != LISTEN_RSPAMD)
         AT(c, say(c, "listener '%s': password is for rspamd", l->name), "listeners[%zu].password",
            i);

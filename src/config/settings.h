@@ -39,6 +39,7 @@ struct listener {
     bool require_tls;
     bool require_auth;             /* submission: true by default */
     struct cidrs allow_from;       /* spamd, rspamd, socketmap: who may ask; empty: loopback */
+    bool allow_tell;               /* spamd, rspamd: who may ask may teach */
     const char *password;          /* rspamd: for counters and learning; NULL: none */
     const char *httpcrypt_file;    /* rspamd: secret keys, one a line; NULL: none */
     struct cidrs proxy_from;       /* peers that must send a PROXY header */
@@ -292,6 +293,12 @@ struct reputation_settings {
     enum wall_action on_bad;
 };
 
+struct learn_settings {
+    uint64_t size;  /* bytes */
+    bool automatic; /* auto-learning */
+    bool users;     /* each has a part of its own */
+};
+
 struct state_settings {
     uint64_t size; /* bytes, of each file */
 };
@@ -400,6 +407,7 @@ struct settings {
     struct greylist_settings greylist;
     struct rate_settings rates;
     struct reputation_settings reputation;
+    struct learn_settings learn;
     struct state_settings state;
     struct authentication_settings authentication;
     struct spf_settings spf;

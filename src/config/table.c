@@ -53,6 +53,7 @@ const struct setting_section setting_sections[] = {
     {"greylist", "Unknown senders are asked to come again."},
     {"rates", "How much of what for whom."},
     {"reputation", "What was learned about clients and domains from their mail."},
+    {"learn", "Bayes: what was learned from mail that somebody has judged."},
     {"state", "What is remembered for a while, in paths.state."},
     {"authentication", "Whether mail comes from whom it says: results for readers further on."},
     {"spf", "Which hosts may send for a domain (RFC 7208)."},
@@ -577,6 +578,16 @@ static const struct setting rows[] = {
     ENUM_(S, wall_action, reputation.on_bad, .choices = wall_action_names, .def = "fact",
           .help = "What happens to clients whose address is bad."),
 
+    SIZE_(S, learn.size, .min = 1 * MIB, .max = 64 * GIB, .def = "256MiB",
+          .help = "Largest size of the file of what was learned; a store of SpamAssassin's usual "
+                  "150000 tokens takes about 15 MB."),
+    BOOL_(S, learn.automatic, .def = "true",
+          .help = "Learn from mail whose verdict is beyond doubt, as the rule files say "
+                  "(bayes_auto_learn), once something was learned by hand."),
+    BOOL_(S, learn.users, .def = "false",
+          .help = "Each user has a part of its own: spamd's User, the recipient of mail that has "
+                  "one alone. Mail to several is judged by what the site has learned."),
+
     SIZE_(S, state.size, .min = 1 * MIB, .max = 64 * GIB, .def = "512MiB",
           .help = "Largest size of each file of state; a million entries take about 150 MB."),
     BOOL_(S, authentication.enabled, .def = "true",
@@ -674,6 +685,9 @@ static const struct setting listener_rows[] = {
     CIDRS_(L, allow_from, .def = "", .def_note = "this host",
            .help = "With spamd, rspamd and socketmap: networks that may ask. Who reaches a Unix "
                    "socket may."),
+    BOOL_(L, allow_tell, .def = "false",
+          .help = "With spamd and rspamd: who may ask may teach, too (spamc -L and -C, rspamc "
+                  "learn_spam). With a password rspamd's clients need that instead."),
     STR_(L, password, .def_note = "none",
          .help = "With rspamd: what clients must know to see the counters and to teach."),
     PATH_(L, httpcrypt_file, .def_note = "none",

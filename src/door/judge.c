@@ -77,6 +77,45 @@ void judge_content(struct judge *j, struct span bytes)
     txn_content(j->txn, bytes);
 }
 
+void judge_teaches(struct judge *j, unsigned teach)
+{
+    j->txn->req.teach = (uint8_t)teach;
+}
+
+unsigned judge_taught(const struct judge *j)
+{
+    return j->txn->result.taught;
+}
+
+static void log_lesson(const struct txn *t)
+{
+    static const char *const words[] = {"spam", "ham", "forget", "report", "revoke"};
+    const struct scan_result *r = &t->result;
+    const char *word = "";
+    for (size_t i = sizeof words / sizeof *words; i-- > 0;)
+        if (t->req.teach & 1u << i)
+            word = words[i];
+    log_event(r->taught & TAUGHT_FAILED ? LOG_WARN : LOG_NOTE, t->req.id, "lesson",
+              F_STR("session", t->judge->session), F_STR("as", word), F_SPAN("user", t->req.user),
+              F_INT("size", t->size),
+              F_STR("learned", r->taught & TAUGHT_LOCAL    ? "yes"
+                               : r->taught & TAUGHT_KNOWN  ? "known"
+                               : r->taught & TAUGHT_FAILED ? "failed"
+                                                           : "no"),
+              F_STR("reported", r->taught & TAUGHT_REMOTE ? "yes" : "no"),
+              F_SPAN("why", r->taught_why));
+}
+
+/* A lesson is no mail: it is in the log, not on record. */
+void judge_learned(struct txn *t, enum reply_id id)
+{
+    struct judge *j = t->judge;
+    bool fine = id == R_STORED && t->result.taught;
+    if (fine)
+        log_lesson(t);
+    j->answered(j, fine ? NULL : reply_row(id)->text);
+}
+
 void judge_run(struct judge *j)
 {
     passage_begin(j->txn);

@@ -12,7 +12,8 @@ struct judge {
     struct gate *gate;
     struct txn *txn;
     char session[ID_SIZE];
-    /* NULL: txn->result is there and txn->result.answer.judged. Otherwise why not: try again. */
+    /* NULL: txn->result is there and txn->result.answer.judged (or it was a lesson). Otherwise why
+     * not: try again. */
     void (*answered)(struct judge *j, const char *why_not);
 };
 
@@ -24,6 +25,10 @@ bool judge_open(struct judge *j, struct gate *g, unsigned want, const char *prot
 /* Who sends to whom, from where; without any of it the message is judged as a file. */
 void judge_envelope(struct txn *t, const struct rspamd_request *r);
 void judge_content(struct judge *j, struct span bytes);
+/* It is a lesson: no verdict is asked for. teach: bits of enum scan_teach. */
+void judge_teaches(struct judge *j, unsigned teach);
+/* What became of a lesson, after answered without why_not: bits of enum scan_taught. */
+unsigned judge_taught(const struct judge *j);
 /* The message is complete. */
 void judge_run(struct judge *j);
 /* The session is over or has its answer; takes back what is in work. */
@@ -41,6 +46,8 @@ void judge_unmap(struct span raw);
 struct rspamd_header *judge_headers(struct arena *a, struct span raw, const struct splices *edits,
                                     size_t *n, struct span *subject);
 
+/* For passage.c: the answer to a lesson is there. */
+void judge_learned(struct txn *t, enum reply_id id);
 /* For passage.c: the answer is there. */
 void judge_finish(struct txn *t, enum reply_id id);
 

@@ -61,6 +61,10 @@ static void finish(struct txn *t, enum reply_id id, const char *detail)
         milter_finish(t, id, detail);
         return;
     }
+    if (t->judge && t->req.teach) {
+        judge_learned(t, id);
+        return;
+    }
     if (t->judge) {
         judge_finish(t, id);
         return;
@@ -431,7 +435,10 @@ void passage_scanned(struct door *d, struct ask *a, struct span payload)
         finish(t, R_SCAN_FAILED, t->req.id);
         return;
     }
-    decide(t);
+    if (t->req.teach)
+        finish(t, R_STORED, t->req.id);
+    else
+        decide(t);
 }
 
 void passage_scanner_lost(struct door *d, struct ask *a)
@@ -443,7 +450,9 @@ void passage_scanner_lost(struct door *d, struct ask *a)
     t->ask = NULL;
     t->req.crashes++;
     log_event(LOG_WARN, t->req.id, "scanner-died", F_INT("crashes", t->req.crashes));
-    if (t->req.crashes >= d->set->limits.poison_crashes)
+    if (t->req.teach)
+        finish(t, R_SCAN_FAILED, t->req.id);
+    else if (t->req.crashes >= d->set->limits.poison_crashes)
         hold_poison(t);
     else
         wait_for_scanner(t, true);

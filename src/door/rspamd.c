@@ -15,6 +15,7 @@
 #include "door/httpcrypt.h"
 #include "door/judge.h"
 #include "door/tunnel.h"
+#include "learn/store.h"
 #include "rspamd/reply.h"
 #include "rspamd/request.h"
 #include "rspamd/unpack.h"
@@ -191,11 +192,35 @@ static void tell_verdict(struct http_ask *q)
     q->status = MHD_HTTP_OK;
 }
 
+/* rspamd's codes: 208 for a message that is known already. */
+static void tell_learned(struct http_ask *q)
+{
+    const struct judge *j = &q->judge;
+    unsigned taught = judge_taught(j);
+    if (taught & TAUGHT_KNOWN) {
+        const char *as = q->command == RSPAMD_LEARN_SPAM ? "spam" : "ham";
+        struct span why =
+            arena_printf(j->txn->arena, "<%.*s> has been already learned as %s, ignore it",
+                         SPAN_ARG(span_of(j->txn->req.id, ID_LEN)), as);
+        refuse(q, MHD_HTTP_ALREADY_REPORTED, why.p);
+    } else if (taught & TAUGHT_LOCAL) {
+        buf_clear(&q->body);
+        buf_str(&q->body, "{\"success\":true}");
+        q->status = MHD_HTTP_OK;
+    } else if (taught & TAUGHT_FAILED) {
+        refuse(q, MHD_HTTP_SERVICE_UNAVAILABLE, "it can't be learned now");
+    } else {
+        refuse(q, MHD_HTTP_NOT_IMPLEMENTED, "nothing learns: the rule files do not want Bayes");
+    }
+}
+
 static void answered(struct judge *j, const char *why_not)
 {
     struct http_ask *q = of_judge(j);
     if (why_not)
         refuse(q, MHD_HTTP_SERVICE_UNAVAILABLE, why_not);
+    else if (q->command != RSPAMD_CHECK)
+        tell_learned(q);
     else
         tell_verdict(q);
     if (!q->suspended)
@@ -204,28 +229,6 @@ static void answered(struct judge *j, const char *why_not)
     MHD_resume_connection(q->connection);
     work(q->http);
 }
-
-static void tell_counts(struct http_ask *q)
-{
-    const struct door *d = q->http->gate->door;
-    const struct judge_counts *n = &d->judged;
-    const struct rspamd_stat s = {
-        .scanned = n->scanned,
-        .spam = n->spam,
-        .connections = d->nconns,
-        .uptime = (uint64_t)((clock_mono() - n->since) / USEC_PER_SEC),
-        .reject = n->actions[OUT_REJECT],
-        .soft_reject = n->actions[OUT_DEFER] + n->failed,
-        .add_header = n->actions[OUT_TAG] + n->actions[OUT_CLEAN],
-        .no_action = n->actions[OUT_ACCEPT],
-        .quarantine = n->actions[OUT_HOLD],
-        .discard = n->actions[OUT_DISCARD],
-    };
-    rspamd_stat(&q->body, &s);
-    q->status = MHD_HTTP_OK;
-}
-
-/* ---- questions ---- */
 
 /* What stands around a sealed request does not count: anybody on the way could have put it there.
  */
@@ -246,6 +249,54 @@ static bool password_fits(const struct http_ask *q)
     size_t n = want ? strlen(want) : 0;
     return !want || (got && strlen(got) == n && CRYPTO_memcmp(got, want, n) == 0);
 }
+
+/* Who knows the password may; without one, whom the listener lets teach. */
+static bool may_teach(const struct http_ask *q)
+{
+    const struct listener *set = q->http->gate->set;
+    return set->password ? password_fits(q) : set->allow_tell;
+}
+
+/* The site's; nothing while nobody has learned anything. Opened for the question alone: it is rare.
+ */
+static struct learn_counts learned_counts(const struct settings *set)
+{
+    struct learn_counts n = {0};
+    char *path = xasprintf("%s/bayes.mdb", set->paths.state);
+    struct learn_store *s = learn_open(path, set->learn.size, LEARN_PEEK, NULL);
+    if (s)
+        learn_counts(s, SPAN(""), &n);
+    learn_close(s);
+    free(path);
+    return n;
+}
+
+static void tell_counts(struct http_ask *q)
+{
+    const struct door *d = q->http->gate->door;
+    const struct judge_counts *n = &d->judged;
+    const struct learn_counts learned = learned_counts(d->set);
+    const struct rspamd_stat s = {
+        .spam_learned = learned.spam,
+        .ham_learned = learned.ham,
+        .tokens = learned.tokens,
+        .learns = may_teach(q),
+        .scanned = n->scanned,
+        .spam = n->spam,
+        .connections = d->nconns,
+        .uptime = (uint64_t)((clock_mono() - n->since) / USEC_PER_SEC),
+        .reject = n->actions[OUT_REJECT],
+        .soft_reject = n->actions[OUT_DEFER] + n->failed,
+        .add_header = n->actions[OUT_TAG] + n->actions[OUT_CLEAN],
+        .no_action = n->actions[OUT_ACCEPT],
+        .quarantine = n->actions[OUT_HOLD],
+        .discard = n->actions[OUT_DISCARD],
+    };
+    rspamd_stat(&q->body, &s);
+    q->status = MHD_HTTP_OK;
+}
+
+/* ---- questions ---- */
 
 struct fields {
     struct rspamd_request *r;
@@ -306,6 +357,8 @@ static void begin_message(struct http_ask *q)
     struct fields f = {&r, j->txn->arena};
     take_fields(q, &f);
     judge_envelope(j->txn, &r);
+    if (q->command != RSPAMD_CHECK)
+        judge_teaches(j, q->command == RSPAMD_LEARN_SPAM ? TEACH_SPAM : TEACH_HAM);
 }
 
 static void begin(struct http_ask *q, const char *path, const char *method)
@@ -325,11 +378,11 @@ static void begin(struct http_ask *q, const char *path, const char *method)
         break;
     case RSPAMD_LEARN_SPAM:
     case RSPAMD_LEARN_HAM:
-        if (password_fits(q))
-            refuse(q, MHD_HTTP_NOT_IMPLEMENTED, "nothing learns here yet");
-        else
+        if (!may_teach(q)) {
             refuse(q, MHD_HTTP_FORBIDDEN, "Unauthorized");
-        break;
+            break;
+        }
+        /* fall through */
     case RSPAMD_CHECK:
         if (post)
             begin_message(q);

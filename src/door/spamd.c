@@ -38,6 +38,8 @@ static unsigned wanted(const struct spamc_request *r)
     if (r->rspamc)
         return WANT_HITS | as_file;
     switch (r->method) {
+    case SPAMC_TELL:
+        return as_file;
     case SPAMC_REPORT:
     case SPAMC_REPORT_IFSPAM:
         return WANT_REPORT | as_file;
@@ -48,6 +50,17 @@ static unsigned wanted(const struct spamc_request *r)
     default:
         return WANT_HITS | as_file;
     }
+}
+
+static void answered(struct judge *j, const char *why_not);
+
+static unsigned lesson_of(const struct spamc_tell *t)
+{
+    unsigned teach = t->set_local ? (t->spam ? TEACH_SPAM : TEACH_HAM) : 0;
+    teach |= t->remove_local ? TEACH_FORGET : 0;
+    teach |= t->set_remote ? TEACH_REPORT : 0;
+    teach |= t->remove_remote ? TEACH_REVOKE : 0;
+    return teach;
 }
 
 static void host_send(void *ctx, struct span bytes)
@@ -75,6 +88,8 @@ static bool host_begin(void *ctx, const struct spamc_request *r)
         take_envelope(j->txn, r);
     else if (r->user.n)
         j->txn->req.user = arena_dup(j->txn->arena, r->user);
+    if (r->method == SPAMC_TELL)
+        judge_teaches(j, lesson_of(&r->tell));
     return true;
 }
 
@@ -86,11 +101,13 @@ static void host_content(void *ctx, struct span bytes)
 static void host_end(void *ctx, const struct spamc_request *r)
 {
     struct spamd *c = ctx;
-    (void)r;
     c->in_work = true;
     stream_deadline(c->stream, 0); /* the passage has its own */
     stream_pause(c->stream);
-    judge_run(&c->judge);
+    if (r->method == SPAMC_TELL && !lesson_of(&r->tell))
+        answered(&c->judge, NULL); /* neither Set nor Remove: nothing was done */
+    else
+        judge_run(&c->judge);
 }
 
 static void host_close(void *ctx, const char *why)
@@ -152,6 +169,23 @@ static void write_rspamc(struct spamd *c, const struct spamc_verdict *v)
     done(c);
 }
 
+/* Known already, or without a store: nothing was done, as spamd says it. */
+static void write_told(struct spamd *c)
+{
+    const struct spamc_tell *want = &c->session.request->tell;
+    unsigned taught = judge_taught(&c->judge);
+    bool local = taught & TAUGHT_LOCAL, remote = taught & TAUGHT_REMOTE;
+    const struct spamc_tell did = {.set_local = want->set_local && local,
+                                   .set_remote = want->set_remote && remote,
+                                   .remove_local = want->remove_local && local,
+                                   .remove_remote = want->remove_remote && remote};
+    struct buf b = {0};
+    spamc_reply_tell(&b, &did);
+    stream_write(c->stream, buf_span(&b));
+    buf_free(&b);
+    done(c);
+}
+
 static void answered(struct judge *j, const char *why_not)
 {
     struct spamd *c = of_judge(j);
@@ -159,6 +193,13 @@ static void answered(struct judge *j, const char *why_not)
     stream_deadline(c->stream, limits(c)->data_timeout);
     if (why_not) {
         spamc_refuse(&c->session, SPAMC_TEMPFAIL, why_not);
+        return;
+    }
+    if (r->method == SPAMC_TELL) {
+        if (judge_taught(j) & TAUGHT_FAILED)
+            spamc_refuse(&c->session, SPAMC_TEMPFAIL, "it can't be learned now");
+        else
+            write_told(c);
         return;
     }
     const struct scan_answer *a = &j->txn->result.answer;
@@ -249,6 +290,7 @@ void spamd_open(struct gate *g, int fd)
     d->spamds = c;
     d->nconns++;
     spamc_begin(&c->session, d->set->limits.message_size, &host, c);
+    c->session.allow_tell = g->set->allow_tell;
     c->stream = stream_from_fd(&d->loop, fd, &events, c);
     if (g->set->tls == TLS_MODE_IMPLICIT && g->tls.ctx)
         stream_tls_behind(c->stream, g->tls.ctx);

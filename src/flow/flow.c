@@ -5,6 +5,7 @@
 #include "action/action.h"
 #include "auth/auth.h"
 #include "auth/hashcash.h"
+#include "base/log.h"
 #include "base/xalloc.h"
 #include "digests/digests.h"
 #include "flow/cleaning.h"
@@ -13,6 +14,7 @@
 #include "flow/guarded.h"
 #include "flow/opinions.h"
 #include "flow/scripting.h"
+#include "flow/teaching.h"
 #include "mime/mime.h"
 #include "reports/evaluation.h"
 
@@ -198,6 +200,28 @@ static void read_message(void *ctx)
     j->m->raw = original;
 }
 
+static struct span packed(const struct flow *f, struct arena *a, const struct learn_lesson *l)
+{
+    struct rules_expiry x = rules_expiry(f->rs);
+    struct buf b = {0};
+    teaching_encode(&b, &x, l);
+    struct span out = arena_dup(a, buf_span(&b));
+    buf_free(&b);
+    return out;
+}
+
+/* What the judgement teaches, before the next message is judged. */
+static void note_lessons(struct job *j)
+{
+    struct flow *f = j->flow;
+    struct message *m = j->m;
+    struct learn_lesson l;
+    if (rules_auto_lesson(f->scratch, m, &l))
+        m->lesson = packed(f, m->arena, &l);
+    if (rules_touch_lesson(f->scratch, m, &l))
+        m->touched = packed(f, m->arena, &l);
+}
+
 static void judge(void *ctx)
 {
     struct job *j = ctx;
@@ -207,6 +231,7 @@ static void judge(void *ctx)
     rules_scratch_keep(j->flow->scratch, j->wanted.n > 0);
     rules_judge(j->work, j->flow->scratch);
     opinions_make(j->flow->scratch, j->m, &j->wanted, original);
+    note_lessons(j);
     j->m->raw = original;
     facts_add(&j->m->facts, j->m->arena, "rules.hash", span_str(ruleset_hash(j->flow->rs)));
 }
@@ -379,6 +404,76 @@ void flow_run(struct flow *f, struct message *m, int fd, flow_done *done, void *
         start_checks(j);
     }
     step_done(j);
+}
+
+/* --- lessons --- */
+
+struct reading {
+    struct flow *f;
+    struct message *m;
+    enum learn_class what;
+    struct span out;
+};
+
+static void read_lesson(void *ctx)
+{
+    struct reading *r = ctx;
+    struct learn_lesson l;
+    rules_lesson(r->f->rs, r->m, r->what, &l);
+    r->out = packed(r->f, r->m->arena, &l);
+}
+
+struct span flow_lesson(struct flow *f, struct message *m, enum scan_teach teach, const char **why)
+{
+    struct reading r = {.f = f, .m = m};
+    r.what = teach == TEACH_SPAM ? LEARN_SPAM : teach == TEACH_HAM ? LEARN_HAM : LEARN_FORGET;
+    *why = NULL;
+    if (!f->rs || !rules_learn_told(f->rs))
+        return SPAN_NONE;
+    if (guarded(m, f->set->limits.scan_time, read_lesson, &r))
+        return r.out;
+    *why = "the message needs more memory than limits.message_memory";
+    return SPAN_NONE;
+}
+
+struct report {
+    size_t took;
+    flow_reported *done;
+    void *ctx;
+};
+
+static void report_told(void *ctx, const char *service, const char *server, const char *why)
+{
+    struct report *r = ctx;
+    if (why)
+        log_event(LOG_WARN, NULL, "report-refused", F_STR("service", service),
+                  F_STR("server", server), F_STR("why", why));
+    r->took += !why;
+}
+
+static void report_done(void *ctx)
+{
+    struct report *r = ctx;
+    flow_reported *done = r->done;
+    void *up = r->ctx;
+    size_t took = r->took;
+    free(r);
+    done(up, took);
+}
+
+void flow_report(struct flow *f, struct message *m, bool wanted, flow_reported *done, void *ctx)
+{
+    struct report *r = xcalloc(1, sizeof *r);
+    *r = (struct report){0, done, ctx};
+    const struct digests_report to = {.services = DIGEST_PYZOR | DIGEST_RAZOR | DIGEST_DCC,
+                                      .wanted = wanted,
+                                      .told = report_told,
+                                      .done = report_done,
+                                      .ctx = r};
+    if (f->digests)
+        digests_report(f->digests, m, &to);
+    else
+        report_done(r);
 }
 
 /* --- the scan result --- */

@@ -43,6 +43,14 @@ void flow_prefs(struct flow *f, const struct rules_prefs *prefs);
 typedef void flow_done(void *ctx, struct message *m, const struct verdict *v, uint64_t micros);
 void flow_run(struct flow *f, struct message *m, int fd, flow_done *done, void *ctx);
 
+/* Reads m for a lesson (flow/teaching.h), in m's arena; SPAN_NONE when that takes too much memory
+ * or time (why), or nothing learns (*why is NULL). teach: one of TEACH_SPAM, TEACH_HAM,
+ * TEACH_FORGET. */
+struct span flow_lesson(struct flow *f, struct message *m, enum scan_teach teach, const char **why);
+/* Tells Pyzor, Razor and DCC, as far as they are configured, about m. done: how many took it. */
+typedef void flow_reported(void *ctx, size_t took);
+void flow_report(struct flow *f, struct message *m, bool wanted, flow_reported *done, void *ctx);
+
 /* The scan result frame of a finished message. */
 void flow_result(const struct flow *f, struct message *m, const struct verdict *v, uint64_t micros,
                  struct scan_result *out);

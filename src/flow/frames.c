@@ -65,6 +65,7 @@ static void request_encode(struct buf *b, const struct scan_request *r)
     envelope_encode(b, &r->env);
     buf_u32(b, r->crashes);
     buf_u8(b, r->want);
+    buf_u8(b, r->teach);
     buf_lstr(b, r->user);
     facts_encode(b, r);
     said_encode(b, &r->said);
@@ -79,6 +80,7 @@ static void request_decode(struct cursor *c, struct arena *a, struct scan_reques
     envelope_decode(c, a, &r->env);
     r->crashes = cursor_u32(c);
     r->want = cursor_u8(c);
+    r->teach = cursor_u8(c);
     r->user = str_decode(c, a);
     facts_decode(c, a, r);
     said_decode(c, a, &r->said);
@@ -235,6 +237,8 @@ static void result_encode(struct buf *b, const struct scan_result *r)
     answer_encode(b, &r->answer);
     mails_encode(b, &r->mails);
     buf_lstr(b, r->reports);
+    buf_u8(b, r->taught);
+    buf_lstr(b, r->taught_why);
 }
 
 static void result_decode(struct cursor *c, struct arena *a, struct scan_result *r)
@@ -264,6 +268,8 @@ static void result_decode(struct cursor *c, struct arena *a, struct scan_result 
         c->failed = true;
     mails_decode(c, a, &r->mails);
     r->reports = str_decode(c, a);
+    r->taught = cursor_u8(c);
+    r->taught_why = str_decode(c, a);
 }
 
 void scan_result_encode(struct buf *b, const struct scan_result *r)

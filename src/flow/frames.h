@@ -22,6 +22,22 @@ enum scan_want {
     SCAN_WHOLE = 64    /* who wants the answer takes the whole message back, as we change it */
 };
 
+/* What a client of a scanner protocol wants learned (spamd's TELL, rspamd's /learnspam). */
+enum scan_teach {
+    TEACH_SPAM = 1,
+    TEACH_HAM = 2,
+    TEACH_FORGET = 4,
+    TEACH_REPORT = 8, /* tell others that it is spam (room digests) */
+    TEACH_REVOKE = 16 /* that it is not */
+};
+enum scan_taught {
+    TAUGHT = 1, /* the answer to a lesson: there is no verdict */
+    TAUGHT_LOCAL = 2,
+    TAUGHT_KNOWN = 4,  /* nothing to learn or to forget */
+    TAUGHT_FAILED = 8, /* not learned: taught_why */
+    TAUGHT_REMOTE = 16 /* somebody took the report */
+};
+
 /* Scan request: the message comes as descriptor. */
 struct scan_request {
     char id[ID_SIZE];
@@ -30,6 +46,7 @@ struct scan_request {
     struct envelope env;
     uint32_t crashes;   /* scanners that died on it so far */
     uint8_t want;       /* bits of enum scan_want */
+    uint8_t teach;      /* bits of enum scan_teach: no verdict is wanted, but this */
     struct span user;   /* as in struct message */
     struct fact *facts; /* what the door has found out about the client */
     size_t nfacts, facts_cap;
@@ -93,6 +110,8 @@ struct scan_result {
     size_t ngroups;
     struct scan_answer answer; /* when the request wanted one */
     struct mails mails;        /* to be queued beside it */
+    uint8_t taught;            /* bits of enum scan_taught */
+    struct span taught_why;    /* of a failure */
     struct span reports;       /* items for reports (reports/item.h), or absent */
 };
 void scan_result_encode(struct buf *b, const struct scan_result *r);

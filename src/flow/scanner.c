@@ -10,6 +10,7 @@
 #include "flow/answer.h"
 #include "flow/flow.h"
 #include "flow/signing.h"
+#include "flow/teaching.h"
 #include "ipc/link.h"
 #include "kv/kv.h"
 
@@ -23,6 +24,8 @@ struct scanner {
     struct signing *signing; /* NULL: nothing is signed */
     struct virus_pool *virus;
     struct kv *memory;
+    struct learn_store *learned; /* what Bayes knows; NULL: nothing yet */
+    struct teaching *teaching;
     uv_timer_t tick;
     struct link *control;
     struct {
@@ -33,7 +36,7 @@ struct scanner {
     uint64_t serial;
     struct message *idle[IDLE_MESSAGES];
     size_t nidle, working;
-    bool draining;
+    bool draining, told_unreadable;
 };
 
 /* One request in work. The peer may die meanwhile: then the answer is dropped. */
@@ -42,7 +45,7 @@ struct work {
     uint64_t from; /* serial of the link */
     uint64_t tag;
     int fd;
-    unsigned want;
+    unsigned want, teach;
     struct message *m;
     struct scan_result *result;
 };
@@ -100,10 +103,20 @@ static void answer(void *ctx)
     maybe_finish(sc);
 }
 
+/* What the judgement has taught; nobody waits for it. */
+static void send_lessons(struct scanner *sc, const struct message *m)
+{
+    if (m->lesson.n)
+        teaching_tell(sc->teaching, m->lesson);
+    if (m->touched.n)
+        teaching_tell(sc->teaching, m->touched);
+}
+
 static void on_judged(void *ctx, struct message *m, const struct verdict *v, uint64_t micros)
 {
     struct work *w = ctx;
     w->result = ARENA_NEW(m->arena, struct scan_result);
+    send_lessons(w->sc, m);
     flow_result(w->sc->flow, m, v, micros, w->result);
     if (w->want & WANT_ANY)
         answer_make(w->sc->set, w->sc->rs ? ruleset_conf(w->sc->rs) : NULL, m, v, w->want,
@@ -114,11 +127,24 @@ static void on_judged(void *ctx, struct message *m, const struct verdict *v, uin
     signing_run(w->want & WANT_ANY ? NULL : w->sc->signing, m, w->result, answer, w);
 }
 
-static bool load(struct message *m, struct span payload, int fd, unsigned *want)
+/* Whose part of what was learned counts. */
+static struct span learned_by(const struct scanner *sc, const struct message *m)
+{
+    struct span user = m->user;
+    if (!sc->set->learn.users)
+        return SPAN("");
+    if (!user.n && m->env.nrcpts == 1)
+        user = m->env.rcpts[0].addr;
+    return user.n && user.n <= LEARN_USER_MAX ? arena_lower(m->arena, user) : SPAN("");
+}
+
+static bool load(struct scanner *sc, struct message *m, struct span payload, int fd, unsigned *want,
+                 unsigned *teach)
 {
     struct scan_request req;
     if (!scan_request_decode(payload, m->arena, &req))
         return false;
+    *teach = req.teach;
     memcpy(m->id, req.id, sizeof m->id);
     m->received = req.received;
     m->peer = req.peer;
@@ -132,6 +158,9 @@ static bool load(struct message *m, struct span payload, int fd, unsigned *want)
     m->has_envelope = !(req.want & SCAN_A_FILE);
     m->body_fixed = (req.want & WANT_ANY) && !(req.want & SCAN_WHOLE);
     *want = req.want;
+    m->learned = sc->learned;
+    m->learned_by = learned_by(sc, m);
+    m->teaches = sc->set->learn.automatic;
     if (message_map(m, fd) != 0)
         return false;
     if (req.want & SCAN_STAMPED)
@@ -139,13 +168,68 @@ static bool load(struct message *m, struct span payload, int fd, unsigned *want)
     return true;
 }
 
+/* --- lessons of clients --- */
+
+static void on_reported(void *ctx, size_t took)
+{
+    struct work *w = ctx;
+    w->result->taught |= took ? TAUGHT_REMOTE : 0;
+    answer(w);
+}
+
+/* Then the services that count spam, when the client wants that. */
+static void report_it(struct work *w)
+{
+    if (w->teach & (TEACH_REPORT | TEACH_REVOKE))
+        flow_report(w->sc->flow, w->m, w->teach & TEACH_REVOKE, on_reported, w);
+    else
+        answer(w);
+}
+
+static void not_learned(struct work *w, struct span why)
+{
+    w->result->taught |= TAUGHT_FAILED;
+    w->result->taught_why = arena_dup(w->m->arena, why);
+}
+
+static void on_taught(void *ctx, const struct teaching_answer *a)
+{
+    struct work *w = ctx;
+    if (a->result == LEARN_DONE)
+        w->result->taught |= TAUGHT_LOCAL;
+    else if (a->result == LEARN_KNOWN)
+        w->result->taught |= TAUGHT_KNOWN;
+    else
+        not_learned(w, a->why);
+    report_it(w);
+}
+
+static void learn_it(struct work *w, unsigned teach)
+{
+    struct message *m = w->m;
+    const char *why = NULL;
+    enum scan_teach local = teach & (TEACH_SPAM | TEACH_HAM | TEACH_FORGET);
+    w->teach = teach;
+    w->result = ARENA_NEW(m->arena, struct scan_result);
+    memcpy(w->result->id, m->id, sizeof w->result->id);
+    w->result->taught = TAUGHT;
+    struct span lesson = local ? flow_lesson(w->sc->flow, m, local, &why) : SPAN_NONE;
+    if (lesson.p) {
+        teaching_ask(w->sc->teaching, lesson, on_taught, w);
+        return;
+    }
+    if (local && why)
+        not_learned(w, span_str(why));
+    report_it(w);
+}
+
 static void on_request(struct scanner *sc, struct link *from, uint64_t tag, struct span payload,
                        int fd)
 {
     struct message *m = take_message(sc);
-    unsigned want = 0;
+    unsigned want = 0, teach = 0;
     m->memory = sc->memory;
-    if (!load(m, payload, fd, &want)) {
+    if (!load(sc, m, payload, fd, &want, &teach)) {
         log_event(LOG_FAULT, NULL, "scan-request-unreadable",
                   F_STR("from", role_name(link_peer(from))));
         close(fd);
@@ -156,7 +240,10 @@ static void on_request(struct scanner *sc, struct link *from, uint64_t tag, stru
     *w = (struct work){
         .sc = sc, .from = serial_of(sc, from), .tag = tag, .fd = fd, .want = want, .m = m};
     sc->working++;
-    flow_run(sc->flow, m, fd, on_judged, w);
+    if (teach)
+        learn_it(w, teach);
+    else
+        flow_run(sc->flow, m, fd, on_judged, w);
 }
 
 /* --- the script at the commands before a message --- */
@@ -209,16 +296,28 @@ static void on_peer_frame(void *ctx, struct link *l, enum frame_type type, uint6
         on_script(ctx, l, tag, payload);
     else if (type == FRAME_SIGN_RESULT)
         signing_answer(((struct scanner *)ctx)->signing, tag, payload);
+    else if (type == FRAME_LEARN_RESULT)
+        teaching_answered(((struct scanner *)ctx)->teaching, tag, payload);
 }
 
-static bool send_to_spool(void *ctx, uint64_t tag, struct span payload)
+static bool to_spool(const struct scanner *sc, enum frame_type type, uint64_t tag,
+                     struct span payload)
 {
-    const struct scanner *sc = ctx;
     for (size_t i = 0; i < PEERS_MAX; i++)
         if (sc->peers[i].link && link_peer(sc->peers[i].link) == ROLE_SPOOL &&
-            link_send(sc->peers[i].link, FRAME_SIGN_REQUEST, tag, payload, -1) == 0)
+            link_send(sc->peers[i].link, type, tag, payload, -1) == 0)
             return true;
     return false;
+}
+
+static bool send_to_sign(void *ctx, uint64_t tag, struct span payload)
+{
+    return to_spool(ctx, FRAME_SIGN_REQUEST, tag, payload);
+}
+
+static bool send_to_learn(void *ctx, uint64_t tag, struct span payload)
+{
+    return to_spool(ctx, FRAME_LEARN_REQUEST, tag, payload);
 }
 
 static bool has_door(const struct scanner *sc)
@@ -244,8 +343,10 @@ static void on_peer_closed(void *ctx, struct link *l)
     for (size_t i = 0; i < PEERS_MAX; i++)
         if (sc->peers[i].link == l)
             memset(&sc->peers[i], 0, sizeof sc->peers[i]);
-    if (link_peer(l) == ROLE_SPOOL)
+    if (link_peer(l) == ROLE_SPOOL) {
         signing_spool_gone(sc->signing);
+        teaching_spool_gone(sc->teaching);
+    }
     if (link_peer(l) == ROLE_DOOR && !has_door(sc))
         drain(sc); /* it died, or found us too slow: the supervisor starts and connects another */
     maybe_finish(sc);
@@ -327,10 +428,30 @@ static void on_control_closed(void *ctx, struct link *l)
 
 static const struct link_events control_events = {on_control_frame, on_control_closed, NULL};
 
+/* What was learned may appear, or be replaced, while we run; never under a message in work. */
+static void find_learned(struct scanner *sc)
+{
+    struct err e = {0};
+    if (sc->learned && !sc->working && learn_stale(sc->learned)) {
+        learn_close(sc->learned);
+        sc->learned = NULL;
+    }
+    if (sc->learned)
+        return;
+    char *path = xasprintf("%s/bayes.mdb", sc->set->paths.state);
+    sc->learned = learn_open(path, sc->set->learn.size, LEARN_READ, &e);
+    if (!sc->learned && e.sys != ENOENT && !sc->told_unreadable) {
+        log_event(LOG_FAULT, NULL, "learned-unreadable", F_STR("why", e.text));
+        sc->told_unreadable = true;
+    }
+    free(path);
+}
+
 static void on_tick(uv_timer_t *t)
 {
     struct scanner *sc = t->data;
     kv_tick(sc->memory, clock_wall());
+    find_learned(sc);
 }
 
 /* A file of the scanners' own: what they remember is not what the door trusts. */
@@ -353,11 +474,13 @@ int scan_main(const struct settings *set, int control_fd, const struct ruleset *
     sc->rs = rs;
     uv_loop_init(&sc->loop);
     open_memory(sc);
+    find_learned(sc);
     if (set->virus.enabled)
         sc->virus = virus_pool_new(&sc->loop, &set->virus, embedded_virus_socket);
     sc->flow = flow_new(&sc->loop, set, rs, sc->virus);
     flow_memory(sc->flow, sc->memory);
-    sc->signing = signing_new(&sc->loop, set, send_to_spool, sc);
+    sc->signing = signing_new(&sc->loop, set, send_to_sign, sc);
+    sc->teaching = teaching_new(&sc->loop, send_to_learn, sc);
     sc->control = link_open(&sc->loop, control_fd, ROLE_SCAN, ROLE_SUPERVISOR, &control_events, sc);
     link_send(sc->control, FRAME_READY, 0, SPAN(""), -1);
     uv_run(&sc->loop, UV_RUN_DEFAULT);
@@ -367,6 +490,8 @@ int scan_main(const struct settings *set, int control_fd, const struct ruleset *
     flow_free(sc->flow);
     kv_close(sc->memory);
     signing_free(sc->signing);
+    teaching_free(sc->teaching);
+    learn_close(sc->learned);
     virus_pool_free(sc->virus);
     uv_run(&sc->loop, UV_RUN_NOWAIT);
     uv_loop_close(&sc->loop);

@@ -25,6 +25,8 @@ static const struct frame_rule rules[FRAME_TYPES] = {
     [FRAME_SCRIPT_CALLS] = {"script-calls", ROLE_SCAN, ROLE_DOOR, 1, false},
     [FRAME_SCRIPT_REQUEST] = {"script-request", ROLE_DOOR, ROLE_SCAN, QUESTION, false},
     [FRAME_SCRIPT_RESULT] = {"script-result", ROLE_SCAN, ROLE_DOOR, LARGEST_HEADER, false},
+    [FRAME_LEARN_REQUEST] = {"learn-request", ROLE_SCAN, ROLE_SPOOL, LARGEST_HEADER, false},
+    [FRAME_LEARN_RESULT] = {"learn-result", ROLE_SPOOL, ROLE_SCAN, SMALL, false},
     [FRAME_SIGN_RESULT] = {"sign-result", ROLE_SPOOL, ROLE_SCAN, LARGEST_HEADER, false},
 };
 

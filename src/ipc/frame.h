@@ -39,6 +39,9 @@ enum frame_type {
     /* door -> scan: one of them is asked (flow/frames.h) */
     FRAME_SCRIPT_REQUEST,
     FRAME_SCRIPT_RESULT,
+    /* scan -> spool: what is to be learned (flow/teaching.h); tag 0: nobody waits for the answer */
+    FRAME_LEARN_REQUEST,
+    FRAME_LEARN_RESULT,
     FRAME_TYPES
 };
 

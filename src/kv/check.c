@@ -1,6 +1,7 @@
 /* Whether a file is sound: LMDB keeps no checksums and trusts its pages, so that a damaged file can
  * kill the process that reads it. The walk is done by a child, whose death tells. */
 #include "kv/kv_private.h"
+#include "kv/sound.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -59,7 +60,7 @@ static void become_examiner(void)
     close(STDERR_FILENO); /* LMDB's last words */
 }
 
-bool kv_file_sound(const char *path)
+bool file_sound(const char *path, bool (*look_at)(const char *path))
 {
     struct stat st;
     if (stat(path, &st) != 0 || st.st_size == 0)
@@ -69,11 +70,16 @@ bool kv_file_sound(const char *path)
         return true; /* no process to spare: it was sound when it was written */
     if (pid == 0) {
         become_examiner();
-        _exit(look(path) ? 0 : 1);
+        _exit(look_at(path) ? 0 : 1);
     }
     int status;
     while (waitpid(pid, &status, 0) < 0)
         if (errno != EINTR)
             return true; /* somebody else has reaped it */
     return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+bool kv_file_sound(const char *path)
+{
+    return file_sound(path, look);
 }

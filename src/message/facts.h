@@ -16,6 +16,7 @@ struct rule_hit {
     const char *describe; /* never NULL */
     struct span evidence; /* bytes that matched, at most 200, or absent */
     unsigned count;       /* >1 for tflags multiple */
+    struct span log;      /* what the function found, for reports ("score: 0.9999"); or absent */
 };
 
 struct rules_facts {
@@ -28,7 +29,8 @@ struct rules_facts {
     struct span subject_prefix; /* of the rules that hit (subjprefix): "[A] [B] ", a template */
     const struct span *body;    /* as rules saw it, the subject first: for previews */
     size_t nbody;
-    const char *autolearn; /* "no", "unavailable"... */
+    const char *autolearn;      /* "no", "unavailable"... */
+    char learn;                 /* auto-learning takes it for 's' (spam), 'h' (ham); 0: neither */
     const char *version;   /* "4.0.1": the behaviour that is followed */
 };
 

@@ -13,6 +13,7 @@
 #include "message/facts.h"
 
 struct kv;
+struct learn_store;
 struct said;
 
 struct message {
@@ -35,6 +36,13 @@ struct message {
     struct kv *memory;
     /* Who asks about it can't take a changed body back: nothing is cut out. */
     bool body_fixed;
+    /* What Bayes has learned: somebody else's; NULL: nothing. Whose part of it counts; empty: the
+     * site's. */
+    struct learn_store *learned;
+    struct span learned_by;
+    bool teaches; /* auto-learning may learn from it */
+    /* What its judgement teaches, for the spool (flow/teaching.h), or absent. */
+    struct span lesson, touched;
     /* What a policy script has said about it before it came; NULL: nothing. */
     const struct said *said;
     struct facts facts;

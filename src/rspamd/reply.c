@@ -104,13 +104,27 @@ void rspamd_error(struct buf *b, struct span why)
     json_close(b, '{');
 }
 
+static void statfile(struct buf *b, const char *symbol, uint64_t messages, uint64_t tokens)
+{
+    json_open(b, NULL, '{');
+    json_text(b, "symbol", span_str(symbol));
+    json_text(b, "type", SPAN("lmdb"));
+    json_count(b, "revision", messages);
+    json_count(b, "used", tokens);
+    json_count(b, "total", tokens);
+    json_count(b, "size", 0);
+    json_count(b, "languages", 0);
+    json_count(b, "users", 1);
+    json_close(b, '{');
+}
+
 void rspamd_stat(struct buf *b, const struct rspamd_stat *s)
 {
     json_open(b, NULL, '{');
     json_text(b, "version", SPAN("gatehouse " GATEHOUSE_VERSION));
-    json_flag(b, "read_only", true); /* nothing learns here yet */
+    json_flag(b, "read_only", !s->learns);
     json_count(b, "scanned", s->scanned);
-    json_count(b, "learned", 0);
+    json_count(b, "learned", s->spam_learned + s->ham_learned);
     json_open(b, "actions", '{');
     json_count(b, "reject", s->reject);
     json_count(b, "soft reject", s->soft_reject);
@@ -125,8 +139,10 @@ void rspamd_stat(struct buf *b, const struct rspamd_stat *s)
     json_count(b, "control_connections", 0);
     json_count(b, "uptime", s->uptime);
     json_open(b, "statfiles", '[');
+    statfile(b, "BAYES_SPAM", s->spam_learned, s->tokens);
+    statfile(b, "BAYES_HAM", s->ham_learned, s->tokens);
     json_close(b, '[');
-    json_count(b, "total_learns", 0);
+    json_count(b, "total_learns", s->spam_learned + s->ham_learned);
     json_open(b, "fuzzy_hashes", '{');
     json_close(b, '{');
     json_close(b, '{');

@@ -33,6 +33,8 @@ void rspamd_error(struct buf *b, struct span why);
 
 struct rspamd_stat {
     uint64_t scanned, spam, connections, uptime;
+    uint64_t spam_learned, ham_learned, tokens; /* of the site's store */
+    bool learns;                                /* clients may teach */
     uint64_t reject, soft_reject, add_header, no_action, quarantine, discard;
 };
 void rspamd_stat(struct buf *b, const struct rspamd_stat *s);

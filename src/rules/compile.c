@@ -132,7 +132,7 @@ static void make_eval(struct ruleset *rs, struct rule *r)
                         def->name, fn->plugin, fn->name);
         return;
     }
-    if ((fn->net && !rs->network) || fn->learn) {
+    if ((fn->net && !rs->network) || (fn->learn && !rs->learned)) {
         r->state = fn->net ? RULE_NETWORK : RULE_LEARNING;
         return;
     }
@@ -184,20 +184,20 @@ static const char *area_of(enum rule_kind kind)
 }
 
 /* Why a rule with a definition is not run, before anything is made of it. */
-static enum rule_state wanted(const struct rule_def *def, double score, bool network)
+static enum rule_state wanted(const struct ruleset *rs, const struct rule_def *def, double score)
 {
     bool eval = def->kind >= RULE_HEADER_EVAL && def->kind <= RULE_DNS_EVAL;
     if (def->kind == RULE_NONE)
         return RULE_UNDEFINED;
     if (def->kind == RULE_EMPTY && !def->fn.p)
         return RULE_UNDEFINED; /* a place for results of an earlier run (reuse) */
+    if (eval && def->tflags & TFLAG_LEARN && !rs->learned && def->score[rs->score_set | 2] != 0)
+        return RULE_LEARNING;
     if (score == 0)
         return RULE_ZERO;
-    if (!network && (def->kind == RULE_EMPTY || def->kind == RULE_DNS_EVAL ||
-                     (eval && def->tflags & TFLAG_NET)))
+    if (!rs->network && (def->kind == RULE_EMPTY || def->kind == RULE_DNS_EVAL ||
+                         (eval && def->tflags & TFLAG_NET)))
         return RULE_NETWORK;
-    if (eval && def->tflags & TFLAG_LEARN)
-        return RULE_LEARNING;
     return RULE_RUNS;
 }
 
@@ -212,7 +212,7 @@ void ruleset_make_rule(struct ruleset *rs, struct rule *r)
 {
     const struct rule_def *def = r->def;
     r->score = def->score[rs->score_set];
-    r->state = wanted(def, r->score, rs->network);
+    r->state = wanted(rs, def, r->score);
     r->sub = strncmp(def->name, "__", 2) == 0;
     r->multiple = def->tflags & TFLAG_MULTIPLE;
     r->nosubject = def->tflags & TFLAG_NOSUBJECT;

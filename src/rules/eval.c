@@ -6,7 +6,7 @@
 static const struct eval_fn_def *const tables[] = {
     eval_html,     eval_mime,         eval_body,     eval_image,    eval_uri,    eval_bounce,
     eval_freemail, eval_header,       eval_date,     eval_forged,   eval_relay,  eval_list,
-    eval_net,      eval_antivirus,    eval_shorturl, eval_phishing, eval_access, eval_fromname,
+    eval_bayes,    eval_antivirus,    eval_shorturl, eval_phishing, eval_access, eval_fromname,
     eval_pdf,      eval_shortcircuit, eval_language, eval_office,   eval_dns,    eval_uridnsbl,
     eval_askdns,   eval_hashbl,       eval_auth,     eval_txrep,    eval_geo,    eval_virus,
     eval_hashcash, eval_digests,

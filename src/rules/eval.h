@@ -49,7 +49,7 @@ bool eval_open(const struct eval_call *call, size_t i);
 /* One table a plugin, each ended by a row without name. */
 extern const struct eval_fn_def eval_html[], eval_mime[], eval_body[], eval_image[], eval_uri[],
     eval_bounce[], eval_freemail[], eval_header[], eval_date[], eval_forged[], eval_relay[],
-    eval_list[], eval_net[], eval_antivirus[], eval_shorturl[], eval_phishing[], eval_access[],
+    eval_list[], eval_bayes[], eval_antivirus[], eval_shorturl[], eval_phishing[], eval_access[],
     eval_fromname[], eval_pdf[], eval_shortcircuit[], eval_language[], eval_office[], eval_txrep[],
     eval_dns[], eval_uridnsbl[], eval_askdns[], eval_hashbl[], eval_auth[], eval_geo[],
     eval_virus[], eval_hashcash[], eval_digests[];

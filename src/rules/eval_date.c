@@ -136,6 +136,32 @@ static struct dates *dates(struct rules_ctx *c)
     return d;
 }
 
+/* The first of them that says it. */
+static bool first_time(struct rules_ctx *c, const char *name, int64_t *out)
+{
+    size_t n;
+    const struct span *v = header_list(c, name, &n);
+    for (size_t i = 0; i < n; i++)
+        if (date_parse(v[i], out))
+            return true;
+    return false;
+}
+
+int64_t message_time(struct rules_ctx *c)
+{
+    int64_t when;
+    struct lines_list l = received_lines(c);
+    size_t first = l.n ? fetched_lines(c, &l) : 0;
+    if (first < l.n && date_parse(l.v[first], &when) && when)
+        return when;
+    for (size_t i = 0; i < l.n; i++)
+        if (date_parse(l.v[i], &when) && when)
+            return when;
+    if (first_time(c, "Resent-Date", &when) || first_time(c, "Date", &when))
+        return when;
+    return time(NULL);
+}
+
 static double check_for_shifted_date(struct rules_ctx *c, const struct eval_call *call)
 {
     double diff = dates(c)->diff;

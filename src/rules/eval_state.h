@@ -31,6 +31,7 @@ struct pdf_facts;
 struct office_facts;
 struct languages;
 struct geo_facts;
+struct bayes;
 
 struct eval_state {
     struct header_table *headers;
@@ -54,6 +55,7 @@ struct eval_state {
     struct office_facts *office;       /* eval_office.c */
     struct languages *languages;       /* eval_language.c */
     struct geo_facts *geo;             /* eval_geo.c */
+    struct bayes *bayes;               /* eval_bayes.c */
     struct asn_told *asn;              /* eval_asn.c */
     struct span overridden;            /* eval_auth.c: the author domain last asked about, */
     char override;                     /* and what the settings say of it */
@@ -79,6 +81,10 @@ bool received_headers_removed(struct rules_ctx *c);
 
 /* The ALL header; sets fetched_all. */
 struct span header_all(struct rules_ctx *c);
+/* Marks the fields that stand in it, all but those that do not fit; true when some do not. */
+bool header_measure(struct rules_ctx *c, bool *fits);
+/* When the message came, by its own account: seconds, now when it does not say. */
+int64_t message_time(struct rules_ctx *c);
 /* EnvelopeFrom (semantics 6.3); absent when there is none. */
 struct span header_envelope_from(struct rules_ctx *c);
 /* "First" address or name or the joined string, with a default for absent headers: NULL p. */

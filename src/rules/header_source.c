@@ -70,7 +70,7 @@ static bool all_fit(struct rules_ctx *c, bool *fits)
 
 /* Sizes are added up name by name: all instances of the name that appears first, then the next.
  * Marks the fields that still fit; true when some do not. */
-static bool measure_all(struct rules_ctx *c, bool *fits)
+bool header_measure(struct rules_ctx *c, bool *fits)
 {
     struct mime_fields *f = &c->mime->root->fields;
     size_t *next = arena_array(c->a, f->n + 1, sizeof *next), size = 0;
@@ -114,7 +114,7 @@ struct span header_all(struct rules_ctx *c)
     bool *fits = arena_array(c->a, f->n + 1, sizeof *fits);
     if (!all_fit(c, fits)) {
         memset(fits, 0, f->n * sizeof *fits);
-        s->all_truncated = measure_all(c, fits);
+        s->all_truncated = header_measure(c, fits);
     }
     size_t size = 0;
     for (size_t i = 0; i < f->n; i++)

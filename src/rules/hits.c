@@ -1,4 +1,5 @@
 /* Hits as they occur, and the facts made of them. */
+#include "rules/bayes.h"
 #include "rules/ruleset_private.h"
 
 #include <math.h>
@@ -126,6 +127,12 @@ static void list_subrules(struct rules_ctx *c, size_t n)
             f->subrules[f->nsubrules++] = c->set->by_rank[i * WORD + (size_t)__builtin_ctzll(word)];
 }
 
+static struct span log_of(struct rules_ctx *c, const struct rule *r)
+{
+    const struct bayes *b = r->call && r->call->def->learn ? bayes_judge(c) : NULL;
+    return b ? arena_printf(c->a, "score: %3.4f", b->score) : SPAN_NONE;
+}
+
 void hits_report(struct rules_ctx *c)
 {
     const struct rules_scratch *s = c->scratch;
@@ -140,12 +147,14 @@ void hits_report(struct rules_ctx *c)
             continue;
         }
         unsigned count = s->count[r->index];
+        struct span evidence = s->hits[i].evidence, log = log_of(c, r);
         *ARENA_PUSH(c->a, f->hits, f->nhits, f->hits_cap) =
             (struct rule_hit){.name = r->def->name,
                               .score = score_of(s, r),
                               .area = r->area,
                               .describe = r->def->describe ? r->def->describe : no_description,
-                              .evidence = s->hits[i].evidence,
+                              .evidence = evidence.p ? evidence : log,
+                              .log = log,
                               .count = count};
         score += score_of(s, r);
     }

@@ -91,4 +91,5 @@ void plugins_prepare(struct ruleset *rs)
         if (conf_plugin(rs->conf, names[i]) && !geo_open(rs->arena, rs->conf, &e))
             ruleset_problem(rs, (struct conf_at){0}, "plugin %s: %s; it tells nothing", names[i],
                             e.text);
+    bayes_prepare(rs);
 }

@@ -31,6 +31,7 @@ void plugins_extract(struct rules_ctx *c);
 /* When the rules are loaded: what plugins without functions need. */
 struct ruleset;
 void plugins_prepare(struct ruleset *rs);
+void bayes_prepare(struct ruleset *rs);
 void pdf_extract(struct rules_ctx *c);
 void office_extract(struct rules_ctx *c);
 void language_extract(struct rules_ctx *c);

@@ -70,7 +70,8 @@ static bool change_rule(struct rules_prefs *p, const struct rule_def *def)
     enum rule_state was = known ? r->state : RULE_UNDEFINED;
     bool same = known && same_definition(def, r->def);
     double score = def->score[set->score_set];
-    if (same && ((was == RULE_RUNS) == (score != 0) || (was != RULE_RUNS && was != RULE_ZERO))) {
+    bool fixed = was != RULE_RUNS && was != RULE_ZERO && !(set->learned && was == RULE_LEARNING);
+    if (same && ((was == RULE_RUNS) == (score != 0) || fixed)) {
         r->def = def;
         r->score = score;
         return false;
@@ -82,16 +83,24 @@ static bool change_rule(struct rules_prefs *p, const struct rule_def *def)
     return true;
 }
 
+static void maybe_lone(struct rules_prefs *p, const struct rule_def *def)
+{
+    struct rule *r = &p->set.rules[def->index];
+    bool ran = def->index < p->base->nrules && p->base->rules[def->index].state == RULE_RUNS &&
+               same_definition(def, p->base->rules[def->index].def);
+    if (r->state == RULE_RUNS && !ran && def->kind != RULE_META)
+        add_lone(p, r);
+}
+
+/* While Bayes runs every rule may have another score; else those that preferences speak about. */
 static void lone_rules(struct rules_prefs *p, const struct map *changed)
 {
-    for (size_t i = 0; i < changed->n; i++) {
-        const struct rule_def *def = changed->entries[i].value;
-        struct rule *r = &p->set.rules[def->index];
-        bool ran = def->index < p->base->nrules && p->base->rules[def->index].state == RULE_RUNS &&
-                   same_definition(def, p->base->rules[def->index].def);
-        if (r->state == RULE_RUNS && !ran && def->kind != RULE_META)
-            add_lone(p, r);
-    }
+    if (p->set.learned)
+        for (size_t i = 0; i < p->set.nrules; i++)
+            maybe_lone(p, p->set.rules[i].def);
+    else
+        for (size_t i = 0; i < changed->n; i++)
+            maybe_lone(p, changed->entries[i].value);
 }
 
 /* Metas that name a rule which only the preferences define were compiled without it. */
@@ -151,7 +160,10 @@ static void change_rules(struct rules_prefs *p)
     struct rule *rules = arena_array(p->arena, set->nrules + 1, sizeof *rules);
     memcpy(rules, p->base->rules, p->base->nrules * sizeof *rules);
     set->rules = rules;
-    for (size_t i = 0; i < changed->n; i++)
+    for (size_t i = 0; set->learned && i < p->base->nrules; i++)
+        if (!map_get(changed, span_str(rules[i].def->name)) || set->conf == p->base->conf)
+            differs |= change_rule(p, rules[i].def);
+    for (size_t i = 0; set->conf != p->base->conf && i < changed->n; i++)
         differs |= change_rule(p, changed->entries[i].value);
     if (set->nrules > p->base->nrules)
         ruleset_rank_names(set);
@@ -233,14 +245,11 @@ static void take_problems(struct rules_prefs *p)
         ruleset_problem(&p->set, c->problems[i].at, "%s", c->problems[i].text);
 }
 
-struct rules_prefs *rules_prefs_new(const struct ruleset *rs, const struct prefs_text *v, size_t n,
-                                    bool user_rules)
+/* What follows from conf, which may be that of the base itself. */
+static struct rules_prefs *make(const struct ruleset *rs, struct arena *a, struct conf *c,
+                                bool learned)
 {
-    struct arena *a = arena_new(0);
     struct rules_prefs *p = ARENA_NEW(a, struct rules_prefs);
-    struct conf *c = conf_over(a, rs->conf);
-    c->user_rules = user_rules || conf_bool(rs->conf, "allow_user_rules", false);
-    read_texts(c, v, n);
     p->arena = a;
     p->base = rs;
     p->set = *rs;
@@ -251,13 +260,38 @@ struct rules_prefs *rules_prefs_new(const struct ruleset *rs, const struct prefs
     p->set.text_limits = ruleset_text_limits(c);
     p->set.problems = NULL;
     p->set.nproblems = p->set.problems_cap = 0;
-    p->anew = reads_anew(c);
+    p->set.learned = learned;
+    p->set.score_set |= learned ? 2 : 0;
+    p->twin = ARENA_NEW(a, struct rules_prefs *);
+    p->anew = c != rs->conf && reads_anew(c);
     take_problems(p);
-    if (c->own_rules)
+    if (learned || c->own_rules)
         change_rules(p);
-    if (c->touched & (TOUCH_LISTS | TOUCH_LOCALES | TOUCH_LANGUAGES | TOUCH_ALL))
+    if (c != rs->conf && (c->touched & (TOUCH_LISTS | TOUCH_LOCALES | TOUCH_LANGUAGES | TOUCH_ALL)))
         repeat_evals(p);
     return p;
+}
+
+struct rules_prefs *rules_prefs_new(const struct ruleset *rs, const struct prefs_text *v, size_t n,
+                                    bool user_rules)
+{
+    struct arena *a = arena_new(0);
+    struct conf *c = conf_over(a, rs->conf);
+    c->user_rules = user_rules || conf_bool(rs->conf, "allow_user_rules", false);
+    read_texts(c, v, n);
+    return make(rs, a, c, false);
+}
+
+struct rules_prefs *rules_learned_new(const struct ruleset *rs)
+{
+    return make(rs, arena_new(0), rs->conf, true);
+}
+
+const struct rules_prefs *rules_prefs_learned(const struct rules_prefs *p)
+{
+    if (!*p->twin)
+        *p->twin = make(p->base, p->arena, p->set.conf, true);
+    return *p->twin;
 }
 
 void rules_prefs_free(struct rules_prefs *p)

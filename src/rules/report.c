@@ -142,6 +142,8 @@ static void add_line(struct buf *b, const struct report_on *r, const struct rule
         buf_printf(b, "* %.*s %s %s%.*s\n", SPAN_ARG(points), h->name, area, SPAN_ARG(text));
     else
         buf_printf(b, "%.*s %-22s %s%.*s\n", SPAN_ARG(points), h->name, area, SPAN_ARG(text));
+    if (h->log.n) /* short: SpamAssassin breaks only those beyond 30 characters */
+        buf_printf(b, "%s[%.*s]\n", terse ? "*      " : w.prefix, SPAN_ARG(h->log));
 }
 
 static struct span lines(const struct report_on *r, bool terse)

@@ -80,11 +80,17 @@ bool report_rewrite(const struct report_on *r, uint64_t boundary_seed, size_t he
 /* The message with new X-Spam-* headers in front and old ones gone (report_safe 0, or ham). */
 struct span report_marked(const struct report_on *r);
 
-/* The verdict text of auto-learning (semantics 9.3) as _AUTOLEARN_ shows it: "no
- * autolearn_force=no", "disabled". What would be learned is "unavailable" until something learns.
- */
-const char *report_autolearn(const struct conf *conf, const struct rules_facts *facts,
-                             struct arena *scratch);
+/* What auto-learning makes of a judged message (semantics 9.3). score_set: the one in force. */
+struct autolearn {
+    bool off;
+    char what;  /* 's' (spam), 'h' (ham); 0: neither */
+    bool force; /* by a rule with autolearn_force */
+};
+struct autolearn report_autolearn(const struct conf *conf, unsigned score_set,
+                                  const struct rules_facts *facts, struct arena *scratch);
+/* As _AUTOLEARN_ shows it: "no autolearn_force=no", "spam autolearn_force=no", "disabled"; what
+ * could not be learned (!done) is "unavailable". */
+const char *report_autolearn_text(const struct autolearn *l, bool done);
 
 /* About 200 characters of the body (elements 1 to 3), as _PREVIEW_ shows them. */
 struct span report_preview(struct arena *a, const struct span *body, size_t n);

@@ -174,9 +174,12 @@ static struct span tag_contactaddress(struct expansion *e, struct span arg)
 
 static struct span tag_bayes(struct expansion *e, struct span arg)
 {
-    (void)e;
     (void)arg;
-    return SPAN("0.5"); /* nothing learned */
+    const struct facts *f = &e->r->m->facts;
+    for (size_t i = 0; i < f->nfacts; i++)
+        if (strcmp(f->facts[i].name, "tag.BAYES") == 0)
+            return f->facts[i].value;
+    return SPAN("0.5"); /* no opinion */
 }
 
 static struct span tag_date(struct expansion *e, struct span arg)

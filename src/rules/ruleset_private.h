@@ -104,6 +104,7 @@ struct ruleset {
     struct conf *conf;
     unsigned score_set;
     bool local_only, check; /* of the options */
+    bool learned;           /* rules of Bayes run: score sets 2 and 3 */
     bool network; /* rules ask the network: not local_only, and dns_available is not "no" */
 
     struct rule *rules; /* by index: the order of conf->rules */
@@ -175,10 +176,12 @@ struct rules_scratch {
         const char *rule; /* whose score was found while it ran (AWL, TXREP), or NULL */
         double score;
     } adjusted;
-    bool keep;                 /* for opinions (rules/prefs.h) */
-    struct kept_hits *kept;    /* in the message's arena */
-    struct stopwatch *profile; /* NULL: nobody asks for times */
-    struct map tags;           /* NAME -> struct tag_values *; in the message's arena */
+    bool keep;                   /* for opinions (rules/prefs.h) */
+    struct kept_hits *kept;      /* in the message's arena */
+    struct rules_prefs *learned; /* the set while Bayes runs (bayes_view); NULL: not needed yet */
+    struct rules_ctx *lesson;    /* of the message that was judged last: what it teaches */
+    struct stopwatch *profile;   /* NULL: nobody asks for times */
+    struct map tags;             /* NAME -> struct tag_values *; in the message's arena */
 };
 
 struct tag_values {

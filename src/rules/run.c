@@ -5,9 +5,11 @@
 
 #include "base/xalloc.h"
 #include "relays/template.h"
+#include "rules/bayes.h"
 #include "rules/eval_state.h"
 #include "rules/geo.h"
 #include "rules/plugin.h"
+#include "rules/prefs_private.h"
 #include "rules/report_private.h"
 #include "rules/run.h"
 #include "rules/shortcircuit.h"
@@ -46,6 +48,7 @@ void rules_scratch_free(struct rules_scratch *s)
     for (size_t i = 0; i < s->set->nsubjects; i++)
         free(s->absent[i].v);
     free(s->absent);
+    rules_prefs_free(s->learned);
     free(s);
 }
 
@@ -60,6 +63,7 @@ static void reset(struct rules_scratch *s, struct arena *a)
     s->nhits = s->hits_cap = 0;
     s->adjusted.rule = NULL;
     s->tags = map_in(a);
+    s->lesson = NULL;
 }
 
 /* --- headers --- */
@@ -368,6 +372,13 @@ void run_ending(struct rules_ctx *c)
     lap(profile_laps(c->scratch->profile), STAGE_METAS);
 }
 
+const struct rules_prefs *bayes_view(struct rules_scratch *s)
+{
+    if (!s->learned)
+        s->learned = rules_learned_new(s->set);
+    return s->learned;
+}
+
 void run_texts(struct rules_ctx *c, struct laps *laps)
 {
     const struct ruleset *rs = c->set;
@@ -389,8 +400,13 @@ static void keep(struct rules_ctx *c)
     struct kept_hits *k = s->kept = ARENA_NEW(c->a, struct kept_hits);
     k->n = s->nhits;
     k->v = arena_array(c->a, s->nhits + 1, sizeof *k->v);
-    if (s->nhits)
-        memcpy(k->v, s->hits, s->nhits * sizeof *k->v);
+    k->count = arena_array(c->a, s->nhits + 1, sizeof *k->count);
+    k->value = arena_array(c->a, s->nhits + 1, sizeof *k->value);
+    for (size_t i = 0; i < s->nhits; i++) {
+        k->v[i] = s->hits[i];
+        k->count[i] = s->count[s->hits[i].rule->index];
+        k->value[i] = s->value[s->hits[i].rule->index];
+    }
 }
 
 void run_read(struct rules_ctx *c, struct laps *laps)
@@ -411,9 +427,19 @@ void run_read(struct rules_ctx *c, struct laps *laps)
     run_texts(c, laps);
 }
 
+/* Enough was learned: from here on the scores are those with Bayes. */
+static void run_learned(struct rules_ctx *c)
+{
+    const struct rules_prefs *p = bayes_view(c->scratch);
+    c->set = c->scratch->set = &p->set;
+    run_sift(c, p);
+    run_lone_rules(c, p);
+}
+
 void run_judge(struct rules_ctx *c)
 {
     struct laps *laps = profile_laps(c->scratch->profile);
+    const struct ruleset *base = c->scratch->set = c->set;
     laps_begin(laps);
     reset(c->scratch, c->a);
     asn_tell(c);
@@ -422,6 +448,8 @@ void run_judge(struct rules_ctx *c)
     run_rules(c);
     if (c->scratch->keep)
         keep(c);
+    if (bayes_available(c))
+        run_learned(c);
     run_ending(c);
     hits_report(c);
     report_facts(c);
@@ -429,6 +457,7 @@ void run_judge(struct rules_ctx *c)
         c->scratch->kept->ctx = ARENA_NEW(c->a, struct rules_ctx);
         *c->scratch->kept->ctx = *c;
     }
+    c->scratch->set = base;
     lap(laps, STAGE_REPORT);
     profile_message(c->scratch->profile, c->scratch->count);
 }

@@ -4,9 +4,13 @@
 
 #include "rules/ruleset_private.h"
 
+struct rules_prefs;
+
 /* What is left of a judgement for opinions: hits before the metas, and the message as read. */
 struct kept_hits {
     struct hit *v;
+    unsigned *count; /* of each */
+    double *value;
     size_t n;
     struct rules_ctx *ctx;
 };
@@ -15,6 +19,10 @@ struct kept_hits {
 void run_texts(struct rules_ctx *c, struct laps *laps);
 /* Every rule but the metas. */
 void run_rules(struct rules_ctx *c);
+/* Rules that p has on its own, after those of the base. */
+void run_lone_rules(struct rules_ctx *c, const struct rules_prefs *p);
+/* The hits of the base that count under p, after run_rules. */
+void run_sift(struct rules_ctx *c, const struct rules_prefs *p);
 /* Metas, and what ends the judgement early. */
 void run_ending(struct rules_ctx *c);
 

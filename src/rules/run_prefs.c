@@ -2,6 +2,7 @@
 #include "rules/geo.h"
 #include "rules/prefs_private.h"
 
+#include "rules/bayes.h"
 #include "rules/eval_state.h"
 #include "rules/plugin.h"
 #include "rules/report_private.h"
@@ -58,16 +59,17 @@ static void take_hits(struct rules_scratch *o, const struct rules_scratch *s,
         if (dropped(p, index))
             continue;
         o->hits[o->nhits++] = hit_of(&p->set.rules[index], k->v[i].evidence);
-        o->count[index] = s->count[index];
-        o->value[index] = s->value[index];
+        o->count[index] = k->count[i];
+        o->value[index] = k->value[i];
     }
     for (size_t i = 0; i < s->tags.n; i++)
         *map_at(&o->tags, s->tags.entries[i].key) = s->tags.entries[i].value;
 }
 
 /* After a run of everything: the hits of rules that are off, or run by themselves, go. */
-static void sift_hits(struct rules_scratch *o, const struct rules_prefs *p)
+void run_sift(struct rules_ctx *c, const struct rules_prefs *p)
 {
+    struct rules_scratch *o = c->scratch;
     size_t kept = 0;
     for (size_t i = 0; i < o->nhits; i++) {
         uint32_t index = o->hits[i].rule->index;
@@ -115,6 +117,12 @@ static void run_lone(struct rules_ctx *c, const struct lone_rule *l)
     }
 }
 
+void run_lone_rules(struct rules_ctx *c, const struct rules_prefs *p)
+{
+    for (size_t i = 0; i < p->nlone; i++)
+        run_lone(c, &p->lone[i]);
+}
+
 /* The message as the report of these preferences sees it. */
 static struct message *view_of(struct message *m)
 {
@@ -149,9 +157,11 @@ struct opinion *rules_opinion(struct rules_scratch *s, struct message *m,
     struct opinion *o = ARENA_NEW(a, struct opinion);
     struct rules_ctx c = *s->kept->ctx;
     struct message *view = view_of(m);
+    c.conf = p->set.conf;
+    if (bayes_available(&c))
+        p = rules_prefs_learned(p);
     forget_tags(&view->facts, p->anew);
     c.set = &p->set;
-    c.conf = p->set.conf;
     c.m = view;
     c.scratch = own_scratch(s, p, a);
     if (p->anew) {
@@ -160,14 +170,13 @@ struct opinion *rules_opinion(struct rules_scratch *s, struct message *m,
         plugin_tags(&c);
         virus_tag(&c);
         run_rules(&c);
-        sift_hits(c.scratch, p);
+        run_sift(&c, p);
     } else {
         take_hits(c.scratch, s, s->kept, p, a);
         if (c.eval_state && (c.conf->touched & TOUCH_LISTS))
             eval_state_without_lists(&c);
     }
-    for (size_t i = 0; i < p->nlone; i++)
-        run_lone(&c, &p->lone[i]);
+    run_lone_rules(&c, p);
     run_ending(&c);
     hits_report(&c);
     report_facts(&c);

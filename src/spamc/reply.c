@@ -57,6 +57,21 @@ void spamc_reply(struct buf *b, const struct spamc_request *r, const struct spam
     buf_free(&body);
 }
 
+static void add_did(struct buf *b, const char *name, bool local, bool remote)
+{
+    if (local || remote)
+        buf_printf(b, "%s: %s%s%s\r\n", name, local ? "local" : "", local && remote ? "," : "",
+                   remote ? "remote" : "");
+}
+
+void spamc_reply_tell(struct buf *b, const struct spamc_tell *did)
+{
+    buf_str(b, "SPAMD/1.1 0 EX_OK\r\n");
+    add_did(b, "DidSet", did->set_local, did->set_remote);
+    add_did(b, "DidRemove", did->remove_local, did->remove_remote);
+    buf_str(b, "\r\n\r\n"); /* two empty lines, as spamd's */
+}
+
 /* ---- rspamd's ---- */
 
 static void add_printable(struct buf *b, struct span s)

@@ -19,6 +19,8 @@ void spamc_reply_head(struct buf *b, const struct spamc_request *r, const struct
                       uint64_t length);
 /* The whole reply to CHECK, SYMBOLS, REPORT and REPORT_IFSPAM. */
 void spamc_reply(struct buf *b, const struct spamc_request *r, const struct spamc_verdict *v);
+/* The reply to TELL: what was done; "local", "remote". */
+void spamc_reply_tell(struct buf *b, const struct spamc_tell *did);
 /* The reply to RSPAMC, up to the symbols; then one line each, then nothing more. */
 void spamc_reply_rspamc(struct buf *b, const struct spamc_verdict *v);
 void spamc_reply_symbol(struct buf *b, struct span name, double score);

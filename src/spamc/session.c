@@ -162,6 +162,24 @@ static bool start_inflate(struct spamc_session *s)
     return false;
 }
 
+/* false: refused, in spamd's words. */
+static bool tell_allowed(struct spamc_session *s)
+{
+    const struct spamc_tell *t = &s->request->tell;
+    if (!s->allow_tell)
+        spamc_refuse(s, SPAMC_UNAVAILABLE,
+                     "TELL commands are not enabled, set the --allow-tell switch.");
+    else if (t->set_local && t->remove_local)
+        spamc_refuse(s, SPAMC_PROTOCOL,
+                     "Unable to set local and remove local in the same operation.");
+    else if (t->set_remote && t->remove_remote)
+        spamc_refuse(s, SPAMC_PROTOCOL,
+                     "Unable to set remote and remove remote in the same operation.");
+    else
+        return true;
+    return false;
+}
+
 static void after_headers(struct spamc_session *s)
 {
     struct spamc_request *r = s->request;
@@ -173,10 +191,10 @@ static void after_headers(struct spamc_session *s)
     case SPAMC_SKIP:
         finish(s, "skip");
         return;
-    case SPAMC_TELL: /* nothing learns yet: as spamd without --allow-tell */
-        spamc_refuse(s, SPAMC_UNAVAILABLE,
-                     "TELL commands are not enabled, set the --allow-tell switch.");
-        return;
+    case SPAMC_TELL:
+        if (!tell_allowed(s))
+            return;
+        break;
     default:
         break;
     }
@@ -207,6 +225,21 @@ static bool has_control(struct span v)
     return false;
 }
 
+static void tell_field(struct spamc_tell *t, struct span name, struct span value)
+{
+    bool local = span_isearch(value, SPAN("local")) != SIZE_MAX;
+    bool remote = span_isearch(value, SPAN("remote")) != SIZE_MAX;
+    if (span_ieq(name, SPAN("Message-class"))) {
+        t->spam = span_eq(span_trim(value), SPAN("spam"));
+    } else if (span_ieq(name, SPAN("Set"))) {
+        t->set_local = local;
+        t->set_remote = remote;
+    } else if (span_ieq(name, SPAN("Remove"))) {
+        t->remove_local = local;
+        t->remove_remote = remote;
+    }
+}
+
 /* What is wrong with it, or NULL. */
 static const char *known_field(struct spamc_request *r, struct span name, struct span value)
 {
@@ -222,6 +255,8 @@ static const char *known_field(struct spamc_request *r, struct span name, struct
         if (span_isearch(value, SPAN("zlib")) == SIZE_MAX)
             return "(compression type not supported)";
         r->zlib = true;
+    } else {
+        tell_field(&r->tell, name, value);
     }
     return NULL;
 }

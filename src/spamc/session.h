@@ -2,7 +2,7 @@
  * no clock. One request a session:
  *
  *     LINE --"CHECK SPAMC/1.5"--> HEADERS --blank line--> CONTENT --all of it--> host.end
- *                                                            '-- PING, SKIP, TELL: answered here
+ *                                                            '-- PING, SKIP: answered here
  *
  * As spamd 4.0.1 reads it (semantics 10.1): the command may stand anywhere in the first line,
  * header fields follow from version 1.1 on (PING, SKIP: from 1.5 on), the content is Content-length
@@ -50,12 +50,19 @@ struct spamc_field {
     struct span name, value;
 };
 
+/* What TELL wants: Message-class, Set and Remove. */
+struct spamc_tell {
+    bool spam; /* Message-class: spam; else ham */
+    bool set_local, set_remote, remove_local, remove_remote;
+};
+
 struct spamc_request {
     enum spamc_method method;
     bool rspamc;      /* RSPAMC: of rspamd's clients */
     unsigned version; /* in thousandths: 1500 for SPAMC/1.5 */
     bool has_length, zlib;
     uint64_t length;
+    struct spamc_tell tell;                      /* of TELL */
     struct span user;                            /* absent when not given; no control characters */
     struct spamc_field fields[SPAMC_FIELDS_MAX]; /* all of them, in order */
     size_t nfields;
@@ -85,6 +92,7 @@ struct spamc_session {
     const struct spamc_host *host;
     void *ctx;
     uint64_t message_max;
+    bool allow_tell; /* set it after spamc_begin; spamd's --allow-tell */
     enum spamc_state state;
     struct buf line;
     struct arena *arena;

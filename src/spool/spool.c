@@ -103,6 +103,8 @@ static void on_peer_frame(void *ctx, struct link *l, enum frame_type type, uint6
         rcpt_request(sp, p->serial, tag, payload);
     else if (type == FRAME_SIGN_REQUEST && p)
         sign_request(sp, p->serial, tag, payload);
+    else if (type == FRAME_LEARN_REQUEST && p)
+        learn_request(sp, p->serial, tag, payload);
     else if (type == FRAME_SCAN_RESULT)
         rescan_result(sp, tag, payload);
 }
@@ -385,6 +387,7 @@ static void close_all(struct spool *sp)
         queue_close(sp->queue);
     if (sp->done || !sp->queue)
         deliver_free(sp->deliver);
+    learning_free(sp);
     dns_free(sp->dns);
     if (sp->quarantine)
         quarantine_close(sp->quarantine);

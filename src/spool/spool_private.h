@@ -27,6 +27,7 @@ struct scan_job;
 struct asker;
 struct keeper;
 struct reporting;
+struct learning;
 
 struct spool {
     uv_loop_t loop;
@@ -45,13 +46,14 @@ struct spool {
     int64_t reports_day[2];      /* by kind: whose reports were sent last */
     usec reports_again[2];       /* when that is tried again (monotonic); 0: not */
     const struct returnpath *returns;
+    struct learning *learning; /* learn.c; NULL: nothing was learned yet */
     struct link *control;
     struct peer_link peers[PEERS_MAX];
     uint64_t serial;
     struct arena *idle_arenas[32];
     size_t nidle_arenas;
     size_t storing; /* messages on their way to stable storage */
-    size_t asking;  /* callouts and signatures */
+    size_t asking;  /* callouts, signatures, lessons */
     /* after-queue mode: rescan.c */
     struct queue_msg **unscanned; /* waiting for a scanner, first in first out */
     size_t nunscanned, unscanned_at, unscanned_cap;
@@ -113,6 +115,10 @@ void rescan_pump(struct spool *sp);
 void rescan_tick(struct spool *sp);
 void rescan_stop(struct spool *sp);
 
+/* sign.c */
+/* learn.c */
+void learn_request(struct spool *sp, uint64_t serial, uint64_t tag, struct span payload);
+void learning_free(struct spool *sp);
 /* sign.c */
 void sign_request(struct spool *sp, uint64_t serial, uint64_t tag, struct span payload);
 

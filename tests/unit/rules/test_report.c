@@ -262,6 +262,12 @@ static void wrapping(void **state)
     arena_free(a);
 }
 
+static const char *told(const struct conf *conf, const struct rules_facts *f, struct arena *a)
+{
+    struct autolearn l = report_autolearn(conf, 0, f, a);
+    return report_autolearn_text(&l, false);
+}
+
 static void autolearn(void **state)
 {
     (void)state;
@@ -273,17 +279,15 @@ static void autolearn(void **state)
                  "header HEAD_RULE From =~ /x/\nscore HEAD_RULE 7\nbody BODY_RULE /x/\n"
                  "score BODY_RULE 7\nheader USER_RULE From =~ /y/\ntflags USER_RULE userconf\n");
     struct rules_facts facts = {.hits = spam, .nhits = 3, .score = 14, .required = 5};
-    assert_string_equal(report_autolearn(f.conf, &facts, f.conf_arena),
-                        "unavailable autolearn_force=no");
+    assert_string_equal(told(f.conf, &facts, f.conf_arena), "unavailable autolearn_force=no");
     facts.nhits = 1; /* head points alone do not do */
     spam[0].score = 14;
-    assert_string_equal(report_autolearn(f.conf, &facts, f.conf_arena), "no autolearn_force=no");
+    assert_string_equal(told(f.conf, &facts, f.conf_arena), "no autolearn_force=no");
     facts = (struct rules_facts){.score = 0, .required = 5};
-    assert_string_equal(report_autolearn(f.conf, &facts, f.conf_arena),
-                        "unavailable autolearn_force=no");
+    assert_string_equal(told(f.conf, &facts, f.conf_arena), "unavailable autolearn_force=no");
     fixture_end(&f);
     fixture_conf(&f, "bayes_auto_learn 0\n");
-    assert_string_equal(report_autolearn(f.conf, &facts, f.conf_arena), "disabled");
+    assert_string_equal(told(f.conf, &facts, f.conf_arena), "disabled");
     fixture_end(&f);
 }
 

@@ -109,6 +109,54 @@ static void without_length_the_end_of_file_counts(void **state)
     end(&c);
 }
 
+static void lessons_are_for_the_host(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *head;
+        struct spamc_tell want;
+    } v[] = {
+        {"Message-class: spam\r\nSet: local\r\n", {.spam = true, .set_local = true}},
+        {"Message-class: ham\r\nSet: LOCAL\r\nRemove: remote\r\n",
+         {.set_local = true, .remove_remote = true}},
+        {"Message-class: spam\r\nSet: local, remote\r\n",
+         {.spam = true, .set_local = true, .set_remote = true}},
+        {"Remove: local\r\n", {.remove_local = true}},
+        {"", {0}},
+    };
+    for (size_t i = 0; i < sizeof v / sizeof *v; i++) {
+        struct client c;
+        begin(&c);
+        c.s.allow_tell = true;
+        say(&c, "TELL SPAMC/1.5\r\n");
+        say(&c, v[i].head);
+        say(&c, "Content-length: 2\r\n\r\nab");
+        assert_int_equal(c.ended, 1);
+        assert_memory_equal(&c.s.request->tell, &v[i].want, sizeof v[i].want);
+        end(&c);
+    }
+    struct client c;
+    begin(&c);
+    c.s.allow_tell = true;
+    say(&c, "TELL SPAMC/1.5\r\nSet: remote\r\nRemove: remote\r\n\r\n");
+    expect_said(&c, "SPAMD/1.0 76 Bad header line: Unable to set remote and remove remote in the "
+                    "same operation.\r\n");
+    end(&c);
+}
+
+static void lessons_are_answered(void **state)
+{
+    (void)state;
+    struct buf b = {0};
+    spamc_reply_tell(&b, &(struct spamc_tell){0});
+    spamc_reply_tell(&b, &(struct spamc_tell){.set_local = true, .set_remote = true});
+    spamc_reply_tell(&b, &(struct spamc_tell){.set_local = true, .remove_remote = true});
+    assert_string_equal(b.p, "SPAMD/1.1 0 EX_OK\r\n\r\n\r\n"
+                             "SPAMD/1.1 0 EX_OK\r\nDidSet: local,remote\r\n\r\n\r\n"
+                             "SPAMD/1.1 0 EX_OK\r\nDidSet: local\r\nDidRemove: remote\r\n\r\n\r\n");
+    buf_free(&b);
+}
+
 static void what_is_answered_here(void **state)
 {
     (void)state;
@@ -294,6 +342,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_request_in_any_pieces),
         cmocka_unit_test(without_length_the_end_of_file_counts),
+        cmocka_unit_test(lessons_are_for_the_host),
+        cmocka_unit_test(lessons_are_answered),
         cmocka_unit_test(what_is_answered_here),
         cmocka_unit_test(broken_off),
         cmocka_unit_test(limits),
