@@ -100,6 +100,14 @@ static uint32_t odd_byte(const struct charset_icu *cs, unsigned char byte)
     return 0;
 }
 
+/* Of a character of two units, the second with the first before it. */
+static bool is_noncharacter(const UChar *c, bool any_before)
+{
+    if (*c >= 0xdc00 && *c < 0xe000)
+        return any_before && (*c & 0x3fe) == 0x3fe && (c[-1] & 0xfc3f) == 0xd83f;
+    return (*c >= 0xfdd0 && *c <= 0xfdef) || *c >= 0xfffe;
+}
+
 /* Whether ICU maps the character that begins with this byte, but Encode does not. */
 static bool is_foreign(const struct charset_icu *cs, unsigned char lead, UChar c)
 {
@@ -129,6 +137,11 @@ static size_t convert_good(UConverter *cnv, const struct charset_icu *cs, struct
             if ((cs->quirks & QUIRK_ASCII) && lead < 0x80)
                 chunk[i] = lead; /* IBM's tables exchange three control characters */
             struct span otherwise;
+            if ((cs->quirks & QUIRK_UTF16) && is_noncharacter(&chunk[i], i > 0)) {
+                size_t pair = chunk[i] >= 0xdc00 && chunk[i] < 0xe000;
+                put_utf16(o, chunk, i - pair);
+                return (size_t)(start - s.p) + at;
+            }
             if (!is_foreign(cs, lead, chunk[i]) &&
                 !mapped_otherwise(cs, span_of(start + at, (size_t)(end - start) - at), &otherwise))
                 continue;
@@ -192,7 +205,7 @@ struct span charset_by_icu(struct arena *a, struct span s, const struct charset_
             break;
         } else if (s.n) {
             failed = !put_bad(&o, cs, (unsigned char)s.p[0], on_error);
-            s = span_from(s, 1);
+            s = span_from(s, cs->quirks & QUIRK_UTF16 ? 2 : 1);
         }
     }
     ucnv_close(cnv);

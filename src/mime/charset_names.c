@@ -10,10 +10,10 @@ static const struct {
     const char *name;
     struct charset_icu icu;
 } multibyte[] = {
-    {"ucs-2be", {.converter = "UTF-16BE"}},
-    {"ucs-2le", {.converter = "UTF-16LE"}},
-    {"utf-16be", {.converter = "UTF-16BE"}},
-    {"utf-16le", {.converter = "UTF-16LE"}},
+    {"ucs-2be", {.converter = "UTF-16BE", .quirks = QUIRK_UTF16}},
+    {"ucs-2le", {.converter = "UTF-16LE", .quirks = QUIRK_UTF16}},
+    {"utf-16be", {.converter = "UTF-16BE", .quirks = QUIRK_UTF16}},
+    {"utf-16le", {.converter = "UTF-16LE", .quirks = QUIRK_UTF16}},
     {"utf-32", {.converter = "UTF-32"}},
     {"utf-32be", {.converter = "UTF-32BE"}},
     {"utf-32le", {.converter = "UTF-32LE"}},

@@ -16,7 +16,8 @@ enum charset_quirk {
     QUIRK_ASCII = 1,       /* a byte below 0x80 that begins a character is ASCII */
     QUIRK_NO_CONTROLS = 2, /* U+0080 to U+009F are no characters of it */
     QUIRK_NO_PRIVATE = 4,  /* nor is the private use area */
-    QUIRK_THREE = 8        /* 0x8F begins three bytes; fewer at the end are dropped */
+    QUIRK_THREE = 8,       /* 0x8F begins three bytes; fewer at the end are dropped */
+    QUIRK_UTF16 = 16       /* noncharacters are errors, of two bytes each */
 };
 
 /* `n` codes from `first` on, and what they mean: as many characters, or one text when n is 1. Runs

@@ -122,8 +122,9 @@ struct span mime_decode_words(struct arena *a, struct span value);
 struct span mime_body(struct mime *m, struct mime_part *p);
 
 /* Charset normalisation (semantics 3.5). *chars tells whether the result is a character string
- * (true: UTF-8 of characters) or the bytes unchanged (false). insist: use the declared charset,
- * substitute. */
+ * (true: UTF-8 of characters) or bytes (false: unchanged, but for what stands for one ASCII
+ * character in UTF-7 and HZ). insist: use the declared charset, substitute; as for encoded words,
+ * UTF-16 comes back as it is. */
 struct span mime_normalise(struct arena *a, struct span bytes, struct span declared, bool insist,
                            bool *chars);
 

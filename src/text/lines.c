@@ -169,8 +169,13 @@ struct lines text_lines(struct text *t, enum text_which which)
         z.chars |= s.chars;
         room += s.chars ? s.s.n : s.s.n * 2;
     }
-    for (struct mime_part *p = t->mime->root; p; p = mime_next(p))
+    size_t leaves = 0;
+    for (struct mime_part *p = t->mime->root; p; p = mime_next(p)) {
         room++;
+        leaves += p->leaf && p->type.n > 0;
+    }
+    if (!leaves) /* then there is no Subject line either */
+        return lines;
     char *out = z.o = arena_raw(t->arena, room + 3);
     if (which != TEXT_INVISIBLE) {
         memcpy(out, t->subject.p, t->subject.n);

@@ -116,6 +116,10 @@ static void utf16(void **state)
     struct span marked = span_of("\xff\xfeh\0", 4);
     struct span got = mime_normalise(*state, marked, SPAN("utf-16"), false, &chars);
     assert_true(span_eq(got, span_of("\xc3\xbf\xc3\xbeh\0", 6)));
+    /* a noncharacter is an error, and all of it Windows-1252 */
+    struct span illegal = span_of("h\0i\0 \0\xff\xff", 8);
+    assert_true(span_eq(mime_normalise(*state, illegal, SPAN("utf-16"), false, &chars),
+                        span_of("h\0i\0 \0\xc3\xbf\xc3\xbf", 10)));
     /* in a header field it gives back what it was given */
     assert_true(span_eq(mime_normalise(*state, little, SPAN("utf-16"), true, &chars), little));
 }

@@ -259,6 +259,17 @@ static void a_subject_may_hold_nul(void **state)
     assert_true(span_eq(t->subject, span_of("a\0b\n", 4)));
 }
 
+/* A multipart whose parts are none: there is no body, and no Subject line in it. */
+static void without_parts_there_is_no_body(void **state)
+{
+    (void)state;
+    LINES(make("Subject: s\n\nx\n")->body, "s\n", "x ");
+    struct text *t = make(MIXED "--b\nContent-Type: message/rfc822\n\n"
+                                "Content-Type: multipart/mixed; boundary=c\n\n--b--\n");
+    assert_int_equal(t->body.n, 0);
+    assert_int_equal(text_visible(t).n, 0);
+}
+
 static void hostile_messages_are_linear(void **state)
 {
     (void)state;
@@ -293,6 +304,7 @@ int main(void)
         cmocka_unit_test(uri_types_merge),
         cmocka_unit_test(bytes_stay_what_they_are),
         cmocka_unit_test(a_subject_may_hold_nul),
+        cmocka_unit_test(without_parts_there_is_no_body),
         cmocka_unit_test(hostile_messages_are_linear),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
