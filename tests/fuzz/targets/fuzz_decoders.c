@@ -17,7 +17,7 @@ static void charset(struct arena *a, struct span in, bool insist)
     struct span text = mime_normalise(a, bytes, name, insist, &chars);
     if (!chars)
         check(text.n <= bytes.n); /* UTF-7 and HZ write some signs with two */
-    else if (!insist) { /* what is UTF-8 once stays as it is */
+    else if (!insist) {           /* what is UTF-8 once stays as it is */
         bool same = span_eq(mime_normalise(a, text, SPAN("utf-8"), false, &again), text);
         check(same || text.n == 0 || memmem(text.p, text.n, "\xef\xbf", 2) ||
               memmem(text.p, text.n, "\xef\xb7", 2));
