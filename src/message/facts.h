@@ -29,8 +29,8 @@ struct rules_facts {
     struct span subject_prefix; /* of the rules that hit (subjprefix): "[A] [B] ", a template */
     const struct span *body;    /* as rules saw it, the subject first: for previews */
     size_t nbody;
-    const char *autolearn;      /* "no", "unavailable"... */
-    char learn;                 /* auto-learning takes it for 's' (spam), 'h' (ham); 0: neither */
+    const char *autolearn; /* "no", "unavailable"... */
+    char learn;            /* auto-learning takes it for 's' (spam), 'h' (ham); 0: neither */
     const char *version;   /* "4.0.1": the behaviour that is followed */
 };
 
