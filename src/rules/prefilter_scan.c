@@ -29,6 +29,9 @@ struct prefilter_scratch {
     size_t ended_cap;
 };
 
+/* Places in longer strings are not counted. */
+static const size_t PLACES_COUNTED = UINT32_MAX;
+
 struct prefilter_scratch *prefilter_scratch_new(void)
 {
     return xcalloc(1, sizeof(struct prefilter_scratch));
@@ -210,13 +213,14 @@ static bool together(const struct prefilter *f, const struct prefilter_scratch *
 }
 
 /* After an element: of its candidates, those that remain, each once. */
-static void sift_candidates(const struct prefilter *f, struct prefilter_scratch *s, size_t from)
+static void sift_candidates(const struct prefilter *f, struct prefilter_scratch *s, size_t from,
+                            size_t bytes)
 {
     size_t kept = from;
     for (size_t i = from; i < s->nout; i++) {
         struct candidate c = s->out[i];
         uint32_t id = f->id[c.id];
-        if (s->named[id] == s->stamps || !together(f, s, &c))
+        if (s->named[id] == s->stamps || (bytes < PLACES_COUNTED && !together(f, s, &c)))
             continue;
         s->named[id] = s->stamps;
         s->out[kept++] = (struct candidate){id, c.element};
@@ -272,7 +276,7 @@ const struct candidate *prefilter_scan(const struct prefilter *f, struct prefilt
             feature_seen(f, s, s->found[k].literal, i, at, at);
         }
         find_runs(f, s, elements[i], i);
-        sift_candidates(f, s, before);
+        sift_candidates(f, s, before, elements[i].n);
     }
     *found = s->nout;
     return s->out;

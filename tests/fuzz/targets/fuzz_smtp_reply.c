@@ -3,6 +3,24 @@
 
 #include "smtp/reply.h"
 
+/* Every line of it is one of a reply: the code, "-" or " ", printable text. */
+static void said(struct span text, unsigned code)
+{
+    struct buf b = {0};
+    reply_text_add(&b, text);
+    struct span rest = buf_span(&b);
+    for (size_t end; rest.n; rest = span_from(rest, end + 2)) {
+        end = span_search(rest, SPAN("\r\n"));
+        if (end == SIZE_MAX || end < 4 || (unsigned)strtoul(rest.p, NULL, 10) != code ||
+            rest.p[3] != (end + 2 == rest.n ? ' ' : '-'))
+            abort();
+        for (size_t i = 0; i < end; i++)
+            if (rest.p[i] < ' ' || rest.p[i] > '~')
+                abort();
+    }
+    buf_free(&b);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -22,7 +40,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                 abort();
         buf_free(&flat);
     }
-    if (reply_valid(in, &code) && (code < 200 || code > 599 || span_find(in, '\n') != SIZE_MAX))
-        abort();
+    if (reply_valid(in, &code)) {
+        if (code < 200 || code > 599)
+            abort();
+        said(in, code);
+    }
     return 0;
 }
