@@ -21,7 +21,7 @@ enum {
     JIT_STACK_MAX = 1024 * 1024,
     HEAP_LIMIT_KIB = 20000,
     /* A giant pattern takes long to translate to machine code: only when it is used a lot. */
-    JIT_AT_ONCE = 32 * 1024,
+    JIT_AT_ONCE = 4 * 1024,
     JIT_AFTER_USES = 16,
     /* A pattern that was tried in vain so often, and took so long for it, gets an automaton that
      * says so faster. */
