@@ -1,5 +1,6 @@
 /* How often a run, or a stretch of it, occurs in ordinary mail text. Letters are not strewn at
- * random: "being" is five thousand times as frequent as its letters let expect. Room-private. */
+ * random: "please" is fifteen thousand times as frequent as its letters let expect. Room-private.
+ */
 #ifndef GATEHOUSE_RULES_FREQUENCY_H
 #define GATEHOUSE_RULES_FREQUENCY_H
 
