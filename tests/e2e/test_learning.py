@@ -316,6 +316,20 @@ def test_users_have_their_own(tmp_path):
         assert {p["user"]: p["spam"] for p in parts if p["user"]} == {"joe": 1, "sue": 1}
 
 
+def test_what_was_held_is_taught(tmp_path):
+    """The lines of the documentation: out of the quarantine, into the store; a change of mind included."""
+    with gateway(tmp_path, rules=RULES, settings={"policies": [{"name": "held", "senders": ["@held.example"], "do": "hold"}]}) as g:
+        data = letter(random.Random(11), HAM_WORDS, 11, False)
+        assert g.send(data.replace(b"\n", b"\r\n"), sender="x@held.example")[0] == 250
+        held = json.loads(wait_for("the quarantine", lambda: g.run("quarantine", "--json", "list").stdout))["id"]
+        shown = subprocess.run([str(g.binary), "quarantine", "-c", str(g.config), "show", "--message", held],
+                               capture_output=True, timeout=60, check=True).stdout
+        for word, counts in (("spam", (1, 0)), ("ham", (0, 1)), ("forget", (0, 0))):
+            r = subprocess.run([str(g.binary), "learn", "-c", str(g.config), word, "-"], input=shown, capture_output=True, timeout=60)
+            assert r.returncode == 0, r.stderr
+            assert (status(g)["spam"], status(g)["ham"]) == counts
+
+
 def test_killed_while_learning(gate, letters):
     """Whatever dies in mid-lesson, the store holds whole lessons, and the next process goes on."""
     gate.run("learn", "forget", str(letters / "spam"))
