@@ -131,7 +131,7 @@ struct job {
     _Atomic size_t next;
 };
 
-static void build_one(struct ruleset *rs, struct subject *s, struct arena *a)
+static void build_one(struct subject *s, struct arena *a)
 {
     struct arena *scratch = arena_new(0);
     struct prefilter_pattern *p = arena_array(scratch, s->nrules + 1, sizeof *p);
@@ -144,7 +144,6 @@ static void build_one(struct ruleset *rs, struct subject *s, struct arena *a)
     if (n)
         s->prefilter = prefilter_build(a, p, n);
     arena_free(scratch);
-    (void)rs;
 }
 
 static void work(void *ctx)
@@ -153,7 +152,7 @@ static void work(void *ctx)
     size_t i;
     while ((i = atomic_fetch_add(&j->next, 1)) < j->rs->nsubjects) {
         j->arenas[i] = arena_new(0);
-        build_one(j->rs, &j->rs->subjects[i], j->arenas[i]);
+        build_one(&j->rs->subjects[i], j->arenas[i]);
     }
 }
 

@@ -151,7 +151,7 @@ static struct choice choose(struct builder *b, const struct run *r)
 static void add_literals(struct builder *b, const struct run *r, const struct choice *c,
                          struct use u)
 {
-    u.back = run_lead(r, c->to);
+    u.back = run_end(r, c->to);
     struct spelling sp;
     spell(b, r, c->from, c->to, &sp);
     for (size_t i = 0; i < sp.n; i++) {
@@ -203,9 +203,7 @@ static bool merged(struct builder *b, const struct run *x, const struct run *y, 
 static void note_window(struct builder *b, struct windows *w, const struct run *r,
                         const struct choice *c)
 {
-    struct run one = {.n = (uint16_t)(c->to - c->from), .lead = run_lead(r, c->from)}, more;
-    if (c->from && r->loop[c->from - 1])
-        one.lead.max = ENDLESS;
+    struct run one = {.n = (uint16_t)(c->to - c->from), .lead = run_start(r, c->from)}, more;
     memcpy(one.set, r->set + c->from, one.n * sizeof *one.set);
     memcpy(one.loop, r->loop + c->from, one.n * sizeof *one.loop);
     one.loop[one.n - 1] = 0;
@@ -227,7 +225,7 @@ static void note_window(struct builder *b, struct windows *w, const struct run *
 static void add_window(struct builder *b, const struct run *w, struct use u)
 {
     u.user.times = 1;
-    u.back = run_lead(w, w->n);
+    u.back = run_end(w, w->n);
     struct span key = arena_dup(b->a, span_of((const char *)w, offsetof(struct run, lead)));
     struct feature *f = feature_at(b, &b->runs, key);
     f->run = *w;

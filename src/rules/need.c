@@ -44,12 +44,20 @@ bool run_same(const struct run *x, const struct run *y)
     return memcmp(x, y, offsetof(struct run, lead)) == 0;
 }
 
-struct extent run_lead(const struct run *r, size_t items)
+struct extent run_end(const struct run *r, size_t items)
 {
     struct extent e = extent_sum(r->lead, (struct extent){(uint32_t)items, (uint32_t)items});
     for (size_t i = 0; i + 1 < items; i++)
         if (r->loop[i])
             e.max = ENDLESS;
+    return e;
+}
+
+struct extent run_start(const struct run *r, size_t item)
+{
+    struct extent e = run_end(r, item);
+    if (item && r->loop[item - 1])
+        e.max = ENDLESS;
     return e;
 }
 
@@ -72,9 +80,7 @@ static struct run best_stretch(struct byteset_table *sets, const struct run *r, 
     memcpy(out.loop, r->loop + best, len * sizeof *out.loop);
     if (len)
         out.loop[len - 1] = 0;
-    out.lead = run_lead(r, best);
-    if (best && r->loop[best - 1])
-        out.lead.max = ENDLESS;
+    out.lead = run_start(r, best);
     return out;
 }
 

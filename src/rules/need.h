@@ -37,8 +37,9 @@ struct run {
 
 /* The same items, wherever they stand. */
 bool run_same(const struct run *x, const struct run *y);
-/* From the beginning of the match to behind `items` items of the run. */
-struct extent run_lead(const struct run *r, size_t items);
+/* From the beginning of the match to the item; to behind the first `items` items. */
+struct extent run_start(const struct run *r, size_t item);
+struct extent run_end(const struct run *r, size_t items);
 
 struct runs {
     struct run *v;

@@ -232,9 +232,3 @@ const uint32_t *prefilter_always(const struct prefilter *f, size_t *n)
     *n = f->nalways;
     return f->always;
 }
-
-void prefilter_describe(const struct prefilter *f, FILE *out)
-{
-    fprintf(out, "%zu filtered, %zu always, %zu literals, %zu runs in %zu words\n", f->n,
-            f->nalways, f->nliterals, f->nruns, f->runs ? f->runs->words : 0);
-}

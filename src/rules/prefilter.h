@@ -8,8 +8,6 @@
 #ifndef GATEHOUSE_RULES_PREFILTER_H
 #define GATEHOUSE_RULES_PREFILTER_H
 
-#include <stdio.h>
-
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/cursor.h"
@@ -29,7 +27,6 @@ struct prefilter_pattern {
 struct prefilter *prefilter_build(struct arena *a, const struct prefilter_pattern *p, size_t n);
 /* Ids of the patterns that must always be tried. */
 const uint32_t *prefilter_always(const struct prefilter *f, size_t *n);
-void prefilter_describe(const struct prefilter *f, FILE *out);
 /* Compiled form, for the cache; load checks everything (ids lie below `ids`) and returns NULL when
  * it does not fit. */
 void prefilter_save(const struct prefilter *f, struct buf *out);
