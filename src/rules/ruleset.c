@@ -13,7 +13,7 @@ static const char *const system_dirs[] = {
     "/usr/local/share/spamassassin",
 };
 
-static struct conf_options conf_options(const struct ruleset_options *o)
+struct conf_options ruleset_conf_options(const struct ruleset_options *o)
 {
     struct conf_options c = {.local_only = o->local_only, .settings = o->settings};
     const struct rules_settings *s = o->settings;
@@ -50,7 +50,7 @@ struct text_limits ruleset_text_limits(const struct conf *c)
 struct ruleset *ruleset_load(const struct ruleset_options *o, struct err *e)
 {
     struct arena *a = arena_new(0);
-    struct conf_options co = conf_options(o);
+    struct conf_options co = ruleset_conf_options(o);
     struct conf *c = conf_read(a, &co, e);
     if (!c) {
         arena_free(a);

@@ -28,6 +28,12 @@ struct ruleset_options {
  * a failure; NULL only when no rule directory can be read at all. */
 struct ruleset *ruleset_load(const struct ruleset_options *o, struct err *e);
 void ruleset_free(struct ruleset *rs);
+/* Leaves a note in the cache that this set was loaded to the end. */
+void ruleset_note(const struct ruleset *rs, const struct ruleset_options *o);
+/* Whether there is such a note, and all files and directories of the rules are what they were then:
+ * loading will go well. Takes the note away, so that whoever dies of it all the same does so once.
+ */
+bool ruleset_noted(const struct ruleset_options *o);
 /* Translates all patterns now, on all cores, rather than each at its first use: before forking. */
 void ruleset_warm(const struct ruleset *rs);
 

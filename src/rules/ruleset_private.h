@@ -192,6 +192,9 @@ struct tag_values {
 void ruleset_problem(struct ruleset *rs, struct conf_at at, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* ruleset.c: where rules are looked for. Valid as long as o. */
+struct conf_options ruleset_conf_options(const struct ruleset_options *o);
+
 /* compile.c */
 /* cost.c: whether no filter spares the pattern texts in which it can't match; microseconds for
  * RULE_COST_BYTES of ordinary text (the best of `tries` measurements), -1: it has no pattern. */

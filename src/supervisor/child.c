@@ -202,6 +202,13 @@ int child_start(struct child *c, enum role role, const struct generation *g)
     return 0;
 }
 
+struct ruleset_options child_rules_options(const struct generation *g)
+{
+    return (struct ruleset_options){.settings = &g->set->rules,
+                                    .cache_dir = g->set->paths.cache,
+                                    .local_only = !g->set->rules.network};
+}
+
 pid_t child_compile_rules(const struct generation *g)
 {
     pid_t pid = fork();
@@ -210,12 +217,12 @@ pid_t child_compile_rules(const struct generation *g)
     start_clean(NULL, 0, g, "compile");
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     struct err e;
-    struct ruleset_options o = {.settings = &g->set->rules,
-                                .cache_dir = g->set->paths.cache,
-                                .local_only = !g->set->rules.network};
+    struct ruleset_options o = child_rules_options(g);
     struct ruleset *rs = ruleset_load(&o, &e);
     if (!rs)
         log_event(LOG_FAULT, NULL, "rules-unusable", F_STR("why", e.text));
+    else
+        ruleset_note(rs, &o);
     _exit(rs ? EXIT_OK : EXIT_CONFIG);
 }
 

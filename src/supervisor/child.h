@@ -3,6 +3,7 @@
 #define GATEHOUSE_SUPERVISOR_CHILD_H
 
 #include "ipc/frame.h"
+#include "rules/ruleset.h"
 #include "supervisor/bind.h"
 
 /* Everything that a generation of processes is started from. Kept until the last process that uses
@@ -34,6 +35,8 @@ int open_log(const struct log_settings *l);
 /* Forks and confines; the child runs its role's main function and never returns. 0, or -1. */
 int child_start(struct child *c, enum role role, const struct generation *g);
 
+/* How the rules of a generation are loaded; valid as long as its settings. */
+struct ruleset_options child_rules_options(const struct generation *g);
 /* Reads and compiles the rules in a process of its own, so that the cache is warm and the
  * supervisor does not wait. Returns its pid, or -1. */
 pid_t child_compile_rules(const struct generation *g);

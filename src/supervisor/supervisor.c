@@ -34,6 +34,7 @@ struct supervisor {
     size_t n;
     pid_t compiler;
     bool compiled, ready_told, stopping;
+    bool load_next; /* the rules, as soon as doors and spools have been started */
     int signals;
     usec pause[8], not_before[8]; /* restarts, by role_index */
 };
@@ -156,33 +157,43 @@ static void tell_ready(struct supervisor *s)
 
 /* --- the rules --- */
 
+/* In a process of its own, since rules come from outside; in this one, which is faster by half,
+ * when just these files went well before. */
 static void start_compiler(struct supervisor *s)
 {
-    s->compiled = false;
-    if (!s->now.set->rules.enabled) {
-        s->compiled = true;
+    struct ruleset_options o = child_rules_options(&s->now);
+    s->compiler = -1;
+    s->load_next = s->now.set->rules.enabled && ruleset_noted(&o);
+    s->compiled = !s->now.set->rules.enabled;
+    if (s->compiled || s->load_next)
         return;
-    }
     s->compiler = child_compile_rules(&s->now);
     if (s->compiler < 0)
         s->compiled = true; /* scanners say in every receipt that the rules did not run */
 }
 
+static void load_rules(struct supervisor *s)
+{
+    struct err e;
+    struct ruleset_options o = child_rules_options(&s->now);
+    s->load_next = false;
+    s->compiled = true;
+    s->now.rules = ruleset_load(&o, &e);
+    if (!s->now.rules) {
+        log_event(LOG_FAULT, NULL, "rules-unusable", F_STR("why", e.text));
+        return;
+    }
+    ruleset_warm(s->now.rules);
+    ruleset_note(s->now.rules, &o);
+    log_event(LOG_NOTE, NULL, "rules", F_INT("rules", ruleset_count(s->now.rules)),
+              F_STR("hash", ruleset_hash(s->now.rules)));
+}
+
 static void compiler_ended(struct supervisor *s, int status)
 {
     s->compiler = -1;
-    struct err e;
-    struct ruleset_options o = {.settings = &s->now.set->rules,
-                                .cache_dir = s->now.set->paths.cache,
-                                .local_only = !s->now.set->rules.network};
-    if (WIFEXITED(status) && WEXITSTATUS(status) == EXIT_OK &&
-        !(s->now.rules = ruleset_load(&o, &e)))
-        log_event(LOG_FAULT, NULL, "rules-unusable", F_STR("why", e.text));
-    if (s->now.rules)
-        ruleset_warm(s->now.rules);
-    if (s->now.rules)
-        log_event(LOG_NOTE, NULL, "rules", F_INT("rules", ruleset_count(s->now.rules)),
-                  F_STR("hash", ruleset_hash(s->now.rules)));
+    if (WIFEXITED(status) && WEXITSTATUS(status) == EXIT_OK)
+        load_rules(s);
     s->compiled = true;
 }
 
@@ -492,6 +503,10 @@ int supervisor_run(struct settings *set, const char *config,
         wait_for_events(s);
         kill_the_late(s);
         start_missing(s);
+        if (s->load_next && !s->stopping) {
+            load_rules(s);
+            start_missing(s);
+        }
         tell_ready(s);
     }
     if (s->compiler > 0)

@@ -297,6 +297,50 @@ static void a_damaged_cache_is_made_anew(void **state)
     drop(&t);
 }
 
+static struct ruleset_options noted_options(const struct stand *t)
+{
+    return (struct ruleset_options){
+        .settings = &t->settings, .cache_dir = t->cache, .local_only = true, .threads = 2};
+}
+
+/* Loaded and noted; then something happens: whether the note still counts. */
+static bool noted_after(const char *command, bool local_only)
+{
+    struct stand t;
+    char line[512];
+    make(&t, "include more\nbody BODY /money/\n");
+    put(t.dir, "more", "body MORE /more/\n");
+    put(t.dir, "20.pre", "");
+    struct ruleset_options o = noted_options(&t);
+    assert_false(ruleset_noted(&o));
+    load(&t, true);
+    ruleset_note(t.rs, &o);
+    unload(&t);
+    snprintf(line, sizeof line, "cd %s && %s", t.dir, command);
+    assert_int_equal(system(line), 0);
+    o.local_only = local_only;
+    bool noted = ruleset_noted(&o);
+    assert_false(ruleset_noted(&o)); /* it is taken by whoever asks */
+    drop(&t);
+    return noted;
+}
+
+static void rules_that_went_well_are_known_until_they_change(void **state)
+{
+    (void)state;
+    assert_true(noted_after("true", true));
+    assert_false(noted_after("true", false)); /* asked for with the network */
+    assert_false(noted_after("touch -d '1 hour ago' 10.cf", true));
+    assert_false(noted_after("echo 'body A /a/' >> more", true)); /* a file that is included */
+    assert_false(noted_after("touch 30.cf", true));
+    assert_false(noted_after("rm 20.pre", true));
+    assert_false(noted_after("cp 10.cf new && touch -r 10.cf new && mv new 10.cf", true));
+    assert_false(noted_after("rm $(ls -d cache/rules-* | grep -v noted)", true));
+    assert_false(noted_after("truncate -s 100 cache/rules-noted", true));
+    assert_false(noted_after("echo x >> cache/rules-noted", true));
+    assert_false(noted_after("rm cache/rules-noted", true));
+}
+
 static void other_rules_have_another_name(void **state)
 {
     (void)state;
@@ -429,6 +473,7 @@ int main(void)
         cmocka_unit_test(mime_headers_and_details),
         cmocka_unit_test(endless_patterns_are_cut_off_by_name),
         cmocka_unit_test(a_damaged_cache_is_made_anew),
+        cmocka_unit_test(rules_that_went_well_are_known_until_they_change),
         cmocka_unit_test(other_rules_have_another_name),
         cmocka_unit_test(told_to_the_operator),
         cmocka_unit_test(large_messages_are_judged_by_their_start),
