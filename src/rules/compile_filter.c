@@ -127,6 +127,7 @@ static bool worth_guarding(const struct subject *s, const struct rule *r)
 
 struct job {
     struct ruleset *rs;
+    size_t *order;         /* of subjects: the longest work first, so that all cores end together */
     struct arena **arenas; /* by subject: what its filter lives in */
     _Atomic size_t next;
 };
@@ -151,9 +152,17 @@ static void work(void *ctx)
     struct job *j = ctx;
     size_t i;
     while ((i = atomic_fetch_add(&j->next, 1)) < j->rs->nsubjects) {
+        i = j->order[i];
         j->arenas[i] = arena_new(0);
         build_one(&j->rs->subjects[i], j->arenas[i]);
     }
+}
+
+static int by_rules(const void *x, const void *y, void *ctx)
+{
+    const struct subject *subjects = ctx;
+    size_t a = subjects[*(const size_t *)x].nrules, b = subjects[*(const size_t *)y].nrules;
+    return a < b ? 1 : a > b ? -1 : 0;
 }
 
 static void free_arena(void *p)
@@ -165,6 +174,10 @@ static void build_all(struct ruleset *rs, unsigned threads)
 {
     struct job j = {.rs = rs};
     j.arenas = arena_array(rs->arena, rs->nsubjects + 1, sizeof *j.arenas);
+    j.order = arena_array(rs->arena, rs->nsubjects + 1, sizeof *j.order);
+    for (size_t i = 0; i < rs->nsubjects; i++)
+        j.order[i] = i;
+    qsort_r(j.order, rs->nsubjects, sizeof *j.order, by_rules, rs->subjects);
     parallel(threads, work, &j);
     for (size_t i = 0; i < rs->nsubjects; i++)
         arena_defer(rs->arena, free_arena, j.arenas[i]);
