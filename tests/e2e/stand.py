@@ -8,7 +8,6 @@ import signal
 import socket
 import ssl
 import subprocess
-import time
 
 import yaml
 

@@ -4,7 +4,6 @@ import email
 import json
 import pathlib
 import subprocess
-import sys
 import time
 
 import digest_peers

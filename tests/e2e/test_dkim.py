@@ -4,7 +4,6 @@ import base64
 import hashlib
 import json
 import os
-import pathlib
 import re
 import shutil
 import subprocess
@@ -37,13 +36,6 @@ def make_key(tmp_path, name, kind="rsa"):
 def dns_table(records):
     table = {name: text.encode() for name, text in records.items()}
     return lambda name, timeout=5: table.get(name.decode().rstrip("."))
-
-
-@pytest.fixture
-def sink():
-    s = Sink()
-    yield s
-    s.close()
 
 
 def settings_for(sink, *entries, **more):

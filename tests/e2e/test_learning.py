@@ -2,7 +2,6 @@
 import contextlib
 import json
 import os
-import pathlib
 import random
 import re
 import shutil
@@ -252,7 +251,7 @@ def test_verdicts_know_what_was_learned(gate, letters):
     assert "T_ONLY_WITHOUT" in headers_of(gate, data)
     r = gate.run("learn", "ham", str(letters / "ham"))
     assert re.match(r"\d+ learned, \d+ known already, 0 could not", r.stdout), r.stdout
-    head = wait_for("Bayes", lambda: (h := headers_of(gate, data)) if "BAYES_99" in (h := headers_of(gate, data)) else "")
+    head = wait_for("Bayes", lambda: h if "BAYES_99" in (h := headers_of(gate, data)) else "")
     assert "T_ONLY_WITHOUT" not in head and "T_ONLY_WITH" in head and "T_BOTH" in head, head
     assert re.search(r"bayes=(1.0000|0.99\d\d)", head) and re.search(
         r"X-Spam-Tokens: Tokens: new, \d+; hammy, \d+; neutral, \d+; spammy, [1-9]", head), head

@@ -12,7 +12,7 @@ import zipfile
 
 import pytest
 
-from harness import BINARY, ROOT, RULES, Sink, gateway, wait_for
+from harness import BINARY, ROOT, RULES, gateway, wait_for
 
 POLICIES = (ROOT / "docs" / "policies.md").read_text()
 LUA = (ROOT / "docs" / "lua.md").read_text()
@@ -309,13 +309,6 @@ def test_script(name, explain):
 
 
 # --- through the gateway ---
-
-@pytest.fixture
-def sink():
-    s = Sink()
-    yield s
-    s.close()
-
 
 def settings(policies, **more):
     return {"policies": policies, **more}

@@ -3,7 +3,6 @@ import email
 import email.header
 import email.policy
 import json
-import pathlib
 import re
 import shutil
 import sqlite3

@@ -18,7 +18,6 @@ import xml.etree.ElementTree as ET
 import pytest
 
 import dns_server
-import harness
 import postfix
 import signed
 from harness import Sink, free_port, gateway, message, wait_for

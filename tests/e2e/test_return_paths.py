@@ -24,13 +24,6 @@ OLD, NEW = "an old secret, long enough", "a new secret, long enough"
 DAY = 86400
 
 
-@pytest.fixture
-def sink():
-    s = Sink()
-    yield s
-    s.close()
-
-
 def secrets(path, *lines):
     path.write_text("# the first one makes\n" + "\n".join(lines) + "\n")
     os.chmod(path, 0o600)

@@ -1,11 +1,7 @@
 """What the door does when scanners and spool fail: nothing is promised that is not stored, and nothing
 is lost that was promised."""
-import contextlib
-import os
 import resource
-import signal
 import socket
-import ssl
 import threading
 import time
 

@@ -1,8 +1,5 @@
 """Who may send to whom: relaying, maps, recipients, authentication, TLS, PROXY and XCLIENT."""
 import base64
-import os
-import re
-import signal
 import smtplib
 import socket
 import ssl
@@ -13,7 +10,6 @@ import time
 import pytest
 
 import stand as st
-from stand import Talk
 
 OUTSIDE = {"relay": {"networks": []}}
 

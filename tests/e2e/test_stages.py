@@ -8,7 +8,7 @@ import threading
 import pytest
 
 import milter
-from harness import Sink, free_port, gateway, wait_for
+from harness import free_port, gateway, wait_for
 from test_wall import Stranger
 
 MAIL = b"From: alice@example.net\r\nSubject: hello\r\n\r\nhello\r\n"
@@ -46,13 +46,6 @@ function finish(m)
   add_header("X-End", table.concat(m.recipients, ","))
 end
 """
-
-
-@pytest.fixture
-def sink():
-    s = Sink()
-    yield s
-    s.close()
 
 
 @pytest.fixture
@@ -179,7 +172,7 @@ def test_milter_asks_at_each_command(tmp_path, script):
     with gateway(tmp_path, settings={
             "listeners": listeners, "script": script(SCRIPT),
             "policies": [{"name": "c", "clients": ["203.0.113.9"], "do": {"reject": "Go away"}},
-                         {"name": "h", "helo": "bad.*", "do": {"defer": "Not now"}}]}) as g:
+                         {"name": "h", "helo": "bad.*", "do": {"defer": "Not now"}}]}):
         with milter.Mta(("127.0.0.1", port)) as m:
             m.negotiate()
             assert not m.steps & 0x2000  # the answer to HELO is waited for

@@ -1,6 +1,5 @@
 """Rules in the manner of third-party sets, and channels of sa-update: read, matched and scored as in SpamAssassin."""
 import json
-import pathlib
 import re
 import shutil
 import subprocess

@@ -11,7 +11,7 @@ import time
 import dns_server
 import mmdb
 import pytest
-from harness import GTUBE, Sink, gateway, message, wait_for
+from harness import GTUBE, gateway, message, wait_for
 
 # What every list has: its test entries (RFC 5782).
 TESTED = "2.0.0.127 A 127.0.0.2\n"
@@ -36,13 +36,6 @@ WHITE = "white.test.example=127.0.[0..255].[1..3]*-3"
 def dns(tmp_path_factory):
     with dns_server.Nsd(tmp_path_factory.mktemp("dns"), ZONES) as server:
         yield server
-
-
-@pytest.fixture()
-def sink():
-    s = Sink()
-    yield s
-    s.close()
 
 
 @contextlib.contextmanager
