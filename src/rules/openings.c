@@ -1,0 +1,257 @@
+/* Matches begin with one of some openings: sequences of byte sets. There are more in a pattern than
+ * fit into a word; those that occur most often are told apart most precisely: beginning with one
+ * opening that stands for all, the most frequent one is split into several by what may stand at its
+ * first place that is not single yet, until the word is full. */
+#include "rules/openings.h"
+
+#include <stdlib.h>
+
+struct opening {
+    struct byteset set[OPENING_BYTES];
+    unsigned split;  /* places that it was split by so far */
+    struct nodes at; /* what waits for the next place; none: the match may have ended before */
+    bool line;       /* only at the start of a line */
+    double often;    /* share of places in ordinary text that it fits */
+};
+
+struct maker {
+    struct nfa *nfa;
+    struct arena *scratch;
+    struct byteset_table shares;
+    struct opening v[OPENINGS_MAX];
+    size_t n;
+};
+
+static double share_of(struct maker *m, struct byteset s)
+{
+    uint16_t number = byteset_number(&m->shares, s);
+    return number == BYTESET_NONE ? 1 : m->shares.share[number];
+}
+
+static struct byteset set_of(const struct maker *m, uint16_t node)
+{
+    return m->nfa->sets.v[m->nfa->nodes[node].set];
+}
+
+/* What waits behind those that wait now; none when the match may end here. */
+static struct nodes behind(struct maker *m, struct nodes at)
+{
+    struct nfa *a = m->nfa;
+    bool ends = false;
+    for (size_t i = 0; i < at.n && !ends; i++) {
+        struct byteset s = set_of(m, at.v[i]);
+        ends = nfa_reach(a, a->nodes[at.v[i]].to, byteset_has(&s, '\n'));
+    }
+    struct nodes next = nfa_take(a);
+    return ends ? (struct nodes){0} : nodes_dup(m->scratch, next);
+}
+
+/* The places behind those that it was split by: anything that may stand there. */
+static void complete(struct maker *m, struct opening *o)
+{
+    struct nodes at = o->at;
+    o->often = 1;
+    for (unsigned k = 0; k < OPENING_BYTES; k++) {
+        if (k >= o->split) {
+            struct byteset any = at.n ? (struct byteset){{0}} : BYTESET_ALL;
+            for (size_t i = 0; i < at.n; i++)
+                any = byteset_or(any, set_of(m, at.v[i]));
+            o->set[k] = any;
+            at = behind(m, at);
+        }
+        o->often *= share_of(m, o->set[k]);
+    }
+}
+
+/* One of the sets that an opening is split by. */
+struct part {
+    uint16_t set;
+    double share;
+};
+
+static int by_share(const void *x, const void *y)
+{
+    const struct part *a = x, *b = y;
+    if (a->share != b->share)
+        return a->share > b->share ? -1 : 1;
+    return (int)a->set - (int)b->set;
+}
+
+static size_t parts_of(struct maker *m, const struct opening *o, struct part *parts)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < o->at.n; i++) {
+        uint16_t set = m->nfa->nodes[o->at.v[i]].set;
+        size_t k = 0;
+        while (k < n && parts[k].set != set)
+            k++;
+        if (k == n)
+            parts[n++] = (struct part){set, share_of(m, m->nfa->sets.v[set])};
+    }
+    qsort(parts, n, sizeof *parts, by_share);
+    return n;
+}
+
+/* Of what waits for the next place, what waits for one of the sets. */
+static struct opening part_of(struct maker *m, const struct opening *o, const struct part *parts,
+                              size_t n)
+{
+    struct opening out = *o;
+    struct nodes now = {arena_array(m->scratch, o->at.n + 1, sizeof *now.v), 0};
+    out.set[o->split] = (struct byteset){{0}};
+    for (size_t i = 0; i < o->at.n; i++)
+        for (size_t k = 0; k < n; k++)
+            if (m->nfa->nodes[o->at.v[i]].set == parts[k].set) {
+                now.v[now.n++] = o->at.v[i];
+                out.set[o->split] = byteset_or(out.set[o->split], set_of(m, o->at.v[i]));
+            }
+    out.at = behind(m, now);
+    out.split++;
+    complete(m, &out);
+    return out;
+}
+
+/* Sets rarer than this share one opening. */
+static const double RARE = 0.003;
+
+/* false: there is no room for its parts. */
+static bool split(struct maker *m, size_t which)
+{
+    struct opening whole = m->v[which];
+    struct part *parts = arena_array(m->scratch, whole.at.n + 1, sizeof *parts);
+    size_t n = parts_of(m, &whole, parts), alone = 0, room = OPENINGS_MAX - m->n + 1;
+    while (alone < n && parts[alone].share >= RARE)
+        alone++;
+    if (alone + 1 == n)
+        alone = n;
+    if (alone + (alone < n) > room)
+        return false;
+    bool first = true;
+    for (size_t i = 0; i < alone + (alone < n); i++) {
+        size_t many = i < alone ? 1 : n - alone;
+        m->v[first ? which : m->n++] = part_of(m, &whole, parts + i, many);
+        first = false;
+    }
+    return true;
+}
+
+static void split_all(struct maker *m)
+{
+    bool closed[OPENINGS_MAX] = {false};
+    for (;;) {
+        size_t best = SIZE_MAX;
+        for (size_t i = 0; i < m->n; i++)
+            if (!closed[i] && m->v[i].split < OPENING_BYTES && m->v[i].at.n &&
+                (best == SIZE_MAX || m->v[i].often > m->v[best].often))
+                best = i;
+        if (best == SIZE_MAX)
+            return;
+        closed[best] = !split(m, best);
+    }
+}
+
+static void add_whole(struct maker *m, struct nodes at, bool line)
+{
+    if (at.n == 0)
+        return;
+    struct opening *o = &m->v[m->n++];
+    *o = (struct opening){.at = at, .line = line};
+    complete(m, o);
+}
+
+/* What waits only at the start of a line. */
+static struct nodes only_there(struct maker *m)
+{
+    const struct nodes *all = &m->nfa->start[1], *other = &m->nfa->start[0];
+    struct nodes out = {arena_array(m->scratch, all->n + 1, sizeof *out.v), 0};
+    for (size_t i = 0, k = 0; i < all->n; i++) {
+        while (k < other->n && other->v[k] < all->v[i])
+            k++;
+        if (k == other->n || other->v[k] != all->v[i])
+            out.v[out.n++] = all->v[i];
+    }
+    return out;
+}
+
+void openings_make(struct openings *o, struct nfa *a)
+{
+    struct arena *scratch = arena_new(0);
+    struct maker *m = ARENA_NEW(scratch, struct maker);
+    m->nfa = a;
+    m->scratch = scratch;
+    byteset_table_init(&m->shares, scratch);
+    add_whole(m, a->start[0], false);
+    add_whole(m, only_there(m), true);
+    split_all(m);
+    *o = (struct openings){.shortest = a->shortest};
+    for (size_t i = 0; i < m->n; i++) {
+        o->anywhere |= (uint64_t)!m->v[i].line << i;
+        for (unsigned c = 0; c < 256; c++)
+            for (unsigned k = 0; k < OPENING_BYTES; k++) {
+                uint64_t bit = (uint64_t)byteset_has(&m->v[i].set[k], (unsigned char)c) << i;
+                if (k < OPENING_FIRST)
+                    o->first[c][k] |= bit;
+                else
+                    o->more[c][k - OPENING_FIRST] |= bit;
+            }
+    }
+    arena_free(scratch);
+}
+
+/* --- looking --- */
+
+/* Those that fit at the place; the string may end before they do. */
+static uint64_t fitting(const struct openings *o, struct span s, size_t at)
+{
+    uint64_t x = UINT64_MAX;
+    for (size_t k = 0; k < OPENING_FIRST && at + k < s.n; k++)
+        x &= o->first[(unsigned char)s.p[at + k]][k];
+    return x;
+}
+
+/* fit: those that fit with their first places. */
+static bool begins(const struct openings *o, struct span s, size_t at, uint64_t fit)
+{
+    for (size_t k = OPENING_FIRST; fit && k < OPENING_BYTES && at + k < s.n; k++)
+        fit &= o->more[(unsigned char)s.p[at + k]][k - OPENING_FIRST];
+    return (fit & o->anywhere) || (fit && (at == 0 || s.p[at - 1] == '\n'));
+}
+
+static size_t next_line(const struct openings *o, struct span s, size_t from, size_t end)
+{
+    for (size_t at = from; at < end; at++) {
+        if (at && s.p[at - 1] != '\n') {
+            const char *lf = memchr(s.p + at, '\n', end - at);
+            if (!lf)
+                break;
+            at = (size_t)(lf - s.p) + 1;
+        }
+        if (at < end && begins(o, s, at, fitting(o, s, at)))
+            return at;
+    }
+    return SIZE_MAX;
+}
+
+size_t openings_next(const struct openings *o, struct span s, size_t from)
+{
+    enum { STEP = 4, AHEAD = STEP + OPENING_FIRST - 1 };
+    const uint8_t *p = (const uint8_t *)s.p;
+    size_t end = s.n < o->shortest ? 0 : s.n - o->shortest + 1, at = from;
+    if (!o->anywhere)
+        return next_line(o, s, from, end);
+    for (; at < end && s.n - at >= AHEAD; at += STEP) {
+        uint64_t fit[STEP];
+        for (unsigned i = 0; i < STEP; i++)
+            fit[i] = o->first[p[at + i]][0] & o->first[p[at + i + 1]][1] &
+                     o->first[p[at + i + 2]][2] & o->first[p[at + i + 3]][3];
+        if ((fit[0] | fit[1] | fit[2] | fit[3]) == 0)
+            continue;
+        for (unsigned i = 0; i < STEP; i++)
+            if (begins(o, s, at + i, fit[i]))
+                return at + i;
+    }
+    for (; at < end; at++)
+        if (begins(o, s, at, fitting(o, s, at)))
+            return at;
+    return SIZE_MAX;
+}
