@@ -111,6 +111,10 @@ static bool look_ahead(struct automaton *m, struct span s, size_t from, struct w
     enum outcome found = NO_MATCH;
     while ((at = openings_next(&m->openings, s, at)) != SIZE_MAX) {
         found = walk(m, s, at, &end);
+        if (found == NO_ROOM) {
+            note_drop(m, &m->ahead);
+            found = walk(m, s, at, &end);
+        }
         spent += end - at + WALK;
         if (found != NO_MATCH || spent > budget)
             break;
@@ -119,8 +123,6 @@ static bool look_ahead(struct automaton *m, struct span s, size_t from, struct w
     size_t last = at == SIZE_MAX ? s.n : at;
     int64_t cost = (int64_t)(spent + (last - from) / PLACES) - (int64_t)(last - from);
     m->astray = within(m->astray + cost, ASTRAY);
-    if (found == NO_ROOM)
-        note_drop(m, &m->ahead);
     if (found == NO_ROOM || (found == NO_MATCH && at != SIZE_MAX))
         return pass_over(m, s, at, w);
     *w = (struct window){last, last};
@@ -151,6 +153,7 @@ struct automaton *automaton_new(struct span pattern)
         return NULL;
     }
     openings_make(&m->openings, &m->nfa);
+    m->nfa.whole = false;
     states_init(&m->ahead, &m->nfa, false);
     states_init(&m->pass, &m->nfa, true);
     return m;

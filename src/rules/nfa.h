@@ -10,17 +10,26 @@ enum {
     NFA_WORDS = NFA_NODES / 64 / 64 + 1
 };
 
-enum node_kind { NODE_SET, NODE_SPLIT, NODE_BOL, NODE_MATCH };
+/* NODE_HUB: where so many alternatives begin that they are listed as one node. */
+enum node_kind { NODE_SET, NODE_SPLIT, NODE_BOL, NODE_MATCH, NODE_HUB };
 
 struct node {
     uint8_t kind;
     uint16_t set;     /* number */
-    uint16_t to, or ; /* or: of NODE_SPLIT */
+    uint16_t to, or ; /* or: of NODE_SPLIT, or the number of a hub */
 };
 
+/* In ascending order. */
 struct nodes {
     uint16_t *v;
     size_t n;
+};
+
+struct hub {
+    struct nodes at; /* what waits there */
+    struct byteset bytes;
+    bool ends;     /* a match may end there */
+    bool unusable; /* what waits there depends on the start of a line */
 };
 
 struct nfa {
@@ -29,6 +38,11 @@ struct nfa {
     struct node *nodes;
     size_t n, cap;
     uint16_t entry;
+    uint16_t *end_of; /* by set: behind its nodes, which follow each other */
+    struct hub *hubs;
+    size_t nhubs, hubs_cap;
+    bool whole;            /* hubs are gone through, not listed */
+    bool saw_bol;          /* nfa_reach has met a NODE_BOL */
     struct nodes start[2]; /* what waits for the first byte; at the start of a line */
     unsigned shortest;     /* bytes that a match has at least */
 
@@ -48,10 +62,12 @@ bool nfa_build(struct nfa *a, struct arena *arena, struct span pattern);
 
 /* Lists the nodes that wait for a byte at node `at`; true when a match is reached without one. */
 bool nfa_reach(struct nfa *a, uint16_t at, bool line_start);
-/* Lists what waits after the byte for those of the nodes that accept it. */
+/* Lists what waits after the byte for those of the nodes that accept it. true: as above. */
 bool nfa_step(struct nfa *a, const uint16_t *v, size_t n, unsigned char byte);
-/* What has been listed, in ascending order, each once; valid until the next one is taken. */
+/* What has been listed; valid until the next one is taken. */
 struct nodes nfa_take(struct nfa *a);
+/* What one of them waits for. */
+struct byteset nfa_bytes(const struct nfa *a, struct nodes x);
 struct nodes nodes_dup(struct arena *arena, struct nodes x);
 
 #endif

@@ -17,16 +17,9 @@ struct opening {
 struct maker {
     struct nfa *nfa;
     struct arena *scratch;
-    struct byteset_table shares;
     struct opening v[OPENINGS_MAX];
     size_t n;
 };
-
-static double share_of(struct maker *m, struct byteset s)
-{
-    uint16_t number = byteset_number(&m->shares, s);
-    return number == BYTESET_NONE ? 1 : m->shares.share[number];
-}
 
 static struct byteset set_of(const struct maker *m, uint16_t node)
 {
@@ -46,21 +39,17 @@ static struct nodes behind(struct maker *m, struct nodes at)
     return ends ? (struct nodes){0} : nodes_dup(m->scratch, next);
 }
 
-/* The places behind those that it was split by: anything that may stand there. */
-static void complete(struct maker *m, struct opening *o)
+/* The places before `end` behind those that it was split by: anything that may stand there. */
+static void complete(struct maker *m, struct opening *o, unsigned end)
 {
     struct nodes at = o->at;
-    o->often = 1;
-    for (unsigned k = 0; k < OPENING_BYTES; k++) {
-        if (k >= o->split) {
-            struct byteset any = at.n ? (struct byteset){{0}} : BYTESET_ALL;
-            for (size_t i = 0; i < at.n; i++)
-                any = byteset_or(any, set_of(m, at.v[i]));
-            o->set[k] = any;
-            at = behind(m, at);
-        }
-        o->often *= share_of(m, o->set[k]);
+    for (unsigned k = o->split; k < end; k++) {
+        o->set[k] = at.n ? nfa_bytes(m->nfa, at) : BYTESET_ALL;
+        at = behind(m, at);
     }
+    o->often = 1;
+    for (unsigned k = 0; k < end; k++)
+        o->often *= byteset_share(o->set[k]);
 }
 
 /* One of the sets that an opening is split by. */
@@ -86,7 +75,7 @@ static size_t parts_of(struct maker *m, const struct opening *o, struct part *pa
         while (k < n && parts[k].set != set)
             k++;
         if (k == n)
-            parts[n++] = (struct part){set, share_of(m, m->nfa->sets.v[set])};
+            parts[n++] = (struct part){set, m->nfa->sets.share[set]};
     }
     qsort(parts, n, sizeof *parts, by_share);
     return n;
@@ -107,7 +96,7 @@ static struct opening part_of(struct maker *m, const struct opening *o, const st
             }
     out.at = behind(m, now);
     out.split++;
-    complete(m, &out);
+    complete(m, &out, OPENING_FIRST);
     return out;
 }
 
@@ -156,7 +145,7 @@ static void add_whole(struct maker *m, struct nodes at, bool line)
         return;
     struct opening *o = &m->v[m->n++];
     *o = (struct opening){.at = at, .line = line};
-    complete(m, o);
+    complete(m, o, OPENING_FIRST);
 }
 
 /* What waits only at the start of a line. */
@@ -173,27 +162,33 @@ static struct nodes only_there(struct maker *m)
     return out;
 }
 
+static void note(struct openings *o, const struct byteset *s, unsigned place, uint64_t opening)
+{
+    for (unsigned w = 0; w < 4; w++)
+        for (uint64_t bits = s->w[w]; bits; bits &= bits - 1) {
+            unsigned c = w * 64 + (unsigned)__builtin_ctzll(bits);
+            if (place < OPENING_FIRST)
+                o->first[c][place] |= opening;
+            else
+                o->more[c][place - OPENING_FIRST] |= opening;
+        }
+}
+
 void openings_make(struct openings *o, struct nfa *a)
 {
     struct arena *scratch = arena_new(0);
     struct maker *m = ARENA_NEW(scratch, struct maker);
     m->nfa = a;
     m->scratch = scratch;
-    byteset_table_init(&m->shares, scratch);
     add_whole(m, a->start[0], false);
     add_whole(m, only_there(m), true);
     split_all(m);
     *o = (struct openings){.shortest = a->shortest};
     for (size_t i = 0; i < m->n; i++) {
+        complete(m, &m->v[i], OPENING_BYTES);
         o->anywhere |= (uint64_t)!m->v[i].line << i;
-        for (unsigned c = 0; c < 256; c++)
-            for (unsigned k = 0; k < OPENING_BYTES; k++) {
-                uint64_t bit = (uint64_t)byteset_has(&m->v[i].set[k], (unsigned char)c) << i;
-                if (k < OPENING_FIRST)
-                    o->first[c][k] |= bit;
-                else
-                    o->more[c][k - OPENING_FIRST] |= bit;
-            }
+        for (unsigned k = 0; k < OPENING_BYTES; k++)
+            note(o, &m->v[i].set[k], k, (uint64_t)1 << i);
     }
     arena_free(scratch);
 }

@@ -71,9 +71,7 @@ static void grow(struct states *t)
 static void note_dead_ends(struct states *t, struct nodes x, uint16_t *row)
 {
     const struct nfa *a = t->nfa;
-    struct byteset any = {{0}};
-    for (size_t i = 0; i < x.n; i++)
-        any = byteset_or(any, a->sets.v[a->nodes[x.v[i]].set]);
+    struct byteset any = nfa_bytes(a, x);
     for (unsigned c = 0; c < a->nclasses; c++)
         row[c] = byteset_has(&any, a->byte_of[c]) ? STATE_UNKNOWN : STATE_NONE;
 }
