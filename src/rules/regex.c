@@ -12,6 +12,7 @@
 #include "base/xalloc.h"
 #include "rules/automaton.h"
 #include "rules/pattern.h"
+#include "rules/stretch.h"
 #include "rules/words.h"
 
 enum state { FRESH, READY_8, READY_32, BROKEN };
@@ -23,12 +24,16 @@ enum {
     /* A giant pattern takes long to translate to machine code: only when it is used a lot. */
     JIT_AT_ONCE = 4 * 1024,
     JIT_AFTER_USES = 16,
-    /* A pattern that was tried in vain so often, or for so long, and was slow at it, gets an
-     * automaton that says so faster; a giant gets it at once. */
-    VAIN_USES = 32,
-    VAIN_NS = 300 * 1000,
-    VAIN_NS_A_TRY = 150,
-    VAIN_NS_A_BYTE = 5,
+    /* A pattern whose tries in vain took so much longer than an automaton would gets one: SOON
+     * tells after few tries, MUCH at any time. From then on every SAMPLE-th try is timed, until
+     * LATEST. Giants get theirs at once. */
+    VAIN_SOON = 32,
+    VAIN_SOON_NS = 40 * 1000,
+    VAIN_MUCH_NS = 200 * 1000,
+    VAIN_SAMPLE = 16,
+    VAIN_LATEST = 2048,
+    AUTOMATON_NS_A_TRY = 150,
+    AUTOMATON_NS_A_BYTE = 2,
     /* Bytes that a try costs at least; and how many more bytes may be tried than a third of all
      * before the automaton is judged to save nothing. */
     TRY_BYTES = 32,
@@ -46,7 +51,8 @@ struct regex {
     pcre2_code_8 *_Atomic limited8; /* the one for windows; NULL: not yet */
     _Atomic bool no_limited;        /* it can't be made */
     pcre2_code_32 *code32;
-    struct words *words; /* NULL: it is none */
+    struct words *words;    /* NULL: it is none */
+    struct stretch stretch; /* .n 0: none */
     bool factored;
     _Atomic unsigned vain;     /* tries without a match so far */
     _Atomic int64_t slow;      /* nanoseconds that they took, less those that are no reason */
@@ -249,6 +255,7 @@ static enum state compile(struct regex *r)
     r->code8 = compile8(r->pattern, 0, &code, &at);
     if (r->code8) {
         r->words = words_new(r->pattern);
+        (void)stretch_of(r->pattern, &r->stretch);
         return READY_8;
     }
     if (code != PCRE2_ERROR_PATTERN_TOO_LARGE) {
@@ -395,6 +402,7 @@ static int64_t now_ns(void)
     return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
+/* worth: otherwise there will be none. NULL: there is none. */
 static struct automaton *make_automaton(struct regex *r, bool worth)
 {
     pthread_mutex_lock(&r->lock);
@@ -407,14 +415,23 @@ static struct automaton *make_automaton(struct regex *r, bool worth)
     return r->no_automaton ? NULL : r->automaton;
 }
 
-/* Decides, once, whether the pattern gets an automaton. */
+/* The automaton that the pattern deserves after a try in vain. */
 static void in_vain(struct regex *r, size_t bytes, int64_t ns)
 {
-    ns -= VAIN_NS_A_TRY + (int64_t)bytes * VAIN_NS_A_BYTE;
+    ns -= AUTOMATON_NS_A_TRY + (int64_t)bytes * AUTOMATON_NS_A_BYTE;
+    unsigned tries = atomic_fetch_add_explicit(&r->vain, 1, memory_order_relaxed) + 1;
+    ns *= tries > VAIN_SOON ? VAIN_SAMPLE : 1;
     int64_t slow = atomic_fetch_add_explicit(&r->slow, ns, memory_order_relaxed) + ns;
-    if (atomic_fetch_add_explicit(&r->vain, 1, memory_order_relaxed) + 1 >= VAIN_USES ||
-        slow > VAIN_NS)
-        make_automaton(r, slow > 0);
+    if (slow > VAIN_MUCH_NS || (tries == VAIN_SOON && slow > VAIN_SOON_NS))
+        make_automaton(r, true);
+    else if (tries >= VAIN_LATEST)
+        make_automaton(r, false);
+}
+
+static bool is_timed(const struct regex *r)
+{
+    unsigned tries = atomic_load_explicit(&r->vain, memory_order_relaxed);
+    return tries < VAIN_SOON || tries % VAIN_SAMPLE == 0;
 }
 
 static int try(struct regex *r, struct workspace *w, struct span subject, size_t from,
@@ -482,6 +499,8 @@ int regex_exec(const struct regex *cr, struct span subject, size_t from, struct 
         return 0;
     if (r->words)
         return try_words(r->words, subject, from, m);
+    if (r->stretch.n && !stretch_stands(&r->stretch, subject, from))
+        return 0;
     struct automaton *a = atomic_load_explicit(&r->automaton, memory_order_acquire);
     if (!a && !r->no_automaton && giant(r))
         a = make_automaton(r, true);
@@ -489,11 +508,27 @@ int regex_exec(const struct regex *cr, struct span subject, size_t from, struct 
         return try_windows(r, a, w, subject, from, m);
     if (r->no_automaton)
         return try(r, w, subject, from, m);
+    if (!is_timed(r)) {
+        int rc = try(r, w, subject, from, m);
+        if (rc == 0)
+            atomic_fetch_add_explicit(&r->vain, 1, memory_order_relaxed);
+        return rc;
+    }
     int64_t start = now_ns();
     int rc = try(r, w, subject, from, m);
     if (rc == 0)
         in_vain(r, subject.n - from, now_ns() - start);
     return rc;
+}
+
+bool regex_counts(const struct regex *r)
+{
+    return ready(r) == READY_8 && r->words;
+}
+
+size_t regex_count(const struct regex *r, struct span subject, size_t from, size_t most)
+{
+    return words_count(r->words, subject, from, most);
 }
 
 unsigned regex_named_group(const struct regex *r, size_t i, struct span *name)
