@@ -102,6 +102,10 @@ static struct opening part_of(struct maker *m, const struct opening *o, const st
 
 /* Sets rarer than this share one opening. */
 static const double RARE = 0.003;
+/* Openings at so many of all places are worth another look; what stands at an offset must be so
+ * much rarer. */
+static const double OFTEN = 0.01, WORTH_OFFSET = 4;
+enum { OFFSET_MAX = 12 };
 
 /* false: there is no room for its parts. */
 static bool split(struct maker *m, size_t which)
@@ -174,16 +178,62 @@ static void note(struct openings *o, const struct byteset *s, unsigned place, ui
         }
 }
 
+/* Begins anew with what waits `offset` bytes behind the start of a match. */
+static void make(struct maker *m, unsigned offset)
+{
+    struct nodes at = m->nfa->start[0], line = only_there(m);
+    for (unsigned i = 0; i < offset; i++) {
+        at = behind(m, at);
+        line = behind(m, line);
+    }
+    m->n = 0;
+    add_whole(m, at, false);
+    add_whole(m, line, true);
+    split_all(m);
+}
+
+static double often(const struct maker *m)
+{
+    double sum = 0;
+    for (size_t i = 0; i < m->n; i++)
+        sum += m->v[i].often;
+    return sum;
+}
+
+/* What stands in the middle may be much rarer than what stands in front: an offset with such bytes,
+ * if it is worth it. */
+static unsigned better_offset(struct maker *m)
+{
+    enum { PLACES = OFFSET_MAX + OPENING_FIRST };
+    double best = often(m) / WORTH_OFFSET, share[PLACES];
+    unsigned offset = 0, end = m->nfa->shortest < OFFSET_MAX ? m->nfa->shortest : OFFSET_MAX;
+    struct nodes at = m->nfa->start[1];
+    if (best * WORTH_OFFSET < OFTEN)
+        return 0;
+    for (unsigned i = 0; i < PLACES; i++, at = behind(m, at))
+        share[i] = at.n ? byteset_share(nfa_bytes(m->nfa, at)) : 1;
+    for (unsigned i = 0; i < end; i++) {
+        double chance = 1;
+        for (unsigned k = 0; k < OPENING_FIRST; k++)
+            chance *= share[i + k];
+        if (chance < best) {
+            best = chance;
+            offset = i;
+        }
+    }
+    return offset;
+}
+
 void openings_make(struct openings *o, struct nfa *a)
 {
     struct arena *scratch = arena_new(0);
     struct maker *m = ARENA_NEW(scratch, struct maker);
     m->nfa = a;
     m->scratch = scratch;
-    add_whole(m, a->start[0], false);
-    add_whole(m, only_there(m), true);
-    split_all(m);
-    *o = (struct openings){.shortest = a->shortest};
+    make(m, 0);
+    *o = (struct openings){.shortest = a->shortest, .offset = better_offset(m)};
+    if (o->offset)
+        make(m, o->offset);
     for (size_t i = 0; i < m->n; i++) {
         complete(m, &m->v[i], OPENING_BYTES);
         o->anywhere |= (uint64_t)!m->v[i].line << i;
@@ -195,20 +245,21 @@ void openings_make(struct openings *o, struct nfa *a)
 
 /* --- looking --- */
 
-/* Those that fit at the place; the string may end before they do. */
+/* Those that fit a match at the place with their first bytes; the string may end before they do. */
 static uint64_t fitting(const struct openings *o, struct span s, size_t at)
 {
     uint64_t x = UINT64_MAX;
+    at += o->offset;
     for (size_t k = 0; k < OPENING_FIRST && at + k < s.n; k++)
         x &= o->first[(unsigned char)s.p[at + k]][k];
     return x;
 }
 
-/* fit: those that fit with their first places. */
+/* fit: those that fit with their first bytes. */
 static bool begins(const struct openings *o, struct span s, size_t at, uint64_t fit)
 {
-    for (size_t k = OPENING_FIRST; fit && k < OPENING_BYTES && at + k < s.n; k++)
-        fit &= o->more[(unsigned char)s.p[at + k]][k - OPENING_FIRST];
+    for (size_t k = OPENING_FIRST, i = at + o->offset; fit && k < OPENING_BYTES && i + k < s.n; k++)
+        fit &= o->more[(unsigned char)s.p[i + k]][k - OPENING_FIRST];
     return (fit & o->anywhere) || (fit && (at == 0 || s.p[at - 1] == '\n'));
 }
 
@@ -230,18 +281,18 @@ static size_t next_line(const struct openings *o, struct span s, size_t from, si
 size_t openings_next(const struct openings *o, struct span s, size_t from)
 {
     enum { STEP = 4, AHEAD = STEP + OPENING_FIRST - 1 };
-    const uint8_t *p = (const uint8_t *)s.p;
     size_t end = s.n < o->shortest ? 0 : s.n - o->shortest + 1, at = from;
     if (!o->anywhere)
         return next_line(o, s, from, end);
-    for (; at < end && s.n - at >= AHEAD; at += STEP) {
+    for (; at < end && s.n - at >= AHEAD + o->offset; at += STEP) {
+        const uint8_t *p = (const uint8_t *)s.p + at + o->offset;
         uint64_t fit[STEP];
         for (unsigned i = 0; i < STEP; i++)
-            fit[i] = o->first[p[at + i]][0] & o->first[p[at + i + 1]][1] &
-                     o->first[p[at + i + 2]][2] & o->first[p[at + i + 3]][3];
+            fit[i] = o->first[p[i]][0] & o->first[p[i + 1]][1] & o->first[p[i + 2]][2] &
+                     o->first[p[i + 3]][3];
         if ((fit[0] | fit[1] | fit[2] | fit[3]) == 0)
             continue;
-        for (unsigned i = 0; i < STEP; i++)
+        for (unsigned i = 0; i < STEP && at + i < end; i++)
             if (begins(o, s, at + i, fit[i]))
                 return at + i;
     }

@@ -11,6 +11,7 @@ struct openings {
     /* By byte and place: the openings that it fits there, as bits. */
     uint64_t first[256][OPENING_FIRST], more[256][OPENING_BYTES - OPENING_FIRST];
     uint64_t anywhere; /* those that do not need the start of a line; none: no match does without */
+    unsigned offset;   /* of their first byte from the start of a match */
     unsigned shortest; /* bytes that a match has at least */
 };
 

@@ -31,7 +31,6 @@ enum {
     VAIN_SOON_NS = 40 * 1000,
     VAIN_MUCH_NS = 200 * 1000,
     VAIN_SAMPLE = 16,
-    VAIN_LATEST = 2048,
     AUTOMATON_NS_A_TRY = 150,
     AUTOMATON_NS_A_BYTE = 2,
     /* Bytes that a try costs at least; and how many more bytes may be tried than a third of all
@@ -402,12 +401,12 @@ static int64_t now_ns(void)
     return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
-/* worth: otherwise there will be none. NULL: there is none. */
-static struct automaton *make_automaton(struct regex *r, bool worth)
+/* NULL: there is none. */
+static struct automaton *make_automaton(struct regex *r)
 {
     pthread_mutex_lock(&r->lock);
     if (!r->automaton && !r->no_automaton) {
-        struct automaton *m = worth ? automaton_new(r->pattern) : NULL;
+        struct automaton *m = automaton_new(r->pattern);
         r->no_automaton = m == NULL;
         atomic_store_explicit(&r->automaton, m, memory_order_release);
     }
@@ -421,11 +420,11 @@ static void in_vain(struct regex *r, size_t bytes, int64_t ns)
     ns -= AUTOMATON_NS_A_TRY + (int64_t)bytes * AUTOMATON_NS_A_BYTE;
     unsigned tries = atomic_fetch_add_explicit(&r->vain, 1, memory_order_relaxed) + 1;
     ns *= tries > VAIN_SOON ? VAIN_SAMPLE : 1;
-    int64_t slow = atomic_fetch_add_explicit(&r->slow, ns, memory_order_relaxed) + ns;
+    int64_t slow = atomic_load_explicit(&r->slow, memory_order_relaxed) + ns;
+    slow = slow < -VAIN_MUCH_NS ? -VAIN_MUCH_NS : slow;
+    atomic_store_explicit(&r->slow, slow, memory_order_relaxed);
     if (slow > VAIN_MUCH_NS || (tries == VAIN_SOON && slow > VAIN_SOON_NS))
-        make_automaton(r, true);
-    else if (tries >= VAIN_LATEST)
-        make_automaton(r, false);
+        make_automaton(r);
 }
 
 static bool is_timed(const struct regex *r)
@@ -503,7 +502,7 @@ int regex_exec(const struct regex *cr, struct span subject, size_t from, struct 
         return 0;
     struct automaton *a = atomic_load_explicit(&r->automaton, memory_order_acquire);
     if (!a && !r->no_automaton && giant(r))
-        a = make_automaton(r, true);
+        a = make_automaton(r);
     if (a && !r->no_automaton)
         return try_windows(r, a, w, subject, from, m);
     if (r->no_automaton)

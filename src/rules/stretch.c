@@ -17,9 +17,16 @@ struct finder {
     double best_chance;
 };
 
+/* Shares are rough: of a large set, that of the others tells more. */
+static double chance_of(const struct finder *f)
+{
+    double others = byteset_share(byteset_not(f->sets->v[f->set])), own = f->sets->share[f->set];
+    return pow(own < 1 - others ? own : 1 - others, (double)f->n);
+}
+
 static void end(struct finder *f)
 {
-    double chance = f->set ? pow(f->sets->share[f->set], (double)f->n) : 1;
+    double chance = f->set ? chance_of(f) : 1;
     if (f->n >= STRETCH_MIN && chance < f->best_chance) {
         f->best = f->set;
         f->best_n = f->n;
