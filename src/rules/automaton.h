@@ -1,7 +1,10 @@
-/* Where in a string a match of a pattern can begin, in one pass whatever the pattern: an automaton
- * over the pattern's tree whose states are made when they are first met. It may name places where
- * none begins (what looks around or refers back counts as always true, long repetitions as
- * endless), but leaves out none where one does. For patterns that are slow to try. Room-private.
+/* Where in a string a match of a pattern can begin: an automaton over the pattern's tree whose
+ * states are made when they are first met. It may name places where none begins (what looks around
+ * or refers back counts as always true, long repetitions as endless), but leaves out none where one
+ * does. For patterns that are slow to try. Room-private.
+ *
+ * It moves from the places where the first bytes let a match begin, as far as that match can go;
+ * from so many places that this takes longer than one pass over the string, it makes that pass.
  *
  * States are dropped when they take too much room; an automaton that keeps doing that gives up and
  * names all places. One thread uses it at a time: another gets all places. */
@@ -10,11 +13,7 @@
 
 #include "base/arena.h"
 
-enum {
-    AUTOMATON_NODES = 60000,        /* of the pattern, repeated parts written out */
-    AUTOMATON_MEMORY = 1024 * 1024, /* bytes of its states */
-    AUTOMATON_DROPS = 16            /* times that they may be dropped */
-};
+enum { AUTOMATON_DROPS = 16 /* times that states may be dropped */ };
 
 struct automaton;
 

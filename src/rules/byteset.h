@@ -46,12 +46,15 @@ struct byteset byteset_range(unsigned from, unsigned to);
 /* With the other case of every letter, Latin-1 (semantics section 0). */
 struct byteset byteset_folded(struct byteset s);
 
+/* How much of ordinary mail is made of its bytes. */
+double byteset_share(struct byteset s);
+
 /* Number 0 is the empty set. */
 struct byteset_table {
     struct arena *arena;
     struct map index; /* bytes of the set -> number + 1 */
     struct byteset *v;
-    double *share; /* how much of ordinary mail is made of its bytes */
+    double *share; /* byteset_share */
     size_t n, cap, share_cap;
     struct map frequencies; /* of rules/frequency.h */
 };

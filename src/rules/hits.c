@@ -21,6 +21,12 @@ void hit_add(struct rules_ctx *c, struct rule *r, double value, struct span evid
     s->count[r->index]++;
 }
 
+void hit_more(struct rules_ctx *c, const struct rule *r, size_t n)
+{
+    c->scratch->value[r->index] += (double)n;
+    c->scratch->count[r->index] += (unsigned)n;
+}
+
 /* A message may make many patterns slow: when that many have reached their limit, the others get a
  * hundredth of theirs, which is still plenty for a pattern that is not. */
 enum { LIMITED_FREELY = 8, LIMITED_DIVISOR = 100 };

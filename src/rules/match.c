@@ -65,6 +65,12 @@ static bool match_one(struct rules_ctx *c, struct rule *r, const struct regex *r
             capture(c, r, s, &m);
         if (!c->scratch->count[r->index] || r->multiple)
             hit_add(c, r, 1, c->scratch->count[r->index] ? SPAN_NONE : evidence(c, s, &m));
+        if (r->multiple && !r->def->captures && regex_counts(re)) {
+            unsigned known = c->scratch->count[r->index];
+            size_t most = !r->maxhits ? s.n : r->maxhits > known ? r->maxhits - known : 0;
+            hit_more(c, r, regex_count(re, s, m.end, most));
+            return r->maxhits && c->scratch->count[r->index] >= r->maxhits;
+        }
         if (!r->multiple || (r->maxhits && c->scratch->count[r->index] >= r->maxhits))
             return true;
         /* Perl's //g: after an empty match the next one may not be empty at the same place. */

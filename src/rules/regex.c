@@ -12,6 +12,7 @@
 #include "base/xalloc.h"
 #include "rules/automaton.h"
 #include "rules/pattern.h"
+#include "rules/stretch.h"
 #include "rules/words.h"
 
 enum state { FRESH, READY_8, READY_32, BROKEN };
@@ -23,11 +24,15 @@ enum {
     /* A giant pattern takes long to translate to machine code: only when it is used a lot. */
     JIT_AT_ONCE = 4 * 1024,
     JIT_AFTER_USES = 16,
-    /* A pattern that was tried in vain so often, and took so long for it, gets an automaton that
-     * says so faster. */
-    VAIN_USES = 32,
-    VAIN_NS_A_TRY = 150,
-    VAIN_NS_A_BYTE = 8,
+    /* A pattern whose tries in vain took so much longer than an automaton would gets one: SOON
+     * tells after few tries, MUCH at any time. From then on every SAMPLE-th try is timed, until
+     * LATEST. Giants get theirs at once. */
+    VAIN_SOON = 32,
+    VAIN_SOON_NS = 40 * 1000,
+    VAIN_MUCH_NS = 200 * 1000,
+    VAIN_SAMPLE = 16,
+    AUTOMATON_NS_A_TRY = 150,
+    AUTOMATON_NS_A_BYTE = 2,
     /* Bytes that a try costs at least; and how many more bytes may be tried than a third of all
      * before the automaton is judged to save nothing. */
     TRY_BYTES = 32,
@@ -41,9 +46,12 @@ struct regex {
     _Atomic enum state state;
     _Atomic bool jit;
     _Atomic unsigned uses;
-    pcre2_code_8 *code8, *limited8; /* limited8: the one for windows, made with the automaton */
+    pcre2_code_8 *code8;
+    pcre2_code_8 *_Atomic limited8; /* the one for windows; NULL: not yet */
+    _Atomic bool no_limited;        /* it can't be made */
     pcre2_code_32 *code32;
-    struct words *words; /* NULL: it is none */
+    struct words *words;    /* NULL: it is none */
+    struct stretch stretch; /* .n 0: none */
     bool factored;
     _Atomic unsigned vain;     /* tries without a match so far */
     _Atomic int64_t slow;      /* nanoseconds that they took, less those that are no reason */
@@ -246,6 +254,7 @@ static enum state compile(struct regex *r)
     r->code8 = compile8(r->pattern, 0, &code, &at);
     if (r->code8) {
         r->words = words_new(r->pattern);
+        (void)stretch_of(r->pattern, &r->stretch);
         return READY_8;
     }
     if (code != PCRE2_ERROR_PATTERN_TOO_LARGE) {
@@ -259,16 +268,34 @@ static enum state compile(struct regex *r)
     return READY_8;
 }
 
-/* The code that heeds the ends of windows is the slower one elsewhere. */
-static bool compile_limited(struct regex *r)
+/* The code that heeds the ends of windows, which is the slower one elsewhere. NULL: there is none.
+ */
+static pcre2_code_8 *limited(struct regex *r)
 {
+    pcre2_code_8 *made = atomic_load_explicit(&r->limited8, memory_order_acquire);
+    if (made || r->no_limited)
+        return made;
     int code;
     size_t at;
-    if (r->state == READY_32)
-        return true;
-    r->limited8 = r->factored ? compile_factored(r->pattern, PCRE2_USE_OFFSET_LIMIT)
-                              : compile8(r->pattern, PCRE2_USE_OFFSET_LIMIT, &code, &at);
-    return r->limited8 && pcre2_jit_compile_8(r->limited8, PCRE2_JIT_COMPLETE) == 0;
+    pthread_mutex_lock(&r->lock);
+    made = r->limited8;
+    if (!made && !r->no_limited) {
+        made = r->factored ? compile_factored(r->pattern, PCRE2_USE_OFFSET_LIMIT)
+                           : compile8(r->pattern, PCRE2_USE_OFFSET_LIMIT, &code, &at);
+        if (made && pcre2_jit_compile_8(made, PCRE2_JIT_COMPLETE) != 0) {
+            pcre2_code_free_8(made);
+            made = NULL;
+        }
+        r->no_limited = made == NULL;
+        atomic_store_explicit(&r->limited8, made, memory_order_release);
+    }
+    pthread_mutex_unlock(&r->lock);
+    return made;
+}
+
+static bool giant(const struct regex *r)
+{
+    return r->pattern.n > JIT_AT_ONCE;
 }
 
 static enum state ready(const struct regex *cr)
@@ -281,7 +308,7 @@ static enum state ready(const struct regex *cr)
     pthread_mutex_lock(&r->lock);
     if ((s = atomic_load_explicit(&r->state, memory_order_relaxed)) == FRESH) {
         s = compile(r);
-        if (s == READY_8 && (r->factored || r->pattern.n <= JIT_AT_ONCE))
+        if (s == READY_8 && (r->factored || !giant(r)))
             r->jit = pcre2_jit_compile_8(r->code8, PCRE2_JIT_COMPLETE) == 0;
         atomic_store_explicit(&r->state, s, memory_order_release);
     }
@@ -317,8 +344,11 @@ static int outcome(struct workspace *w, int rc)
     return -1;
 }
 
+/* How code is run: without machine code, and only where it is told to begin, or not. */
+enum how { HOW_JIT = 0, HOW_SLOWLY = PCRE2_NO_JIT, HOW_THERE = PCRE2_NO_JIT | PCRE2_ANCHORED };
+
 /* Matches that begin in `at`; its end counts only for limited8, PCRE2_UNSET else. */
-static int exec8(const struct regex *r, const pcre2_code_8 *code, struct workspace *w,
+static int exec8(const struct regex *r, const pcre2_code_8 *code, enum how how, struct workspace *w,
                  struct span s, struct window at, struct regex_match *m)
 {
     pcre2_set_match_limit_8(w->context8, limit_of(r, w));
@@ -326,16 +356,17 @@ static int exec8(const struct regex *r, const pcre2_code_8 *code, struct workspa
     pcre2_set_offset_limit_8(w->context8, at.last);
     const uint8_t *p = (const uint8_t *)(s.p ? s.p : "");
     int rc = PCRE2_ERROR_JIT_STACKLIMIT;
-    if (r->jit || code == r->limited8)
+    if (how == HOW_JIT)
         rc = pcre2_jit_match_8(code, p, s.n, at.first, 0, w->data8, w->context8);
     if (rc == PCRE2_ERROR_JIT_STACKLIMIT)
-        rc = pcre2_match_8(code, p, s.n, at.first, PCRE2_NO_JIT, w->data8, w->context8);
+        rc = pcre2_match_8(code, p, s.n, at.first, (uint32_t)how | PCRE2_NO_JIT, w->data8,
+                           w->context8);
     if (rc >= 0)
         fill(m, pcre2_get_ovector_pointer_8(w->data8), rc ? rc : REGEX_GROUPS);
     return outcome(w, rc);
 }
 
-static int exec32(struct regex *r, struct workspace *w, struct span s, size_t from,
+static int exec32(struct regex *r, enum how how, struct workspace *w, struct span s, size_t from,
                   struct regex_match *m)
 {
     if (s.n + 1 > w->wide_cap) {
@@ -346,7 +377,8 @@ static int exec32(struct regex *r, struct workspace *w, struct span s, size_t fr
         w->wide[i] = (unsigned char)s.p[i];
     pcre2_set_match_limit_32(w->context32, limit_of(r, w));
     pcre2_set_depth_limit_32(w->context32, r->depth_limit);
-    int rc = pcre2_match_32(r->code32, w->wide, s.n, from, PCRE2_NO_JIT, w->data32, w->context32);
+    int rc = pcre2_match_32(r->code32, w->wide, s.n, from, (uint32_t)how | PCRE2_NO_JIT, w->data32,
+                            w->context32);
     if (rc >= 0)
         fill(m, pcre2_get_ovector_pointer_32(w->data32), rc ? rc : REGEX_GROUPS);
     return outcome(w, rc);
@@ -369,34 +401,47 @@ static int64_t now_ns(void)
     return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
-/* Decides, once, whether the pattern gets an automaton. */
-static void in_vain(struct regex *r, size_t bytes, int64_t ns)
+/* NULL: there is none. */
+static struct automaton *make_automaton(struct regex *r)
 {
-    int64_t fine = VAIN_NS_A_TRY + (int64_t)bytes * VAIN_NS_A_BYTE;
-    int64_t slow = atomic_fetch_add_explicit(&r->slow, ns - fine, memory_order_relaxed);
-    if (atomic_fetch_add_explicit(&r->vain, 1, memory_order_relaxed) + 1 < VAIN_USES)
-        return;
     pthread_mutex_lock(&r->lock);
     if (!r->automaton && !r->no_automaton) {
-        struct automaton *m = slow > 0 ? automaton_new(r->pattern) : NULL;
-        if (m && !compile_limited(r)) {
-            automaton_free(m);
-            m = NULL;
-        }
+        struct automaton *m = automaton_new(r->pattern);
         r->no_automaton = m == NULL;
         atomic_store_explicit(&r->automaton, m, memory_order_release);
     }
     pthread_mutex_unlock(&r->lock);
+    return r->no_automaton ? NULL : r->automaton;
+}
+
+/* The automaton that the pattern deserves after a try in vain. */
+static void in_vain(struct regex *r, size_t bytes, int64_t ns)
+{
+    ns -= AUTOMATON_NS_A_TRY + (int64_t)bytes * AUTOMATON_NS_A_BYTE;
+    unsigned tries = atomic_fetch_add_explicit(&r->vain, 1, memory_order_relaxed) + 1;
+    ns *= tries > VAIN_SOON ? VAIN_SAMPLE : 1;
+    int64_t slow = atomic_load_explicit(&r->slow, memory_order_relaxed) + ns;
+    slow = slow < -VAIN_MUCH_NS ? -VAIN_MUCH_NS : slow;
+    atomic_store_explicit(&r->slow, slow, memory_order_relaxed);
+    if (slow > VAIN_MUCH_NS || (tries == VAIN_SOON && slow > VAIN_SOON_NS))
+        make_automaton(r);
+}
+
+static bool is_timed(const struct regex *r)
+{
+    unsigned tries = atomic_load_explicit(&r->vain, memory_order_relaxed);
+    return tries < VAIN_SOON || tries % VAIN_SAMPLE == 0;
 }
 
 static int try(struct regex *r, struct workspace *w, struct span subject, size_t from,
                struct regex_match *m)
 {
     if (r->state == READY_32)
-        return exec32(r, w, subject, from, m);
-    if (!r->jit && r->pattern.n > JIT_AT_ONCE && r->uses <= JIT_AFTER_USES)
+        return exec32(r, HOW_SLOWLY, w, subject, from, m);
+    if (!r->jit && giant(r) && r->uses <= JIT_AFTER_USES)
         maybe_jit(r);
-    return exec8(r, r->code8, w, subject, (struct window){from, PCRE2_UNSET}, m);
+    return exec8(r, r->code8, r->jit ? HOW_JIT : HOW_SLOWLY, w, subject,
+                 (struct window){from, PCRE2_UNSET}, m);
 }
 
 static int try_words(const struct words *w, struct span subject, size_t from, struct regex_match *m)
@@ -408,6 +453,26 @@ static int try_words(const struct words *w, struct span subject, size_t from, st
     return 1;
 }
 
+/* Matches that begin in the window, or also behind it where that can't be told: at->last is then
+ * the end. */
+static int try_window(struct regex *r, struct workspace *w, struct span subject, struct window *at,
+                      struct regex_match *m)
+{
+    bool there = at->first == at->last;
+    enum how slowly = there ? HOW_THERE : HOW_SLOWLY;
+    bool rarely = giant(r) && r->uses < JIT_AFTER_USES;
+    if (rarely)
+        atomic_fetch_add_explicit(&r->uses, 1, memory_order_relaxed);
+    const pcre2_code_8 *code = rarely || r->state == READY_32 ? NULL : limited(r);
+    if (code)
+        return exec8(r, code, HOW_JIT, w, subject, *at, m);
+    if (!there)
+        at->last = subject.n;
+    if (r->state == READY_32)
+        return exec32(r, slowly, w, subject, at->first, m);
+    return exec8(r, r->code8, slowly, w, subject, (struct window){at->first, PCRE2_UNSET}, m);
+}
+
 /* Tries only where the automaton says that a match may begin. */
 static int try_windows(struct regex *r, struct automaton *a, struct workspace *w,
                        struct span subject, size_t from, struct regex_match *m)
@@ -416,10 +481,7 @@ static int try_windows(struct regex *r, struct automaton *a, struct workspace *w
     int rc = 0;
     int64_t waste = -(int64_t)(subject.n - from) / 3;
     while (rc == 0 && from <= subject.n && automaton_next(a, subject, from, &at)) {
-        if (r->state == READY_32)
-            at.last = subject.n;
-        rc = r->limited8 ? exec8(r, r->limited8, w, subject, at, m)
-                         : exec32(r, w, subject, at.first, m);
+        rc = try_window(r, w, subject, &at, m);
         waste += (int64_t)(at.last - at.first) + TRY_BYTES;
         from = at.last + 1;
     }
@@ -436,16 +498,36 @@ int regex_exec(const struct regex *cr, struct span subject, size_t from, struct 
         return 0;
     if (r->words)
         return try_words(r->words, subject, from, m);
+    if (r->stretch.n && !stretch_stands(&r->stretch, subject, from))
+        return 0;
     struct automaton *a = atomic_load_explicit(&r->automaton, memory_order_acquire);
+    if (!a && !r->no_automaton && giant(r))
+        a = make_automaton(r);
     if (a && !r->no_automaton)
         return try_windows(r, a, w, subject, from, m);
     if (r->no_automaton)
         return try(r, w, subject, from, m);
+    if (!is_timed(r)) {
+        int rc = try(r, w, subject, from, m);
+        if (rc == 0)
+            atomic_fetch_add_explicit(&r->vain, 1, memory_order_relaxed);
+        return rc;
+    }
     int64_t start = now_ns();
     int rc = try(r, w, subject, from, m);
     if (rc == 0)
         in_vain(r, subject.n - from, now_ns() - start);
     return rc;
+}
+
+bool regex_counts(const struct regex *r)
+{
+    return ready(r) == READY_8 && r->words;
+}
+
+size_t regex_count(const struct regex *r, struct span subject, size_t from, size_t most)
+{
+    return words_count(r->words, subject, from, most);
 }
 
 unsigned regex_named_group(const struct regex *r, size_t i, struct span *name)

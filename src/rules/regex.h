@@ -42,6 +42,11 @@ static inline bool regex_hit(const struct regex *r, struct span subject)
     return regex_exec(r, subject, 0, NULL) == 1;
 }
 
+/* Whether its further matches can be counted at once, without where they are; and how many begin at
+ * or behind `from`, at most `most`. */
+bool regex_counts(const struct regex *r);
+size_t regex_count(const struct regex *r, struct span subject, size_t from, size_t most);
+
 /* The i-th named group: its number, or 0 when there are no more. */
 unsigned regex_named_group(const struct regex *r, size_t i, struct span *name);
 

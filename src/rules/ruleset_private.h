@@ -240,6 +240,8 @@ enum { TURNS = 16, TURN_META = TURNS - 1 };
 
 /* hits.c */
 void hit_add(struct rules_ctx *c, struct rule *r, double value, struct span evidence);
+/* Further hits of a rule that has hit, which may hit several times. */
+void hit_more(struct rules_ctx *c, const struct rule *r, size_t n);
 void hits_report(struct rules_ctx *c);
 /* A pattern reached its limit: told by the rule's name. Many of them, and the others get less;
  * hits_budget: a new message. */

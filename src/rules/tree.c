@@ -2,7 +2,7 @@
 
 #include "rules/pattern.h"
 
-enum { NESTING_MAX = 150 };
+enum { NESTING_MAX = 150, KNOWN_GROUPS = 256, KNOWN_PREFIX = 16 };
 
 struct parser {
     struct byteset_table *sets;
@@ -12,6 +12,16 @@ struct parser {
     bool icase, dotall, extended;
     bool gave_up;
     unsigned nesting;
+    uint16_t letters[2][256]; /* sets of single bytes, by icase; 0: not asked for yet */
+    struct known_group *known[KNOWN_GROUPS];
+};
+
+/* Alternatives in parentheses that were read before: what patterns of look-alike letters consist
+ * of. */
+struct known_group {
+    struct span text;
+    bool icase, dotall, extended;
+    const struct tree *tree;
 };
 
 static struct tree *node(struct parser *p, enum tree_kind kind)
@@ -213,9 +223,15 @@ static struct tree *bracket(struct parser *p)
 
 static struct tree *literal(struct parser *p, unsigned char c)
 {
+    uint16_t *known = &p->letters[p->icase][c];
     struct byteset s = {{0}};
-    byteset_add(&s, c);
-    return one_set(p, p->icase ? byteset_folded(s) : s);
+    if (*known == 0) {
+        byteset_add(&s, c);
+        *known = byteset_number(p->sets, p->icase ? byteset_folded(s) : s);
+    }
+    struct tree *t = node(p, *known == BYTESET_NONE ? TREE_ANY : TREE_SET);
+    t->set = *known;
+    return t;
 }
 
 static struct tree *escape(struct parser *p)
@@ -312,8 +328,46 @@ static enum group group_kind(struct parser *p)
     return rest.p[n] == ':' ? GROUP_PLAIN : GROUP_FLAGS;
 }
 
+static struct known_group **slot_of(struct parser *p, struct span rest)
+{
+    uint32_t h = 0;
+    for (size_t i = 0; i < rest.n && i < KNOWN_PREFIX; i++)
+        h = h * 31 + (unsigned char)rest.p[i];
+    return &p->known[(h ^ h >> 16) % KNOWN_GROUPS];
+}
+
+/* The alternatives that begin here, if they are known. */
+static struct tree *known_group(struct parser *p)
+{
+    struct span rest = span_from(p->p, p->at);
+    const struct known_group *k = *slot_of(p, rest);
+    if (!k || k->icase != p->icase || k->dotall != p->dotall || k->extended != p->extended ||
+        !span_starts(rest, k->text))
+        return NULL;
+    struct tree *t = node(p, k->tree->kind);
+    *t = *k->tree;
+    t->next = NULL;
+    p->at += k->text.n;
+    return t;
+}
+
+/* Only alternatives: nothing looks for one of their parts by its address. */
+static void note_group(struct parser *p, size_t from, const struct tree *t)
+{
+    struct span text = span_sub(p->p, from, p->at);
+    if (t->kind != TREE_ALT || p->gave_up || text.n < KNOWN_PREFIX)
+        return;
+    struct known_group *k = ARENA_NEW(p->a, struct known_group);
+    *k = (struct known_group){text, p->icase, p->dotall, p->extended, t};
+    *slot_of(p, span_from(p->p, from)) = k;
+}
+
 static struct tree *group(struct parser *p)
 {
+    size_t from = p->at;
+    struct tree *known = known_group(p);
+    if (known)
+        return known;
     p->at++;
     if (p->at < p->p.n && peek(p) == '*') {
         p->gave_up = true;
@@ -334,8 +388,10 @@ static struct tree *group(struct parser *p)
     p->icase = icase;
     p->dotall = dotall;
     p->extended = extended;
-    if (kind == GROUP_PLAIN)
+    if (kind == GROUP_PLAIN) {
+        note_group(p, from, inner);
         return inner;
+    }
     if (kind == GROUP_IGNORED)
         return node(p, TREE_EMPTY);
     struct tree *ahead = node(p, TREE_AHEAD);

@@ -11,8 +11,12 @@ static const double COMMON = 0.03;
 /* Bytes of a pattern that may be words. */
 enum { WORDS_PATTERN = 500 };
 
+/* Bytes that are looked at together when words are counted; less than LOOK. */
+enum { BLOCK = 64, LOOK = 1 << 16 };
+
 struct words {
-    uint32_t first[256]; /* by byte: the words that begin with it */
+    uint32_t weight[256]; /* by byte: 1: it is a word; LOOK: one may begin with it; 0: none does */
+    uint32_t first[256];  /* by byte: the words that begin with it */
     struct {
         unsigned n;
         struct byteset set[WORDS_LENGTH];
@@ -58,6 +62,9 @@ static void note_first(struct words *w)
         for (unsigned c = 0; c < 256; c++)
             if (byteset_has(&w->v[i].set[0], (unsigned char)c))
                 w->first[c] |= 1u << i;
+    for (unsigned c = 0; c < 256; c++)
+        if (w->first[c])
+            w->weight[c] = w->v[__builtin_ctz(w->first[c])].n == 1 ? 1 : LOOK;
 }
 
 static double share_of_first(const struct words *w, struct byteset_table *sets)
@@ -111,16 +118,47 @@ static bool stands_at(const struct words *w, unsigned i, struct span s, size_t a
     return true;
 }
 
+/* Bytes of the word that begins at the place; 0: none does. */
+static unsigned word_at(const struct words *w, struct span s, size_t at)
+{
+    for (uint32_t can = w->first[(unsigned char)s.p[at]]; can; can &= can - 1) {
+        unsigned i = (unsigned)__builtin_ctz(can);
+        if (stands_at(w, i, s, at))
+            return w->v[i].n;
+    }
+    return 0;
+}
+
 bool words_find(const struct words *w, struct span s, size_t from, size_t *start, size_t *end)
 {
-    for (size_t at = from; at < s.n; at++)
-        for (uint32_t can = w->first[(unsigned char)s.p[at]]; can; can &= can - 1) {
-            unsigned i = (unsigned)__builtin_ctz(can);
-            if (stands_at(w, i, s, at)) {
-                *start = at;
-                *end = at + w->v[i].n;
-                return true;
-            }
+    for (size_t at = from; at < s.n; at++) {
+        unsigned n = word_at(w, s, at);
+        if (n) {
+            *start = at;
+            *end = at + n;
+            return true;
         }
+    }
     return false;
+}
+
+size_t words_count(const struct words *w, struct span s, size_t from, size_t most)
+{
+    size_t found = 0;
+    for (size_t at = from; at < s.n && found < most;) {
+        size_t end = s.n - at < BLOCK ? s.n : at + BLOCK;
+        uint32_t weight = 0;
+        for (size_t i = at; i < end; i++)
+            weight += w->weight[(unsigned char)s.p[i]];
+        if (weight < LOOK) {
+            found += weight;
+            at = end;
+        }
+        while (at < end) {
+            unsigned n = word_at(w, s, at);
+            found += n > 0;
+            at += n ? n : 1;
+        }
+    }
+    return found < most ? found : most;
 }

@@ -15,5 +15,7 @@ struct words *words_new(struct span pattern);
 void words_free(struct words *w);
 /* The first match at or behind `from`: what PCRE2 would find. */
 bool words_find(const struct words *w, struct span s, size_t from, size_t *start, size_t *end);
+/* How many there are behind `from`, each behind the one before; at most `most`. */
+size_t words_count(const struct words *w, struct span s, size_t from, size_t most);
 
 #endif
