@@ -16,6 +16,7 @@ struct rules_ctx {
     const struct conf *conf;           /* everything the rule files said: lists, tables, networks */
     struct rules_scratch *scratch;     /* NULL until it is judged */
     struct template_memory *templates; /* of Received fields; NULL: none */
+    struct header_requests *headers;   /* read already, of earlier messages; NULL: none */
     struct message *m;
     struct arena *a;
     struct mime *mime;
@@ -27,6 +28,12 @@ struct rules_ctx {
 };
 
 /* --- header access (semantics 6.1 to 6.3), in rules/header.c --- */
+
+/* Requests that were made before, with what they found in the message that asked last: it is taken
+ * for nobody else. Reading a request again and again costs more than its answer. */
+struct header_requests;
+struct header_requests *header_requests_new(void);
+void header_requests_free(struct header_requests *h);
 
 /* A header request, parsed once at load: NAME plus modifiers. */
 struct header_req {

@@ -5,22 +5,19 @@
 
 #include "rules/context.h"
 
-/* What a request found. */
+/* A request, read once, and what it found in the message of one state. */
 struct header_entry {
-    struct span request;
-    uint64_t hash; /* of the request */
-    bool first;    /* header_scalar takes the first value alone */
+    struct header_req req;
+    uint16_t name_bit; /* of mime_name_bit */
+    bool plain;        /* of the fields of that name alone */
+    bool hidden;       /* of fields that rules do not see */
+    bool first;        /* header_scalar takes the first value alone */
+    uint64_t state;    /* whose the rest is */
     bool has_joined, has_lines;
     struct span *values;
     size_t n;
     struct span joined; /* the values one behind the other */
     struct span lines;  /* each on a line of its own */
-};
-
-/* By request. Requests stand in rule files and in our code, so that any hash will do. */
-struct header_table {
-    struct header_entry **slots;
-    size_t n, nslots; /* nslots: a power of 2 */
 };
 
 struct mime_scan;
@@ -33,8 +30,18 @@ struct languages;
 struct geo_facts;
 struct bayes;
 
+/* Addresses of a field's value, for all requests that read it. */
+struct header_addresses {
+    struct span value;
+    struct mime_addresses list;
+};
+enum { HEADER_ADDRESSES = 8 };
+
 struct eval_state {
-    struct header_table *headers;
+    struct header_requests *headers;
+    uint64_t id; /* of this state, among all that use these requests */
+    struct header_addresses addresses[HEADER_ADDRESSES];
+    size_t naddresses;
     struct span all; /* the ALL header */
     bool has_all;
     bool all_truncated;   /* ALL was cut at 65536 bytes */

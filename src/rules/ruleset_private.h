@@ -170,6 +170,7 @@ struct rules_scratch {
     size_t nhits, hits_cap;
     struct prefilter_scratch *prefilter;
     struct template_memory *templates;
+    struct header_requests *headers;
     double shortcircuit_score; /* of SHORTCIRCUIT, when it hit */
     uint64_t *subrules;        /* by rank: has hit */
     struct {

@@ -28,6 +28,7 @@ struct rules_scratch *rules_scratch_new(const struct ruleset *rs)
     s->absent = xcalloc(rs->nsubjects + 1, sizeof *s->absent);
     s->prefilter = prefilter_scratch_new();
     s->templates = template_memory_new();
+    s->headers = header_requests_new();
     for (size_t i = 0; i < rs->nsubjects; i++)
         if (rs->subjects[i].prefilter)
             prefilter_scratch_fit(s->prefilter, rs->subjects[i].prefilter);
@@ -40,6 +41,7 @@ void rules_scratch_free(struct rules_scratch *s)
         return;
     prefilter_scratch_free(s->prefilter);
     template_memory_free(s->templates);
+    header_requests_free(s->headers);
     profile_free(s->profile);
     free(s->value);
     free(s->count);
@@ -90,7 +92,7 @@ static void run_headers(struct rules_ctx *c)
         if (!maybe && !h->may_hit_absent)
             continue;
         struct subject *s = &rs->subjects[h->subject];
-        if (h->made_of_others || (maybe && mime_find(f, s->req.name, 0) < f->n))
+        if (maybe)
             run_header_subject(c, s);
         else
             match_absent(c, s);
@@ -239,9 +241,9 @@ static void run_evals(struct rules_ctx *c)
 
 /* --- metas --- */
 
-static double value_of(void *ctx, uint32_t index)
+static double value_of(void *values, uint32_t index)
 {
-    return ((const struct rules_ctx *)ctx)->scratch->value[index];
+    return ((const double *)values)[index];
 }
 
 static struct meta_run *meta_run_of(struct rules_ctx *c)
@@ -265,12 +267,14 @@ static void run_metas(struct rules_ctx *c)
     for (size_t i = 0; i < s->nhits; i++)
         meta_run_changed(run, s->hits[i].rule->index);
     for (size_t i = 0; (i = meta_run_next(run, i, &compute)) != SIZE_MAX; i++) {
-        struct rule *r = c->set->metas[i];
-        double v = compute ? meta_eval(r->meta, value_of, c, &division) : r->base;
+        const struct meta_code *m = &run->plan->code[i];
+        double v = m->base;
+        if (compute)
+            v = meta_eval_ops(m->ops, m->nops, m->numbers, value_of, s->value, &division);
         if (v != 0)
-            hit_add(c, r, v, SPAN_NONE);
-        if (s->value[r->index] != r->base)
-            meta_run_changed(run, r->index);
+            hit_add(c, c->set->metas[i], v, SPAN_NONE);
+        if (s->value[m->rule] != m->base)
+            meta_run_changed(run, m->rule);
     }
 }
 
