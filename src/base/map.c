@@ -26,7 +26,8 @@ static void sip_round(struct sip *s)
     s->v2 = rotl(s->v2, 32);
 }
 
-/* SipHash-2-4 (Aumasson, Bernstein 2012). The secret is drawn once in a process. */
+/* SipHash (Aumasson, Bernstein 2012) with one round a word and three at the end, which is what
+ * tables need. The secret is drawn once in a process. */
 uint64_t map_hash(struct span key)
 {
     static uint64_t secret[2];
@@ -40,7 +41,6 @@ uint64_t map_hash(struct span key)
         memcpy(&word, key.p + i, 8);
         s.v3 ^= word;
         sip_round(&s);
-        sip_round(&s);
         s.v0 ^= word;
     }
     uint64_t last = (uint64_t)key.n << 56;
@@ -48,10 +48,9 @@ uint64_t map_hash(struct span key)
         last |= (uint64_t)(unsigned char)key.p[i] << shift;
     s.v3 ^= last;
     sip_round(&s);
-    sip_round(&s);
     s.v0 ^= last;
     s.v2 ^= 0xff;
-    for (int r = 0; r < 4; r++)
+    for (int r = 0; r < 3; r++)
         sip_round(&s);
     return s.v0 ^ s.v1 ^ s.v2 ^ s.v3;
 }
@@ -59,6 +58,16 @@ uint64_t map_hash(struct span key)
 struct map map_in(struct arena *a)
 {
     return (struct map){.arena = a};
+}
+
+static unsigned filter_bit(const struct map *m, struct span key)
+{
+    size_t n = key.n;
+    if (n == 0)
+        return 0;
+    unsigned first = (unsigned char)key.p[0], middle = (unsigned char)key.p[n / 2];
+    unsigned last = (unsigned char)key.p[n - 1];
+    return (unsigned)(n * 37 + first * 101 + middle * 59 + last * 17) % (sizeof m->may_hold * 8);
 }
 
 /* The slot of key, or the free slot where it belongs. */
@@ -73,7 +82,8 @@ static uint32_t *slot_of(const struct map *m, struct span key, uint64_t hash)
 
 void *map_get(const struct map *m, struct span key)
 {
-    if (m->n == 0)
+    unsigned bit = filter_bit(m, key);
+    if (!(m->may_hold[bit / 64] >> bit % 64 & 1))
         return NULL;
     uint32_t e = *slot_of(m, key, map_hash(key));
     return e ? m->entries[e - 1].value : NULL;
@@ -97,6 +107,8 @@ void **map_at(struct map *m, struct span key)
         struct map_entry *e = ARENA_PUSH(m->arena, m->entries, m->n, m->cap);
         e->key = key;
         e->hash = hash;
+        unsigned bit = filter_bit(m, key);
+        m->may_hold[bit / 64] |= (uint64_t)1 << bit % 64;
         *slot = (uint32_t)m->n;
     }
     return &m->entries[*slot - 1].value;

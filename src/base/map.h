@@ -21,6 +21,8 @@ struct map {
     size_t n, cap;
     uint32_t *slots; /* entry index + 1, 0 = free; power of two */
     size_t nslots;
+    uint64_t may_hold[8]; /* a bit for each key, of its length and a few bytes: most that are
+                             looked for in lists are not there */
 };
 
 struct map map_in(struct arena *a);
@@ -28,7 +30,7 @@ struct map map_in(struct arena *a);
 void *map_get(const struct map *m, struct span key);
 /* Where the value of key stands; a new key gets a NULL value. */
 void **map_at(struct map *m, struct span key);
-/* The keyed hash (SipHash-2-4) for other tables. */
+/* The keyed hash (SipHash-1-3) for other tables. */
 uint64_t map_hash(struct span key);
 
 #endif

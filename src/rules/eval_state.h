@@ -48,11 +48,13 @@ struct eval_state {
     struct span envelope; /* EnvelopeFrom; absent: none */
     bool has_envelope;
     struct span *all_from, *all_to;
+    struct span *lower_from, *lower_to; /* the same in lower case */
     size_t nall_from, nall_to;
     bool has_all_from, has_all_to;
     struct mime_scan *mime;            /* eval_mime.c */
     struct image_counts *image;        /* eval_image.c */
     struct freemail *freemail;         /* eval_freemail.c */
+    struct freemail_seen *freemails;   /* eval_freemail.c */
     struct hotmail *hotmail;           /* eval_forged.c */
     struct alternatives *alternatives; /* eval_body.c */
     struct dates *dates;               /* eval_date.c */
@@ -106,6 +108,10 @@ static inline struct span *header_list(struct rules_ctx *c, const char *request,
 {
     return header_list_of(c, span_str(request), n);
 }
+
+/* header_all_from and header_all_to in lower case. */
+const struct span *header_lower_from(struct rules_ctx *c, size_t *n);
+const struct span *header_lower_to(struct rules_ctx *c, size_t *n);
 
 /* :host, :domain, :ip and :revip of one value; absent when it has none. */
 struct span header_host_of(struct rules_ctx *c, struct span value, bool is_address);

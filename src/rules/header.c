@@ -52,6 +52,7 @@ void eval_state_without_lists(struct rules_ctx *c)
     struct eval_state *s = ARENA_NEW(c->a, struct eval_state);
     *s = *eval_state(c);
     s->fromname = NULL;
+    s->freemails = NULL;
     c->eval_state = s;
 }
 

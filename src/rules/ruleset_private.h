@@ -87,6 +87,8 @@ struct shortcircuit {
 /* fn is NULL for those that look at details of URIs. */
 struct eval_run {
     struct rule *rule;
+    uint32_t index; /* of the rule */
+    bool html;      /* finds nothing where there is no HTML */
     const struct eval_call *call;
     double (*fn)(struct rules_ctx *c, const struct eval_call *call);
 };
@@ -239,6 +241,8 @@ enum { TURNS = 16, TURN_META = TURNS - 1 };
 /* hits.c */
 void hit_add(struct rules_ctx *c, struct rule *r, double value, struct span evidence);
 void hits_report(struct rules_ctx *c);
+/* As SpamAssassin rounds, through "%.3f". */
+double score_rounded(double score);
 /* A pattern reached its limit: told by the rule's name. Many of them, and the others get less;
  * hits_budget: a new message. */
 void hit_limited(struct rules_ctx *c, struct rule *r);
