@@ -188,24 +188,12 @@ static enum hashcash_result judge(const struct settings *set, struct kv *kv, str
     return s.spent ? HASHCASH_SPENT : HASHCASH_GOOD;
 }
 
-/* Nearly no message has one: a look at the starts of its lines is enough to know. */
-static bool may_have_stamp(struct span raw)
-{
-    struct span line;
-    while (span_line(&raw, &line) && line.n)
-        if (span_istarts(line, SPAN("X-Hashcash")) || span_istarts(line, SPAN("Hashcash")))
-            return true;
-    return false;
-}
-
 void hashcash_check(const struct settings *set, struct kv *kv, struct message *m,
                     struct hashcash_fact *out)
 {
     struct signed_mail mail;
     struct span who = SPAN_NONE, name = SPAN("X-Hashcash");
     *out = (struct hashcash_fact){.result = HASHCASH_NONE};
-    if (!may_have_stamp(m->raw))
-        return;
     signed_mail_read(m->arena, m->raw, &mail);
     if (signed_mail_count(&mail, name) == 0)
         name = SPAN("Hashcash");

@@ -26,8 +26,7 @@ static void sip_round(struct sip *s)
     s->v2 = rotl(s->v2, 32);
 }
 
-/* SipHash (Aumasson, Bernstein 2012) with one round a word and three at the end, which is what
- * tables need. The secret is drawn once in a process. */
+/* SipHash-2-4 (Aumasson, Bernstein 2012). The secret is drawn once in a process. */
 uint64_t map_hash(struct span key)
 {
     static uint64_t secret[2];
@@ -41,6 +40,7 @@ uint64_t map_hash(struct span key)
         memcpy(&word, key.p + i, 8);
         s.v3 ^= word;
         sip_round(&s);
+        sip_round(&s);
         s.v0 ^= word;
     }
     uint64_t last = (uint64_t)key.n << 56;
@@ -48,9 +48,10 @@ uint64_t map_hash(struct span key)
         last |= (uint64_t)(unsigned char)key.p[i] << shift;
     s.v3 ^= last;
     sip_round(&s);
+    sip_round(&s);
     s.v0 ^= last;
     s.v2 ^= 0xff;
-    for (int r = 0; r < 3; r++)
+    for (int r = 0; r < 4; r++)
         sip_round(&s);
     return s.v0 ^ s.v1 ^ s.v2 ^ s.v3;
 }
@@ -62,12 +63,12 @@ struct map map_in(struct arena *a)
 
 static unsigned filter_bit(const struct map *m, struct span key)
 {
-    size_t n = key.n;
-    if (n == 0)
+    if (key.n == 0)
         return 0;
-    unsigned first = (unsigned char)key.p[0], middle = (unsigned char)key.p[n / 2];
-    unsigned last = (unsigned char)key.p[n - 1];
-    return (unsigned)(n * 37 + first * 101 + middle * 59 + last * 17) % (sizeof m->may_hold * 8);
+    unsigned first = (unsigned char)key.p[0], middle = (unsigned char)key.p[key.n / 2];
+    unsigned last = (unsigned char)key.p[key.n - 1];
+    return (unsigned)(key.n * 37 + first * 101 + middle * 59 + last * 17) %
+           (sizeof m->may_hold * 8);
 }
 
 /* The slot of key, or the free slot where it belongs. */

@@ -20,41 +20,19 @@ size_t span_search(struct span s, struct span needle)
     return at ? (size_t)(at - s.p) : SIZE_MAX;
 }
 
-struct ends { /* the first and the last byte of a needle, in both cases */
-    char low, high, last_low, last_high;
-};
-
-static bool at_place(const struct ends *e, const char *p, size_t last)
-{
-    return ((p[0] == e->low) | (p[0] == e->high)) &
-           ((p[last] == e->last_low) | (p[last] == e->last_high));
-}
-
-/* Without a way out of the loop, so that compilers make vectors of it. */
-static bool somewhere_in(const struct ends *e, const char *p, size_t last, size_t n)
-{
-    uint8_t found = 0;
-    for (size_t i = 0; i < n; i++)
-        found = (uint8_t)(found | at_place(e, p + i, last));
-    return found;
-}
-
 size_t span_isearch(struct span s, struct span needle)
 {
-    enum { BLOCK = 64 };
     if (needle.n == 0 || needle.n > s.n)
         return needle.n ? SIZE_MAX : 0;
-    size_t last = needle.n - 1, places = s.n - last;
-    const struct ends e = {ascii_lower(needle.p[0]), ascii_upper(needle.p[0]),
-                           ascii_lower(needle.p[last]), ascii_upper(needle.p[last])};
-    for (size_t i = 0; i < places; i++) {
-        while (i + BLOCK <= places && !somewhere_in(&e, s.p + i, last, BLOCK))
-            i += BLOCK;
-        for (size_t end = i + BLOCK; i < end && i < places; i++)
-            if (at_place(&e, s.p + i, last) && span_ieq(span_sub(s, i, i + needle.n), needle))
-                return i;
-        i--;
-    }
+    /* Two bytes in both cases: where they differ from the needle's, nothing else is looked at. */
+    char low = ascii_lower(needle.p[0]), high = ascii_upper(needle.p[0]);
+    char last_low = ascii_lower(needle.p[needle.n - 1]);
+    char last_high = ascii_upper(needle.p[needle.n - 1]);
+    const char *last = s.p + needle.n - 1;
+    for (size_t i = 0; i + needle.n <= s.n; i++)
+        if ((s.p[i] == low || s.p[i] == high) && (last[i] == last_low || last[i] == last_high) &&
+            span_ieq(span_sub(s, i, i + needle.n), needle))
+            return i;
     return SIZE_MAX;
 }
 

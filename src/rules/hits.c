@@ -116,20 +116,23 @@ void ruleset_rank_names(struct ruleset *rs)
     }
 }
 
-/* Sub-rules, by far the most, are told by name: only the others have to come in order. */
-static size_t sort_out_subrules(const struct rules_ctx *c, struct hit *visible)
+/* Sub-rules, by far the most, are told by name: only the others have to come in order. They come
+ * first; returns how many. */
+static size_t sort_out_subrules(const struct rules_ctx *c)
 {
-    const struct rules_scratch *s = c->scratch;
-    size_t n = 0;
+    struct rules_scratch *s = c->scratch;
+    struct hit *v = arena_raw(c->a, (s->nhits + 1) * sizeof *v);
+    size_t visible = 0, end = s->nhits;
     for (size_t i = 0; i < s->nhits; i++) {
         const struct hit *h = &s->hits[i];
         if (h->sub)
             s->subrules[h->rank / WORD] |= (uint64_t)1 << h->rank % WORD;
-        else
-            visible[n++] = *h;
+        v[h->sub ? --end : visible++] = *h;
     }
-    sort_by_turn(visible, n);
-    return n;
+    sort_by_turn(v, visible);
+    s->hits = v;
+    s->hits_cap = s->nhits;
+    return visible;
 }
 
 static void list_subrules(struct rules_ctx *c, size_t n)
@@ -152,13 +155,12 @@ void hits_report(struct rules_ctx *c)
     const struct rules_scratch *s = c->scratch;
     struct rules_facts *f = &c->m->facts.rules;
     double score = 0;
-    struct hit *v = arena_raw(c->a, (s->nhits + 1) * sizeof *v);
-    size_t n = sort_out_subrules(c, v);
     add_subject_prefixes(c);
+    size_t n = sort_out_subrules(c);
     for (size_t i = 0; i < n; i++) {
-        const struct rule *r = v[i].rule;
+        const struct rule *r = s->hits[i].rule;
         unsigned count = s->count[r->index];
-        struct span evidence = v[i].evidence, log = log_of(c, r);
+        struct span evidence = s->hits[i].evidence, log = log_of(c, r);
         *ARENA_PUSH(c->a, f->hits, f->nhits, f->hits_cap) =
             (struct rule_hit){.name = r->def->name,
                               .score = score_of(s, r),
