@@ -64,6 +64,8 @@ static bool found(struct rules_ctx *c, struct span line, const char *template)
 static size_t fetched_lines(struct rules_ctx *c, const struct lines_list *l)
 {
     struct span line = l->v[0];
+    if (!holds(line, "(fetchmail-") && !(l->n > 1 && holds(l->v[1], "(fetchmail-")))
+        return 0;
     size_t at = (holds(line, "localhost") || holds(line, "127.0.0.1") || holds(line, "by uid ")) &&
                 (found(c, line, "$_from {localhost$:|{$W $W |$W }$Q$_127.0.0.1$_}") ||
                  found(c, line, "qmail $N invoked by uid $N"));

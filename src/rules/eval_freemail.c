@@ -254,7 +254,7 @@ static double check_freemail_header(struct rules_ctx *c, const struct eval_call 
     struct span *v = NULL;
     const struct span request[] = {eval_arg(call, 0), SPAN(":addr")};
     if (available(c))
-        v = header_list_of(c, arena_concat(c->a, request, 2), &n);
+        v = header_list_of(c, header_key(arena_concat(c->a, request, 2)), &n);
     for (size_t i = 0; i < n; i++)
         if (wanted(c, call, arena_lower(c->a, v[i])))
             return 1;

@@ -56,7 +56,7 @@ static double check_illegal_chars(struct rules_ctx *c, const struct eval_call *c
     struct span name = eval_arg(call, 0);
     const struct span form[] = {name, SPAN(":raw")};
     name = arena_concat(c->a, form, span_ends(name, SPAN(":raw")) ? 1 : 2);
-    struct span s = header_scalar_of(c, name);
+    struct span s = header_scalar_of(c, header_key(name));
     size_t high = 0, controls = 0, deleted = 0, exempt = 0;
     for (size_t i = all_legal(s) ? s.n : 0; i < s.n;) {
         unsigned char b = (unsigned char)s.p[i++];

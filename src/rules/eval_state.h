@@ -5,19 +5,22 @@
 
 #include "rules/context.h"
 
-/* A request, read once, and what it found in the message of one state. */
+/* A request, read once, and what it found in the message of one state. What nearly all calls need
+ * stands first. */
 struct header_entry {
-    struct header_req req;
+    uint64_t head, tail; /* of its key */
+    uint32_t length;
     uint16_t name_bit; /* of mime_name_bit */
     bool plain;        /* of the fields of that name alone */
     bool hidden;       /* of fields that rules do not see */
     bool first;        /* header_scalar takes the first value alone */
-    uint64_t state;    /* whose the rest is */
     bool has_joined, has_lines;
+    uint64_t state; /* whose what follows is, and has_... */
     struct span *values;
     size_t n;
-    struct span joined; /* the values one behind the other */
     struct span lines;  /* each on a line of its own */
+    struct span joined; /* the values one behind the other */
+    struct header_req req;
 };
 
 struct mime_scan;
@@ -97,16 +100,16 @@ int64_t message_time(struct rules_ctx *c);
 /* EnvelopeFrom (semantics 6.3); absent when there is none. */
 struct span header_envelope_from(struct rules_ctx *c);
 /* "First" address or name or the joined string, with a default for absent headers: NULL p. */
-struct span header_scalar_or_none_of(struct rules_ctx *c, struct span request);
+struct span header_scalar_or_none_of(struct rules_ctx *c, struct header_key request);
 static inline struct span header_scalar_or_none(struct rules_ctx *c, const char *request)
 {
-    return header_scalar_or_none_of(c, span_str(request));
+    return header_scalar_or_none_of(c, header_key(span_str(request)));
 }
 /* All values of a request given as text. */
-struct span *header_list_of(struct rules_ctx *c, struct span request, size_t *n);
+struct span *header_list_of(struct rules_ctx *c, struct header_key request, size_t *n);
 static inline struct span *header_list(struct rules_ctx *c, const char *request, size_t *n)
 {
-    return header_list_of(c, span_str(request), n);
+    return header_list_of(c, header_key(span_str(request)), n);
 }
 
 /* header_all_from and header_all_to in lower case. */

@@ -91,13 +91,13 @@ static bool modifier(struct header_req *r, struct span m)
 bool header_req_parse(struct arena *a, struct span text, struct header_req *out)
 {
     memset(out, 0, sizeof *out);
-    out->text = arena_dup(a, text);
-    out->hash = header_request_hash(text);
+    text = arena_dup(a, text);
+    out->key = header_key(text);
     bool known = true;
-    size_t colon = span_find(out->text, ':');
-    out->name = span_sub(out->text, 0, colon);
+    size_t colon = span_find(text, ':');
+    out->name = span_sub(text, 0, colon);
     while (colon != SIZE_MAX) {
-        struct span rest = span_from(out->text, colon + 1);
+        struct span rest = span_from(text, colon + 1);
         size_t next = span_find(rest, ':');
         struct span word = span_sub(rest, 0, next);
         if (word.n > 0 && !modifier(out, word))
@@ -202,11 +202,9 @@ static struct values answer(struct rules_ctx *c, const struct header_req *r)
 
 /* What an earlier message found is overwritten when the answer stands: until then memory may run
  * out, which leaves from here. */
-static struct header_entry *look_up(struct rules_ctx *c, struct span text, uint64_t hash)
+static struct header_entry *answered(struct rules_ctx *c, struct header_entry *e, uint64_t state)
 {
-    struct eval_state *s = eval_state(c);
-    struct header_entry *e = header_request(s->headers, text, hash);
-    if (e->state == s->id)
+    if (e->state == state)
         return e;
     struct values v = {0};
     if (!e->plain || (!e->hidden && mime_may_have(&c->mime->root->fields, e->name_bit)))
@@ -214,8 +212,14 @@ static struct header_entry *look_up(struct rules_ctx *c, struct span text, uint6
     e->values = v.v;
     e->n = v.n;
     e->has_joined = e->has_lines = false;
-    e->state = s->id;
+    e->state = state;
     return e;
+}
+
+static struct header_entry *look_up(struct rules_ctx *c, const struct header_key *key)
+{
+    struct eval_state *s = eval_state(c);
+    return answered(c, header_request(s->headers, key), s->id);
 }
 
 /* --- access --- */
@@ -246,9 +250,8 @@ static struct span joined(struct rules_ctx *c, struct header_entry *e)
     return e->joined;
 }
 
-bool header_get(struct rules_ctx *c, const struct header_req *r, struct span *out)
+static bool get(struct rules_ctx *c, struct header_entry *e, struct span *out)
 {
-    struct header_entry *e = look_up(c, r->text, r->hash);
     if (e->n == 0) {
         *out = SPAN_NONE;
         return false;
@@ -263,23 +266,34 @@ bool header_get(struct rules_ctx *c, const struct header_req *r, struct span *ou
     return true;
 }
 
+bool header_get(struct rules_ctx *c, const struct header_req *r, struct span *out)
+{
+    return get(c, look_up(c, &r->key), out);
+}
+
+bool header_get_at(struct rules_ctx *c, size_t i, struct span *out)
+{
+    struct eval_state *s = eval_state(c);
+    return get(c, answered(c, header_request_at(s->headers, c->set, i), s->id), out);
+}
+
 struct span *header_values(struct rules_ctx *c, const struct header_req *r, size_t *n)
 {
-    struct header_entry *e = look_up(c, r->text, r->hash);
+    struct header_entry *e = look_up(c, &r->key);
     *n = e->n;
     return e->values;
 }
 
-struct span *header_list_of(struct rules_ctx *c, struct span request, size_t *n)
+struct span *header_list_of(struct rules_ctx *c, struct header_key request, size_t *n)
 {
-    struct header_entry *e = look_up(c, request, header_request_hash(request));
+    struct header_entry *e = look_up(c, &request);
     *n = e->n;
     return e->values;
 }
 
-struct span header_scalar_or_none_of(struct rules_ctx *c, struct span request)
+struct span header_scalar_or_none_of(struct rules_ctx *c, struct header_key request)
 {
-    struct header_entry *e = look_up(c, request, header_request_hash(request));
+    struct header_entry *e = look_up(c, &request);
     if (e->n == 0)
         return SPAN_NONE;
     struct span s = e->first ? e->values[0] : joined(c, e);
@@ -288,7 +302,7 @@ struct span header_scalar_or_none_of(struct rules_ctx *c, struct span request)
     return s;
 }
 
-struct span header_scalar_of(struct rules_ctx *c, struct span request)
+struct span header_scalar_of(struct rules_ctx *c, struct header_key request)
 {
     struct span s = header_scalar_or_none_of(c, request);
     return s.p ? s : SPAN("");

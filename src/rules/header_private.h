@@ -31,25 +31,13 @@ static inline void push(struct rules_ctx *c, struct values *out, struct span s)
     *ARENA_PUSH(c->a, out->v, out->n, out->cap) = s;
 }
 
-/* Of its length and its first and last bytes. */
-static inline uint64_t header_request_hash(struct span s)
-{
-    uint64_t head = 0, tail = 0;
-    if (s.n >= sizeof head) {
-        memcpy(&head, s.p, sizeof head);
-        memcpy(&tail, s.p + s.n - sizeof tail, sizeof tail);
-    } else {
-        for (size_t i = 0; i < s.n; i++)
-            head = head << 8 | (unsigned char)s.p[i];
-    }
-    uint64_t h = (head ^ s.n) * 0x9e3779b97f4a7c15u ^ tail * 0xc2b2ae3d27d4eb4fu;
-    return h ^ h >> 29 ^ h >> 47;
-}
-
 /* header_requests.c: the requests of a new state, and its number; those of the context, or its own.
- * The entry of a request, which holds an answer when its state is the one that asks. */
+ * The entry of a request, or of a place of the set's headers, which holds an answer when its state
+ * is the one that asks. */
 void header_requests_begin(const struct rules_ctx *c, struct eval_state *s);
-struct header_entry *header_request(struct header_requests *h, struct span text, uint64_t hash);
+struct header_entry *header_request(struct header_requests *h, const struct header_key *key);
+struct header_entry *header_request_at(struct header_requests *h, const struct ruleset *rs,
+                                       size_t i);
 
 /* The values that a request names, before its modifiers (semantics 6.1, 6.2). */
 void header_source(struct rules_ctx *c, const struct header_req *r, struct values *out);

@@ -70,10 +70,10 @@ static void reset(struct rules_scratch *s, struct arena *a)
 
 /* --- headers --- */
 
-static void run_header_subject(struct rules_ctx *c, struct subject *s)
+static void run_header_subject(struct rules_ctx *c, size_t place, struct subject *s)
 {
     struct span text;
-    bool there = header_get(c, &s->req, &text);
+    bool there = header_get_at(c, place, &text);
     lap(profile_laps(c->scratch->profile), STAGE_HEADERS);
     if (there)
         match_subject(c, s, &text, 1);
@@ -93,7 +93,7 @@ static void run_headers(struct rules_ctx *c)
             continue;
         struct subject *s = &rs->subjects[h->subject];
         if (maybe)
-            run_header_subject(c, s);
+            run_header_subject(c, i, s);
         else
             match_absent(c, s);
         lap(profile_laps(c->scratch->profile), STAGE_CONFIRM);
