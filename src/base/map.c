@@ -61,6 +61,16 @@ struct map map_in(struct arena *a)
     return (struct map){.arena = a};
 }
 
+static unsigned filter_bit(const struct map *m, struct span key)
+{
+    if (key.n == 0)
+        return 0;
+    unsigned first = (unsigned char)key.p[0], middle = (unsigned char)key.p[key.n / 2];
+    unsigned last = (unsigned char)key.p[key.n - 1];
+    return (unsigned)(key.n * 37 + first * 101 + middle * 59 + last * 17) %
+           (sizeof m->may_hold * 8);
+}
+
 /* The slot of key, or the free slot where it belongs. */
 static uint32_t *slot_of(const struct map *m, struct span key, uint64_t hash)
 {
@@ -73,7 +83,8 @@ static uint32_t *slot_of(const struct map *m, struct span key, uint64_t hash)
 
 void *map_get(const struct map *m, struct span key)
 {
-    if (m->n == 0)
+    unsigned bit = filter_bit(m, key);
+    if (!(m->may_hold[bit / 64] >> bit % 64 & 1))
         return NULL;
     uint32_t e = *slot_of(m, key, map_hash(key));
     return e ? m->entries[e - 1].value : NULL;
@@ -97,6 +108,8 @@ void **map_at(struct map *m, struct span key)
         struct map_entry *e = ARENA_PUSH(m->arena, m->entries, m->n, m->cap);
         e->key = key;
         e->hash = hash;
+        unsigned bit = filter_bit(m, key);
+        m->may_hold[bit / 64] |= (uint64_t)1 << bit % 64;
         *slot = (uint32_t)m->n;
     }
     return &m->entries[*slot - 1].value;

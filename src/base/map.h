@@ -21,6 +21,8 @@ struct map {
     size_t n, cap;
     uint32_t *slots; /* entry index + 1, 0 = free; power of two */
     size_t nslots;
+    uint64_t may_hold[8]; /* a bit for each key, of its length and a few bytes: most that are
+                             looked for in lists are not there */
 };
 
 struct map map_in(struct arena *a);

@@ -16,14 +16,6 @@ struct points {
     bool force;
 };
 
-/* Through "%.3f", as SpamAssassin compares them. */
-static double rounded(double v)
-{
-    char text[64];
-    snprintf(text, sizeof text, "%.3f", v);
-    return strtod(text, NULL);
-}
-
 /* What the hit is worth without Bayes: it must not teach itself. */
 static double worth(const struct points *p, const struct rule_def *r, const struct rule_hit *h)
 {
@@ -74,8 +66,8 @@ static void add_meta(struct points *p, const struct conf *conf, const struct rul
         autolearn_sides(conf, &m, &head, &body);
     if (head + body == 0)
         return;
-    p->head += rounded(score * head / (head + body));
-    p->body += rounded(score * body / (head + body));
+    p->head += score_rounded(score * head / (head + body));
+    p->body += score_rounded(score * body / (head + body));
 }
 
 /* What a hit adds to the sums. */
@@ -148,7 +140,7 @@ struct autolearn report_autolearn(const struct conf *conf, unsigned score_set,
         return (struct autolearn){.off = true};
     for (size_t i = 0; i < f->nhits; i++)
         add_hit(&p, conf, &f->hits[i]);
-    p.all = rounded(p.all);
+    p.all = score_rounded(p.all);
     char what = would_learn(conf, f, &p, scratch);
     return (struct autolearn){.what = what,
                               .force = what && p.force && p.all >= conf->bayes.threshold_spam};

@@ -28,6 +28,10 @@ void ruleset_place_evals(struct ruleset *rs)
         struct rule *r = rs->evals[i];
         if (r->call)
             r->call = packed(rs->arena, r->call);
-        rs->eval_runs[i] = (struct eval_run){r, r->call, r->call ? r->call->def->fn : NULL};
+        rs->eval_runs[i] = (struct eval_run){.rule = r, .index = r->index, .call = r->call};
+        if (r->call) {
+            rs->eval_runs[i].fn = r->call->def->fn;
+            rs->eval_runs[i].html = r->call->def->html;
+        }
     }
 }

@@ -41,7 +41,7 @@ static bool compile(struct sorter *s, struct rule *r)
         if (dep)
             op->index = dep->index;
         else
-            *op = (struct meta_op){META_NUMBER, 0, 0};
+            *op = (struct meta_op){META_NUMBER, 0};
     }
     return true;
 }

@@ -206,6 +206,106 @@ static long days_in(long m, long y)
     return m == 4 || m == 6 || m == 9 || m == 11 ? 30 : 31;
 }
 
+/* --- as nearly all mail has it --- */
+
+static size_t blanks(struct span s, size_t at)
+{
+    size_t n = 0;
+    while (at + n < s.n && ascii_isspace(s.p[at + n]))
+        n++;
+    return n;
+}
+
+/* Exactly `n` digits; *at moves behind them. */
+static bool digits(struct span s, size_t *at, size_t n, long *out)
+{
+    if (*at + n > s.n)
+        return false;
+    *out = 0;
+    for (size_t i = 0; i < n; i++, ++*at) {
+        if (!ascii_isdigit(s.p[*at]))
+            return false;
+        *out = *out * 10 + (s.p[*at] - '0');
+    }
+    return true;
+}
+
+static bool gap(struct span s, size_t *at)
+{
+    size_t n = blanks(s, *at);
+    *at += n;
+    return n > 0;
+}
+
+static bool month_of(struct span s, size_t *at, long *out)
+{
+    static const char names[] = "janfebmaraprmayjunjulaugsepoctnovdec";
+    enum { LENGTH = 3, MONTHS = 12 };
+    if (*at + LENGTH > s.n)
+        return false;
+    char name[LENGTH];
+    for (size_t i = 0; i < LENGTH; i++)
+        name[i] = ascii_lower(s.p[*at + i]);
+    for (long i = 0; i < MONTHS; i++)
+        if (memcmp(names + LENGTH * i, name, LENGTH) == 0) {
+            *at += LENGTH;
+            *out = i + 1;
+            return true;
+        }
+    return false;
+}
+
+static size_t day_digits(struct span s, size_t at)
+{
+    return at + 1 < s.n && ascii_isdigit(s.p[at + 1]) ? 2 : 1;
+}
+
+/* "Wed, 21 Aug 2002 11:56:17 +0100", with or without the day of the week, and whatever follows.
+ * Nothing in front of its parts could be taken for them. */
+static bool ordinary(struct span s, struct date *d, int *zone)
+{
+    enum { WEEKDAY = 3 };
+    size_t at = blanks(s, 0);
+    long hours, minutes;
+    if (at + WEEKDAY < s.n && s.p[at + WEEKDAY] == ',') {
+        for (size_t end = at + WEEKDAY; at < end; at++)
+            if (!ascii_isalpha(s.p[at]))
+                return false;
+        at++;
+        at += blanks(s, at);
+    }
+    d->year_digits = 4;
+    bool fine = digits(s, &at, day_digits(s, at), &d->day) && gap(s, &at) &&
+                month_of(s, &at, &d->month) && gap(s, &at) && digits(s, &at, 4, &d->year) &&
+                gap(s, &at) && digits(s, &at, 2, &d->hour) && at < s.n && s.p[at++] == ':' &&
+                digits(s, &at, 2, &d->minute) && at < s.n && s.p[at++] == ':' &&
+                digits(s, &at, 2, &d->second) && gap(s, &at) && at < s.n;
+    if (!fine || (s.p[at] != '+' && s.p[at] != '-'))
+        return false;
+    bool west = s.p[at++] == '-';
+    if (!digits(s, &at, 2, &hours) || !digits(s, &at, 2, &minutes) ||
+        (at < s.n && !ascii_isspace(s.p[at])))
+        return false;
+    *zone = (int)(hours * 60 + minutes) * (west ? -1 : 1);
+    return true;
+}
+
+/* In any of the forms that are known. */
+static bool unusual(struct span text, struct date *d, int *zone)
+{
+    struct line l;
+    fill(&l, text);
+    if (!find_day(&l, d))
+        return false;
+    if (d->year_digits == 2 && d->year < 50)
+        d->year += 2000;
+    else if (d->year_digits != 4)
+        d->year += 1900;
+    find_time(&l, d);
+    *zone = find_zone(&l);
+    return true;
+}
+
 static int64_t days_before(long y, long m, long d)
 {
     static const int cumulative[] = {0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334};
@@ -221,17 +321,13 @@ static long at_most(long v, long most)
 
 bool date_parse(struct span text, int64_t *out)
 {
-    struct line l;
     struct date d = {0};
-    fill(&l, text);
-    if (!find_day(&l, &d))
-        return false;
-    if (d.year_digits == 2 && d.year < 50)
-        d.year += 2000;
-    else if (d.year_digits != 4)
-        d.year += 1900;
-    find_time(&l, &d);
-    int zone = find_zone(&l);
+    int zone;
+    if (!ordinary(text, &d, &zone)) {
+        d = (struct date){0};
+        if (!unusual(text, &d, &zone))
+            return false;
+    }
     if (d.day > days_in(d.month, d.year)) {
         d.day = 1;
         if (++d.month > 12) {

@@ -32,6 +32,7 @@ struct eval_fn_def {
     bool net;       /* needs DNS or another service: not run locally, counted as such by coverage */
     bool asks;      /* by net_ask (rules/net.h): also run when questions are planned */
     bool learn;     /* needs Bayes */
+    bool html;      /* 0 for messages without HTML parts: not called for them */
 };
 
 const struct eval_fn_def *eval_find(struct span name);

@@ -48,22 +48,30 @@ static struct lines_list received_lines(struct rules_ctx *c)
     return out;
 }
 
+static bool holds(struct span line, const char *text)
+{
+    return span_search(line, span_str(text)) != SIZE_MAX;
+}
+
+static bool found(struct rules_ctx *c, struct span line, const char *template)
+{
+    struct template_match m = {.line = line, .arena = c->a, .memory = c->templates};
+    return template_search(&m, template, NULL, NULL);
+}
+
 /* Lines of the local machine above fetchmail's line tell when mail was fetched, not when it came.
  */
 static size_t fetched_lines(struct rules_ctx *c, const struct lines_list *l)
 {
-    struct template_match m = {.arena = c->a, .memory = c->templates};
-    size_t at = 0;
-    m.line = l->v[0];
-    if (template_search(&m, "$_from {localhost$:|{$W $W |$W }$Q$_127.0.0.1$_}", NULL, NULL) ||
-        template_search(&m, "qmail $N invoked by uid $N", NULL, NULL))
-        at = 1;
-    if (at < l->n) {
-        m.line = l->v[at];
-        if (template_search(&m, "$_by localhost with $~ (fetchmail-$%", NULL, NULL))
-            return at + 1;
-    }
-    return 0;
+    struct span line = l->v[0];
+    if (!holds(line, "(fetchmail-") && !(l->n > 1 && holds(l->v[1], "(fetchmail-")))
+        return 0;
+    size_t at = (holds(line, "localhost") || holds(line, "127.0.0.1") || holds(line, "by uid ")) &&
+                (found(c, line, "$_from {localhost$:|{$W $W |$W }$Q$_127.0.0.1$_}") ||
+                 found(c, line, "qmail $N invoked by uid $N"));
+    bool fetched = at < l->n && holds(l->v[at], "(fetchmail-") &&
+                   found(c, l->v[at], "$_by localhost with $~ (fetchmail-$%");
+    return fetched ? at + 1 : 0;
 }
 
 /* Back over the digits that end before `at`; SIZE_MAX: there are none, or no c before them. */
@@ -89,18 +97,40 @@ static size_t before_day(struct span line, size_t colon)
     return before_digits(line, at - MONTH - 1, '\0');
 }
 
-/* The first date with a time in the line: white space and perhaps one other byte stand before it.
- * Looked for by its colons. */
-static bool line_time(struct rules_ctx *c, struct span line, int64_t *out)
+/* \d+ followed by one of `ends`, from `at` on: the place behind it; SIZE_MAX: none. */
+static size_t number_and(struct span line, size_t at, char end)
 {
-    struct template_match m = {.arena = c->a, .memory = c->templates};
-    for (size_t colon = 0; colon < line.n; colon++) {
-        size_t day = line.p[colon] == ':' ? before_day(line, colon) : SIZE_MAX;
-        for (size_t from = day ? day - 1 : day; day != SIZE_MAX && from <= day; from++) {
-            m.line = span_from(line, from);
-            if (template_start(&m, "$(d$:{$X|}$N $-$-$- $N $N:$N:$N $W$)d"))
-                return date_parse(template_got(&m, 'd'), out);
-        }
+    size_t from = at;
+    while (at < line.n && ascii_isdigit(line.p[at]))
+        at++;
+    return at > from && at < line.n && line.p[at] == end ? at + 1 : SIZE_MAX;
+}
+
+/* "12:34:56 +0000" whose first colon is given: where it ends, or SIZE_MAX. */
+static size_t time_end(struct span line, size_t colon)
+{
+    size_t at = number_and(line, colon + 1, ':');
+    at = at == SIZE_MAX ? at : number_and(line, at, ' ');
+    if (at == SIZE_MAX || at == line.n || ascii_isspace(line.p[at]))
+        return SIZE_MAX;
+    while (at < line.n && !ascii_isspace(line.p[at]))
+        at++;
+    return at;
+}
+
+/* The first date with a time in the line: white space and perhaps one other byte stand before it
+ * (\s.?\d+ \S\S\S \d+ \d+:\d+:\d+ \S+). Looked for by its colons. */
+static bool line_time(struct span line, int64_t *out)
+{
+    for (size_t at = 0, colon; (colon = span_find(span_from(line, at), ':')) != SIZE_MAX; at++) {
+        at += colon;
+        size_t day = before_day(line, at), end = day == SIZE_MAX ? day : time_end(line, at);
+        if (end == SIZE_MAX)
+            continue;
+        if (day > 0 && ascii_isspace(line.p[day - 1]) && line.p[day] != '\n')
+            return date_parse(span_sub(line, day - 1, end), out);
+        if (ascii_isspace(line.p[day]))
+            return date_parse(span_sub(line, day, end), out);
     }
     return false;
 }
@@ -129,7 +159,7 @@ static struct dates *dates(struct rules_ctx *c)
     struct lines_list l = received_lines(c);
     d->received = arena_array(c->a, l.n + 1, sizeof *d->received);
     for (size_t i = l.n ? fetched_lines(c, &l) : 0; i < l.n; i++)
-        if (line_time(c, l.v[i], &d->received[d->nreceived]))
+        if (line_time(l.v[i], &d->received[d->nreceived]))
             d->nreceived++;
     if (d->has_date && d->nreceived)
         d->diff = smallest(d);

@@ -87,7 +87,7 @@ static bool wildcard(struct span pattern, struct span s)
     return true;
 }
 
-static bool is_freemail(const struct conf *conf, struct span email)
+static bool judge_email(const struct conf *conf, struct span email)
 {
     const struct conf_freemail *f = &conf->freemail;
     size_t at = span_rfind(email, '@');
@@ -103,6 +103,31 @@ static bool is_freemail(const struct conf *conf, struct span email)
         if (wildcard(f->wildcards[i], domain))
             return true;
     return false;
+}
+
+/* The same few addresses are asked about again and again. */
+enum { SEEN_MAX = 8 };
+struct freemail_seen {
+    struct span email[SEEN_MAX];
+    bool freemail[SEEN_MAX];
+    size_t n;
+};
+
+static bool is_freemail(struct rules_ctx *c, struct span email)
+{
+    struct eval_state *s = eval_state(c);
+    if (!s->freemails)
+        s->freemails = ARENA_NEW(c->a, struct freemail_seen);
+    struct freemail_seen *seen = s->freemails;
+    for (size_t i = 0; i < seen->n; i++)
+        if (span_eq(seen->email[i], email))
+            return seen->freemail[i];
+    bool freemail = judge_email(c->conf, email);
+    if (seen->n < SEEN_MAX) {
+        seen->email[seen->n] = email;
+        seen->freemail[seen->n++] = freemail;
+    }
+    return freemail;
 }
 
 static bool available(const struct rules_ctx *c)
@@ -167,7 +192,7 @@ static void keep_freemails(struct rules_ctx *c, struct freemail *m, const struct
     for (size_t i = 0; i < f->seen.n; i++) {
         struct span email = f->seen.entries[i].key;
         m->skip = ++all == conf->max_body_emails && conf->skip_when_over_max;
-        if (!m->skip && is_freemail(c->conf, email)) {
+        if (!m->skip && is_freemail(c, email)) {
             m->skip = ++free_ones == conf->max_body_freemails && conf->skip_when_over_max;
             if (!m->skip)
                 *map_at(&m->emails, email) = c;
@@ -220,18 +245,18 @@ static int prepare_first(struct arena *a, const struct conf *conf, struct eval_c
 
 static bool wanted(struct rules_ctx *c, const struct eval_call *call, struct span email)
 {
-    email = arena_lower(c->a, email);
-    return is_freemail(c->conf, email) && (!call->prepared || regex_hit(call->prepared, email));
+    return is_freemail(c, email) && (!call->prepared || regex_hit(call->prepared, email));
 }
 
 static double check_freemail_header(struct rules_ctx *c, const struct eval_call *call)
 {
     size_t n = 0;
     struct span *v = NULL;
+    const struct span request[] = {eval_arg(call, 0), SPAN(":addr")};
     if (available(c))
-        v = header_list(c, arena_printf(c->a, "%.*s:addr", SPAN_ARG(eval_arg(call, 0))).p, &n);
+        v = header_list_of(c, header_key(arena_concat(c->a, request, 2)), &n);
     for (size_t i = 0; i < n; i++)
-        if (wanted(c, call, v[i]))
+        if (wanted(c, call, arena_lower(c->a, v[i])))
             return 1;
     return 0;
 }
@@ -239,7 +264,7 @@ static double check_freemail_header(struct rules_ctx *c, const struct eval_call 
 static double check_freemail_from(struct rules_ctx *c, const struct eval_call *call)
 {
     size_t n = 0;
-    struct span *v = available(c) ? header_all_from(c, &n) : NULL;
+    const struct span *v = available(c) ? header_lower_from(c, &n) : NULL;
     for (size_t i = 0; i < n; i++)
         if (wanted(c, call, v[i]))
             return 1;
@@ -285,7 +310,7 @@ static struct addresses addresses(struct rules_ctx *c, const char *request)
     r.v = arena_array(c->a, r.n + 1, sizeof *r.v);
     for (size_t i = 0; i < r.n; i++) {
         r.v[i] = arena_lower(c->a, v[i]);
-        r.free_ones = r.free_ones || is_freemail(c->conf, r.v[i]);
+        r.free_ones = r.free_ones || is_freemail(c, r.v[i]);
     }
     return r;
 }

@@ -37,13 +37,18 @@ static bool is_control(unsigned char b)
     return b < 0x20 && b != '\t' && b != '\n' && b != '\r';
 }
 
-/* Eight bytes from space to '~': none is below or above, and adding 1 makes none 0x80. */
-static bool eight_ordinary(const char *p)
+/* Nothing beyond ASCII and no control character. Without a way out of the loop, so that compilers
+ * make vectors of it. */
+static bool all_legal(struct span s)
 {
-    const uint64_t ones = 0x0101010101010101u, tops = 0x80 * ones;
-    uint64_t w;
-    memcpy(&w, p, sizeof w);
-    return !((w | (w - 0x20 * ones) | (w + ones)) & tops);
+    uint8_t found = 0;
+    for (size_t i = 0; i < s.n; i++) {
+        uint8_t b = (uint8_t)s.p[i];
+        uint8_t low = (uint8_t)(b < 0x20),
+                blank = (uint8_t)((b == '\t') | (b == '\n') | (b == '\r'));
+        found = (uint8_t)(found | (low & (blank ^ 1)) | (b >= 0x7f));
+    }
+    return !found;
 }
 
 static double check_illegal_chars(struct rules_ctx *c, const struct eval_call *call)
@@ -51,13 +56,9 @@ static double check_illegal_chars(struct rules_ctx *c, const struct eval_call *c
     struct span name = eval_arg(call, 0);
     const struct span form[] = {name, SPAN(":raw")};
     name = arena_concat(c->a, form, span_ends(name, SPAN(":raw")) ? 1 : 2);
-    struct span s = header_scalar(c, name.p);
+    struct span s = header_scalar_of(c, header_key(name));
     size_t high = 0, controls = 0, deleted = 0, exempt = 0;
-    for (size_t i = 0; i < s.n;) {
-        if (i + 8 <= s.n && eight_ordinary(s.p + i)) {
-            i += 8;
-            continue;
-        }
+    for (size_t i = all_legal(s) ? s.n : 0; i < s.n;) {
         unsigned char b = (unsigned char)s.p[i++];
         high += b >= 0x80;
         deleted += b == 0x7f;

@@ -241,11 +241,11 @@ static double check_iframe_src(struct rules_ctx *c, const struct eval_call *call
 
 #define ROW(fn)                                                                                    \
     {                                                                                              \
-#fn, "HTMLEval", fn, .types = EVAL_BODIES                                                  \
+#fn, "HTMLEval", fn, .types = EVAL_BODIES, .html = true                                    \
     }
 #define PREPARED(fn, how)                                                                          \
     {                                                                                              \
-#fn, "HTMLEval", fn, .types = EVAL_BODIES, .prepare = how                                  \
+#fn, "HTMLEval", fn, .types = EVAL_BODIES, .prepare = how, .html = true                    \
     }
 const struct eval_fn_def eval_html[] = {
     ROW(html_test),

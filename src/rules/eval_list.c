@@ -5,10 +5,11 @@
 #include "relays/ip_pattern.h"
 #include "rules/eval.h"
 
-static bool listed(struct rules_ctx *c, const struct globs *list, const struct span *v, size_t n)
+/* v is in lower case. */
+static bool listed(const struct globs *list, const struct span *v, size_t n)
 {
-    for (size_t i = 0; list && list->n && i < n; i++)
-        if (globs_match(list, arena_lower(c->a, v[i])))
+    for (size_t i = 0; i < n; i++)
+        if (globs_match(list, v[i]))
             return true;
     return false;
 }
@@ -16,15 +17,15 @@ static bool listed(struct rules_ctx *c, const struct globs *list, const struct s
 static bool from_listed(struct rules_ctx *c, const struct globs *list)
 {
     size_t n;
-    struct span *v = header_all_from(c, &n);
-    return listed(c, list, v, n);
+    const struct span *v = header_lower_from(c, &n);
+    return list && list->n && listed(list, v, n);
 }
 
 static bool to_listed(struct rules_ctx *c, const struct globs *list)
 {
     size_t n;
-    struct span *v = header_all_to(c, &n);
-    return listed(c, list, v, n);
+    const struct span *v = header_lower_to(c, &n);
+    return list && list->n && listed(list, v, n);
 }
 
 static double check_from_in_blocklist(struct rules_ctx *c, const struct eval_call *call)
@@ -75,8 +76,9 @@ static double check_to_in_list(struct rules_ctx *c, const struct eval_call *call
 
 static double check_replyto_in_list(struct rules_ctx *c, const struct eval_call *call)
 {
+    const struct globs *list = list_arg(c, call);
     struct span reply = header_scalar(c, "Reply-To:addr");
-    return reply.n && listed(c, list_arg(c, call), &reply, 1);
+    return reply.n && list && globs_match(list, arena_lower(c->a, reply));
 }
 
 /* --- welcome only from certain relays --- */
@@ -133,10 +135,10 @@ static int from_state(struct rules_ctx *c, unsigned kind)
 {
     const struct conf_lists *l = &c->conf->lists;
     size_t n;
-    struct span *v = header_all_from(c, &n);
+    const struct span *v = header_lower_from(c, &n);
     int state = 0;
     for (size_t i = 0; i < n; i++) {
-        struct span addr = arena_lower(c->a, v[i]);
+        struct span addr = v[i];
         if (kind == LIST_OWN && globs_match(&l->welcome_from, addr))
             return 1;
         int s = rcvd_state(c, &l->welcome_from_rcvd[kind], addr);

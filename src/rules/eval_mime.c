@@ -181,10 +181,10 @@ static void scan_qp_line(struct mime_scan *m, struct span line)
         m->qp_long = true;
     m->qp_bytes += line.n;
     size_t escapes = 0;
-    for (size_t i = 0; i < line.n;) {
-        bool hit = is_needless_escape(line, i);
+    for (size_t at = 0, mark; (mark = span_find(span_from(line, at), '=')) != SIZE_MAX;) {
+        bool hit = is_needless_escape(line, at + mark);
         escapes += hit;
-        i += hit ? 3 : 1;
+        at += mark + (hit ? 3 : 1);
     }
     if (escapes)
         m->qp_escapes += escapes - trailing_blanks(line);

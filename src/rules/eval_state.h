@@ -5,22 +5,22 @@
 
 #include "rules/context.h"
 
-/* What a request found. */
+/* A request, read once, and what it found in the message of one state. What nearly all calls need
+ * stands first. */
 struct header_entry {
-    struct span request;
-    uint64_t hash; /* of the request */
-    bool first;    /* header_scalar takes the first value alone */
+    uint64_t head, tail; /* of its key */
+    uint32_t length;
+    uint16_t name_bit; /* of mime_name_bit */
+    bool plain;        /* of the fields of that name alone */
+    bool hidden;       /* of fields that rules do not see */
+    bool first;        /* header_scalar takes the first value alone */
     bool has_joined, has_lines;
+    uint64_t state; /* whose what follows is, and has_... */
     struct span *values;
     size_t n;
-    struct span joined; /* the values one behind the other */
     struct span lines;  /* each on a line of its own */
-};
-
-/* By request. Requests stand in rule files and in our code, so that any hash will do. */
-struct header_table {
-    struct header_entry **slots;
-    size_t n, nslots; /* nslots: a power of 2 */
+    struct span joined; /* the values one behind the other */
+    struct header_req req;
 };
 
 struct mime_scan;
@@ -33,19 +33,31 @@ struct languages;
 struct geo_facts;
 struct bayes;
 
+/* Addresses of a field's value, for all requests that read it. */
+struct header_addresses {
+    struct span value;
+    struct mime_addresses list;
+};
+enum { HEADER_ADDRESSES = 8 };
+
 struct eval_state {
-    struct header_table *headers;
+    struct header_requests *headers;
+    uint64_t id; /* of this state, among all that use these requests */
+    struct header_addresses addresses[HEADER_ADDRESSES];
+    size_t naddresses;
     struct span all; /* the ALL header */
     bool has_all;
     bool all_truncated;   /* ALL was cut at 65536 bytes */
     struct span envelope; /* EnvelopeFrom; absent: none */
     bool has_envelope;
     struct span *all_from, *all_to;
+    struct span *lower_from, *lower_to; /* the same in lower case */
     size_t nall_from, nall_to;
     bool has_all_from, has_all_to;
     struct mime_scan *mime;            /* eval_mime.c */
     struct image_counts *image;        /* eval_image.c */
     struct freemail *freemail;         /* eval_freemail.c */
+    struct freemail_seen *freemails;   /* eval_freemail.c */
     struct hotmail *hotmail;           /* eval_forged.c */
     struct alternatives *alternatives; /* eval_body.c */
     struct dates *dates;               /* eval_date.c */
@@ -88,17 +100,21 @@ int64_t message_time(struct rules_ctx *c);
 /* EnvelopeFrom (semantics 6.3); absent when there is none. */
 struct span header_envelope_from(struct rules_ctx *c);
 /* "First" address or name or the joined string, with a default for absent headers: NULL p. */
-struct span header_scalar_or_none_of(struct rules_ctx *c, struct span request);
+struct span header_scalar_or_none_of(struct rules_ctx *c, struct header_key request);
 static inline struct span header_scalar_or_none(struct rules_ctx *c, const char *request)
 {
-    return header_scalar_or_none_of(c, span_str(request));
+    return header_scalar_or_none_of(c, header_key(span_str(request)));
 }
 /* All values of a request given as text. */
-struct span *header_list_of(struct rules_ctx *c, struct span request, size_t *n);
+struct span *header_list_of(struct rules_ctx *c, struct header_key request, size_t *n);
 static inline struct span *header_list(struct rules_ctx *c, const char *request, size_t *n)
 {
-    return header_list_of(c, span_str(request), n);
+    return header_list_of(c, header_key(span_str(request)), n);
 }
+
+/* header_all_from and header_all_to in lower case. */
+const struct span *header_lower_from(struct rules_ctx *c, size_t *n);
+const struct span *header_lower_to(struct rules_ctx *c, size_t *n);
 
 /* :host, :domain, :ip and :revip of one value; absent when it has none. */
 struct span header_host_of(struct rules_ctx *c, struct span value, bool is_address);

@@ -149,8 +149,9 @@ static double check_https_http_mismatch(struct rules_ctx *c, const struct eval_c
 }
 
 const struct eval_fn_def eval_uri[] = {
-    {"check_https_ip_mismatch", "URIEval", check_https_ip_mismatch},
+    {"check_https_ip_mismatch", "URIEval", check_https_ip_mismatch, .html = true},
     {"check_uri_truncated", "URIEval", check_uri_truncated},
-    {"check_https_http_mismatch", "HTTPSMismatch", check_https_http_mismatch, .types = EVAL_BODIES},
+    {"check_https_http_mismatch", "HTTPSMismatch", check_https_http_mismatch, .types = EVAL_BODIES,
+     .html = true},
     {NULL},
 };

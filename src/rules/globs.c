@@ -48,6 +48,24 @@ static bool wild(struct span s)
     return span_find(s, '*') != SIZE_MAX || span_find(s, '?') != SIZE_MAX;
 }
 
+/* The last four bytes, the very last on top; zeros in front of shorter texts. */
+static uint32_t last_bytes(struct span s)
+{
+    uint32_t v = 0;
+    for (size_t i = s.n > sizeof v ? s.n - sizeof v : 0; i < s.n; i++)
+        v = v >> 8 | (uint32_t)(unsigned char)s.p[i] << 24;
+    return v;
+}
+
+static struct glob_try try_of(struct span pattern, size_t at)
+{
+    size_t n = 0;
+    while (n < sizeof(uint32_t) && n < pattern.n && !strchr("*?", pattern.p[pattern.n - 1 - n]))
+        n++;
+    uint32_t mask = n ? UINT32_MAX << 8 * (sizeof mask - n) : 0;
+    return (struct glob_try){(uint32_t)at, last_bytes(pattern) & mask, mask};
+}
+
 static void index_one(struct globs *g, size_t i)
 {
     struct span p = g->v[i].pattern;
@@ -59,7 +77,7 @@ static void index_one(struct globs *g, size_t i)
     if (slot)
         *slot = g;
     else
-        *ARENA_PUSH(g->arena, g->rest, g->nrest, g->rest_cap) = (uint32_t)i;
+        *ARENA_PUSH(g->arena, g->rest, g->nrest, g->rest_cap) = try_of(p, i);
 }
 
 void globs_add(struct globs *g, struct span pattern, struct span arg)
@@ -103,8 +121,10 @@ bool globs_match(const struct globs *g, struct span address)
     for (size_t i = 0; g->at_domain.n && i < address.n; i++)
         if (address.p[i] == '@' && map_get(&g->at_domain, span_from(address, i + 1)))
             return true;
+    uint32_t last = last_bytes(address);
     for (size_t i = 0; i < g->nrest; i++)
-        if (glob_match(g->v[g->rest[i]].pattern, address))
+        if ((last & g->rest[i].mask) == g->rest[i].bytes &&
+            glob_match(g->v[g->rest[i].at].pattern, address))
             return true;
     return false;
 }

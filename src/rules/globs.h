@@ -11,13 +11,19 @@ struct glob {
     struct span arg; /* second word, or absent */
 };
 
+/* An entry that has to be tried, where the last bytes of the address are those of the pattern: the
+ * ones behind its wildcards, up to four of them. */
+struct glob_try {
+    uint32_t at, bytes, mask;
+};
+
 struct globs {
     struct arena *arena;
     struct glob *v; /* in file order, unique by pattern and arg */
     size_t n, cap;
     /* Index: patterns without wildcards, and "*@domain", lead to their glob at once. */
     struct map exact, at_domain;
-    uint32_t *rest; /* entries that have to be tried one by one */
+    struct glob_try *rest;
     size_t nrest, rest_cap;
 };
 

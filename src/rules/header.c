@@ -41,7 +41,7 @@ struct eval_state *eval_state(struct rules_ctx *c)
 {
     if (!c->eval_state) {
         struct eval_state *s = ARENA_NEW(c->a, struct eval_state);
-        s->headers = ARENA_NEW(c->a, struct header_table);
+        header_requests_begin(c, s);
         c->eval_state = s;
     }
     return c->eval_state;
@@ -52,6 +52,7 @@ void eval_state_without_lists(struct rules_ctx *c)
     struct eval_state *s = ARENA_NEW(c->a, struct eval_state);
     *s = *eval_state(c);
     s->fromname = NULL;
+    s->freemails = NULL;
     c->eval_state = s;
 }
 
@@ -87,25 +88,16 @@ static bool modifier(struct header_req *r, struct span m)
     return false;
 }
 
-/* FNV-1a */
-static uint64_t request_hash(struct span s)
-{
-    uint64_t h = 0xcbf29ce484222325u;
-    for (size_t i = 0; i < s.n; i++)
-        h = (h ^ (unsigned char)s.p[i]) * 0x100000001b3u;
-    return h ^ h >> 32;
-}
-
 bool header_req_parse(struct arena *a, struct span text, struct header_req *out)
 {
     memset(out, 0, sizeof *out);
-    out->text = arena_dup(a, text);
-    out->hash = request_hash(text);
+    text = arena_dup(a, text);
+    out->key = header_key(text);
     bool known = true;
-    size_t colon = span_find(out->text, ':');
-    out->name = span_sub(out->text, 0, colon);
+    size_t colon = span_find(text, ':');
+    out->name = span_sub(text, 0, colon);
     while (colon != SIZE_MAX) {
-        struct span rest = span_from(out->text, colon + 1);
+        struct span rest = span_from(text, colon + 1);
         size_t next = span_find(rest, ':');
         struct span word = span_sub(rest, 0, next);
         if (word.n > 0 && !modifier(out, word))
@@ -149,12 +141,25 @@ static struct span display_name(struct rules_ctx *c, struct span phrase, bool ra
     return s.n >= 2 && s.p[0] == '\'' && s.p[s.n - 1] == '\'' ? span_sub(s, 1, s.n - 1) : s;
 }
 
+/* From:addr and From:name read the same field. */
+static struct mime_addresses parsed(struct rules_ctx *c, struct span value)
+{
+    struct eval_state *s = eval_state(c);
+    for (size_t i = 0; i < s->naddresses; i++)
+        if (s->addresses[i].value.p == value.p && s->addresses[i].value.n == value.n)
+            return s->addresses[i].list;
+    struct mime_addresses list = mime_addresses_parse(c->a, value);
+    if (s->naddresses < HEADER_ADDRESSES)
+        s->addresses[s->naddresses++] = (struct header_addresses){value, list};
+    return list;
+}
+
 static struct values addresses(struct rules_ctx *c, const struct header_req *r,
                                const struct values *in)
 {
     struct values out = {0};
     for (size_t i = 0; i < in->n; i++) {
-        struct mime_addresses list = mime_addresses_parse(c->a, in->v[i]);
+        struct mime_addresses list = parsed(c, in->v[i]);
         for (size_t k = 0; k < list.n; k++) {
             if (r->addr && list.v[k].addr.p)
                 push(c, &out, list.v[k].addr);
@@ -179,29 +184,7 @@ static struct values hosts(struct rules_ctx *c, const struct header_req *r, cons
     return out;
 }
 
-/* The slot of a request, empty when it is new. */
-static struct header_entry **slot_of(const struct header_table *t, struct span request,
-                                     uint64_t hash)
-{
-    for (size_t i = hash & (t->nslots - 1);; i = (i + 1) & (t->nslots - 1)) {
-        struct header_entry *e = t->slots[i];
-        if (!e || (e->hash == hash && span_eq(e->request, request)))
-            return &t->slots[i];
-    }
-}
-
-static void grow(struct arena *a, struct header_table *t)
-{
-    enum { FIRST = 256 };
-    const struct header_table old = *t;
-    t->nslots = old.nslots ? old.nslots * 2 : FIRST;
-    t->slots = arena_array(a, t->nslots, sizeof(*t->slots));
-    for (size_t i = 0; i < old.nslots; i++)
-        if (old.slots[i])
-            *slot_of(t, old.slots[i]->request, old.slots[i]->hash) = old.slots[i];
-}
-
-static struct header_entry *answer(struct rules_ctx *c, const struct header_req *r)
+static struct values answer(struct rules_ctx *c, const struct header_req *r)
 {
     struct values v = {0};
     header_source(c, r, &v);
@@ -214,47 +197,29 @@ static struct header_entry *answer(struct rules_ctx *c, const struct header_req 
         if (r->host || r->domain || r->ip)
             v = hosts(c, r, &v);
     }
-    struct header_entry *e = ARENA_NEW(c->a, struct header_entry);
-    e->request = r->text;
-    e->hash = r->hash;
-    e->first = r->addr || r->display_name || r->host || r->domain || r->ip ||
-               span_eq(r->text, SPAN("EnvelopeFrom"));
+    return v;
+}
+
+/* What an earlier message found is overwritten when the answer stands: until then memory may run
+ * out, which leaves from here. */
+static struct header_entry *answered(struct rules_ctx *c, struct header_entry *e, uint64_t state)
+{
+    if (e->state == state)
+        return e;
+    struct values v = {0};
+    if (!e->plain || (!e->hidden && mime_may_have(&c->mime->root->fields, e->name_bit)))
+        v = answer(c, &e->req);
     e->values = v.v;
     e->n = v.n;
+    e->has_joined = e->has_lines = false;
+    e->state = state;
     return e;
 }
 
-static struct header_entry *keep(struct rules_ctx *c, struct header_entry *e)
+static struct header_entry *look_up(struct rules_ctx *c, const struct header_key *key)
 {
-    struct header_table *t = eval_state(c)->headers;
-    if (2 * t->n >= t->nslots)
-        grow(c->a, t);
-    *slot_of(t, e->request, e->hash) = e;
-    t->n++;
-    return e;
-}
-
-static struct header_entry *known(struct rules_ctx *c, struct span request, uint64_t hash)
-{
-    const struct header_table *t = eval_state(c)->headers;
-    return t->nslots ? *slot_of(t, request, hash) : NULL;
-}
-
-static struct header_entry *look_up(struct rules_ctx *c, const struct header_req *r)
-{
-    struct header_entry *e = known(c, r->text, r->hash);
-    return e ? e : keep(c, answer(c, r));
-}
-
-/* A request as it is written in our code. */
-static struct header_entry *look_up_text(struct rules_ctx *c, struct span text)
-{
-    struct header_req r;
-    struct header_entry *e = known(c, text, request_hash(text));
-    if (e)
-        return e;
-    header_req_parse(c->a, text, &r);
-    return keep(c, answer(c, &r));
+    struct eval_state *s = eval_state(c);
+    return answered(c, header_request(s->headers, key), s->id);
 }
 
 /* --- access --- */
@@ -285,9 +250,8 @@ static struct span joined(struct rules_ctx *c, struct header_entry *e)
     return e->joined;
 }
 
-bool header_get(struct rules_ctx *c, const struct header_req *r, struct span *out)
+static bool get(struct rules_ctx *c, struct header_entry *e, struct span *out)
 {
-    struct header_entry *e = look_up(c, r);
     if (e->n == 0) {
         *out = SPAN_NONE;
         return false;
@@ -302,23 +266,34 @@ bool header_get(struct rules_ctx *c, const struct header_req *r, struct span *ou
     return true;
 }
 
+bool header_get(struct rules_ctx *c, const struct header_req *r, struct span *out)
+{
+    return get(c, look_up(c, &r->key), out);
+}
+
+bool header_get_at(struct rules_ctx *c, size_t i, struct span *out)
+{
+    struct eval_state *s = eval_state(c);
+    return get(c, answered(c, header_request_at(s->headers, c->set, i), s->id), out);
+}
+
 struct span *header_values(struct rules_ctx *c, const struct header_req *r, size_t *n)
 {
-    struct header_entry *e = look_up(c, r);
+    struct header_entry *e = look_up(c, &r->key);
     *n = e->n;
     return e->values;
 }
 
-struct span *header_list_of(struct rules_ctx *c, struct span request, size_t *n)
+struct span *header_list_of(struct rules_ctx *c, struct header_key request, size_t *n)
 {
-    struct header_entry *e = look_up_text(c, request);
+    struct header_entry *e = look_up(c, &request);
     *n = e->n;
     return e->values;
 }
 
-struct span header_scalar_or_none_of(struct rules_ctx *c, struct span request)
+struct span header_scalar_or_none_of(struct rules_ctx *c, struct header_key request)
 {
-    struct header_entry *e = look_up_text(c, request);
+    struct header_entry *e = look_up(c, &request);
     if (e->n == 0)
         return SPAN_NONE;
     struct span s = e->first ? e->values[0] : joined(c, e);
@@ -327,7 +302,7 @@ struct span header_scalar_or_none_of(struct rules_ctx *c, struct span request)
     return s;
 }
 
-struct span header_scalar_of(struct rules_ctx *c, struct span request)
+struct span header_scalar_of(struct rules_ctx *c, struct header_key request)
 {
     struct span s = header_scalar_or_none_of(c, request);
     return s.p ? s : SPAN("");

@@ -86,19 +86,39 @@ struct span header_envelope_from(struct rules_ctx *c)
     return s->envelope;
 }
 
+enum { FEW = 8 }; /* compared one by one */
+
 struct set {
-    struct map seen;
+    struct map seen; /* when there are more than a few */
     struct span *v;
     size_t n, cap;
 };
 
+static bool in_set(struct rules_ctx *c, struct set *set, struct span s)
+{
+    if (set->n < FEW) {
+        for (size_t i = 0; i < set->n; i++)
+            if (span_eq(set->v[i], s))
+                return true;
+        return false;
+    }
+    for (size_t i = set->seen.n; i < set->n; i++)
+        *map_at(&set->seen, set->v[i]) = c;
+    return map_get(&set->seen, s) != NULL;
+}
+
 static void add_once(struct rules_ctx *c, struct set *set, struct span s)
 {
-    void **at = map_at(&set->seen, s);
-    if (*at)
-        return;
-    *at = c;
-    *ARENA_PUSH(c->a, set->v, set->n, set->cap) = s;
+    if (!in_set(c, set, s))
+        *ARENA_PUSH(c->a, set->v, set->n, set->cap) = s;
+}
+
+static struct span *lowered(struct rules_ctx *c, const struct span *v, size_t n)
+{
+    struct span *out = arena_array(c->a, n + 1, sizeof *out);
+    for (size_t i = 0; i < n; i++)
+        out[i] = arena_lower(c->a, v[i]);
+    return out;
 }
 
 static struct span single_dots(struct arena *a, struct span s)
@@ -138,10 +158,17 @@ struct span *header_all_from(struct rules_ctx *c, size_t *n)
             add_request(c, &set, names[i], true);
         s->all_from = set.v;
         s->nall_from = set.n;
+        s->lower_from = lowered(c, set.v, set.n);
         s->has_all_from = true;
     }
     *n = s->nall_from;
     return s->all_from;
+}
+
+const struct span *header_lower_from(struct rules_ctx *c, size_t *n)
+{
+    (void)header_all_from(c, n);
+    return eval_state(c)->lower_from;
 }
 
 /* " for <user@host>;" of a Received line: the first such place with a valid host. */
@@ -205,8 +232,15 @@ struct span *header_all_to(struct rules_ctx *c, size_t *n)
         }
         s->all_to = set.v;
         s->nall_to = set.n;
+        s->lower_to = lowered(c, set.v, set.n);
         s->has_all_to = true;
     }
     *n = s->nall_to;
     return s->all_to;
+}
+
+const struct span *header_lower_to(struct rules_ctx *c, size_t *n)
+{
+    (void)header_all_to(c, n);
+    return eval_state(c)->lower_to;
 }

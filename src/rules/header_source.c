@@ -6,10 +6,14 @@
 
 static const size_t ALL_MAX = 65536; /* bytes of ALL, as SpamAssassin */
 
-/* What the header parser of SpamAssassin hands out: decoded value and LF. */
+/* What the header parser of SpamAssassin hands out: decoded value and LF. In most fields it stands
+ * so in the message. */
 static struct span decoded_line(struct rules_ctx *c, struct mime_field *f)
 {
     struct span s = mime_decoded(c->mime, f);
+    uintptr_t at = (uintptr_t)s.p, raw = (uintptr_t)f->raw.p;
+    if (at >= raw && at + s.n < raw + f->raw.n && s.p[s.n] == '\n')
+        return span_of(s.p, s.n + 1);
     char *p = arena_raw(c->a, s.n + 1);
     memcpy(p, s.p ? s.p : "", s.n);
     p[s.n] = '\n';

@@ -53,8 +53,8 @@ void hit_limited(struct rules_ctx *c, struct rule *r)
                SPAN("its regular expression reached the limit on matching steps"));
 }
 
-/* SpamAssassin rounds through "%.3f": needed only where the next digit might be a 5 by itself. */
-static double rounded(double score)
+/* Needed only where the next digit might be a 5 by itself. */
+double score_rounded(double score)
 {
     char text[64];
     double thousands = score * 1000, whole = nearbyint(thousands);
@@ -88,7 +88,10 @@ static void add_subject_prefixes(struct rules_ctx *c)
 {
     const struct rules_scratch *s = c->scratch;
     struct span *all = &c->m->facts.rules.subject_prefix;
-    for (size_t i = 0; c->conf->report.rewrite_subject.p && i < s->nhits; i++) {
+    if (!c->conf->report.rewrite_subject.p)
+        return;
+    sort_by_turn(s->hits, s->nhits);
+    for (size_t i = 0; i < s->nhits; i++) {
         struct span prefix = s->hits[i].rule->def->subjprefix;
         if (prefix.n && span_search(*all, prefix) == SIZE_MAX)
             *all = arena_printf(c->a, "%.*s%.*s ", SPAN_ARG(*all), SPAN_ARG(prefix));
@@ -119,9 +122,23 @@ void ruleset_rank_names(struct ruleset *rs)
     }
 }
 
-static void note_subrule(const struct rules_ctx *c, const struct hit *h)
+/* Sub-rules, by far the most, are told by name: only the others have to come in order. They come
+ * first; returns how many. */
+static size_t sort_out_subrules(const struct rules_ctx *c)
 {
-    c->scratch->subrules[h->rank / WORD] |= (uint64_t)1 << h->rank % WORD;
+    struct rules_scratch *s = c->scratch;
+    struct hit *v = arena_raw(c->a, (s->nhits + 1) * sizeof *v);
+    size_t visible = 0, end = s->nhits;
+    for (size_t i = 0; i < s->nhits; i++) {
+        const struct hit *h = &s->hits[i];
+        if (h->sub)
+            s->subrules[h->rank / WORD] |= (uint64_t)1 << h->rank % WORD;
+        v[h->sub ? --end : visible++] = *h;
+    }
+    sort_by_turn(v, visible);
+    s->hits = v;
+    s->hits_cap = s->nhits;
+    return visible;
 }
 
 static void list_subrules(struct rules_ctx *c, size_t n)
@@ -142,16 +159,12 @@ static struct span log_of(struct rules_ctx *c, const struct rule *r)
 void hits_report(struct rules_ctx *c)
 {
     const struct rules_scratch *s = c->scratch;
-    sort_by_turn(s->hits, s->nhits);
     struct rules_facts *f = &c->m->facts.rules;
     double score = 0;
     add_subject_prefixes(c);
-    for (size_t i = 0; i < s->nhits; i++) {
+    size_t n = sort_out_subrules(c);
+    for (size_t i = 0; i < n; i++) {
         const struct rule *r = s->hits[i].rule;
-        if (s->hits[i].sub) {
-            note_subrule(c, &s->hits[i]);
-            continue;
-        }
         unsigned count = s->count[r->index];
         struct span evidence = s->hits[i].evidence, log = log_of(c, r);
         *ARENA_PUSH(c->a, f->hits, f->nhits, f->hits_cap) =
@@ -164,8 +177,8 @@ void hits_report(struct rules_ctx *c)
                               .count = count};
         score += score_of(s, r);
     }
-    list_subrules(c, s->nhits);
-    f->score = rounded(score);
+    list_subrules(c, s->nhits - n);
+    f->score = score_rounded(score);
     f->required = c->set->required;
     f->autolearn = "unavailable";
     f->version = "4.0.1";

@@ -130,9 +130,9 @@ static bool at(const struct parser *p, const char *op)
     return p->token.kind == T_OP && span_eq(p->token.text, span_str(op));
 }
 
-static size_t emit(struct parser *p, enum meta_opcode code, uint32_t index, double number)
+static size_t emit(struct parser *p, enum meta_opcode code, uint32_t index)
 {
-    *ARENA_PUSH(p->a, p->m->ops, p->m->nops, p->m->ops_cap) = (struct meta_op){code, index, number};
+    *ARENA_PUSH(p->a, p->m->ops, p->m->nops, p->m->ops_cap) = (struct meta_op){code, index};
     if (code == META_NUMBER || code == META_RULE)
         p->stack++;
     else if ((code >= META_MUL && code <= META_XOR) || code == META_JUMP_FALSE)
@@ -140,6 +140,13 @@ static size_t emit(struct parser *p, enum meta_opcode code, uint32_t index, doub
     if (p->stack > p->m->depth)
         p->m->depth = p->stack;
     return p->m->nops - 1;
+}
+
+static void emit_number(struct parser *p, double number)
+{
+    struct meta *m = p->m;
+    emit(p, META_NUMBER, (uint32_t)m->nnumbers);
+    *ARENA_PUSH(p->a, m->numbers, m->nnumbers, m->numbers_cap) = number;
 }
 
 static uint32_t name_index(struct parser *p, struct span name)
@@ -157,13 +164,13 @@ static void expression(struct parser *p);
 static void primary(struct parser *p)
 {
     if (p->token.kind == T_NUMBER) {
-        emit(p, META_NUMBER, 0, strtod(arena_cstr(p->a, p->token.text), NULL));
+        emit_number(p, strtod(arena_cstr(p->a, p->token.text), NULL));
         advance(p);
     } else if (p->token.kind == T_NAME) {
         if (span_eq(p->token.text, SPAN("local_tests_only")))
-            emit(p, META_NUMBER, 0, p->local_only);
+            emit_number(p, p->local_only);
         else
-            emit(p, META_RULE, name_index(p, p->token.text), 0);
+            emit(p, META_RULE, name_index(p, p->token.text));
         advance(p);
     } else if (at(p, "(")) {
         advance(p);
@@ -183,11 +190,11 @@ static void unary(struct parser *p)
     } else if (at(p, "!")) {
         advance(p);
         unary(p);
-        emit(p, META_NOT, 0, 0);
+        emit(p, META_NOT, 0);
     } else if (at(p, "-")) {
         advance(p);
         unary(p);
-        emit(p, META_NEG, 0, 0);
+        emit(p, META_NEG, 0);
     } else if (at(p, "+")) {
         advance(p);
         unary(p);
@@ -221,7 +228,7 @@ static void computed(struct parser *p, int level)
             continue;
         advance(p);
         computed(p, level + 1);
-        emit(p, binary[i].code, 0, 0);
+        emit(p, binary[i].code, 0);
         /* Perl's comparisons do not chain. */
         if (level == 2 && (at(p, "<") || at(p, ">") || at(p, "<=") || at(p, ">=")))
             fail(p, "comparisons can't be chained:", p->token.text);
@@ -234,7 +241,7 @@ static void logical(struct parser *p, bool or)
     or ? logical(p, false) : computed(p, 0);
     while (!p->failed && at(p, or ? "||" : "&&")) {
         advance(p);
-        size_t jump = emit(p, or ? META_OR : META_AND, 0, 0);
+        size_t jump = emit(p, or ? META_OR : META_AND, 0);
         p->stack--;
         or ? logical(p, false) : computed(p, 0);
         p->m->ops[jump].index = (uint32_t)p->m->nops;
@@ -250,12 +257,12 @@ static void expression(struct parser *p)
     logical(p, true);
     if (!p->failed && at(p, "?")) {
         advance(p);
-        size_t to_else = emit(p, META_JUMP_FALSE, 0, 0);
+        size_t to_else = emit(p, META_JUMP_FALSE, 0);
         expression(p);
         if (!at(p, ":"))
             fail(p, "missing ':' before", p->token.text);
         advance(p);
-        size_t to_end = emit(p, META_JUMP, 0, 0);
+        size_t to_end = emit(p, META_JUMP, 0);
         p->stack--;
         p->m->ops[to_else].index = (uint32_t)p->m->nops;
         expression(p);
@@ -283,6 +290,7 @@ int meta_compile(struct arena *a, struct span text, bool local_only, struct meta
                  struct err *e)
 {
     *out = (struct meta){0};
+    *ARENA_PUSH(a, out->numbers, out->nnumbers, out->numbers_cap) = 0;
     if (forbidden(text))
         return err_set(e, "one of :: -> $ @ %% ; { } stands in the expression");
     struct parser p = {
@@ -292,7 +300,7 @@ int meta_compile(struct arena *a, struct span text, bool local_only, struct meta
     if (at(&ahead, "(") && (advance(&ahead), at(&ahead, ")")) &&
         (advance(&ahead), ahead.token.kind == T_END) && !ahead.failed) {
         out->placeholder = true;
-        emit(&p, META_NUMBER, 0, 0);
+        emit(&p, META_NUMBER, 0);
         return 0;
     }
     expression(&p);
@@ -349,13 +357,19 @@ static double compute(enum meta_opcode code, double x, double y, bool *division)
 double meta_eval(const struct meta *m, double (*value)(void *ctx, uint32_t index), void *ctx,
                  bool *division)
 {
+    return meta_eval_ops(m->ops, m->nops, m->numbers, value, ctx, division);
+}
+
+double meta_eval_ops(const struct meta_op *ops, size_t n, const double *numbers,
+                     double (*value)(void *ctx, uint32_t index), void *ctx, bool *division)
+{
     double stack[META_STACK + 1];
     size_t top = 0; /* stack[top - 1] is the last */
-    for (size_t i = 0; i < m->nops; i++) {
-        const struct meta_op *op = &m->ops[i];
+    for (size_t i = 0; i < n; i++) {
+        const struct meta_op *op = &ops[i];
         switch (op->code) {
         case META_NUMBER:
-            stack[top++] = op->number;
+            stack[top++] = numbers[op->index];
             break;
         case META_RULE:
             stack[top++] = value(ctx, op->index);

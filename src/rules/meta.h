@@ -8,8 +8,8 @@
 #include "base/err.h"
 
 enum meta_opcode {
-    META_NUMBER,
-    META_RULE, /* value of rule `index` */
+    META_NUMBER, /* the one at `index` */
+    META_RULE,   /* value of rule `index` */
     META_NOT,
     META_NEG,
     META_MUL,
@@ -32,12 +32,13 @@ enum meta_opcode {
 struct meta_op {
     enum meta_opcode code;
     uint32_t index;
-    double number;
 };
 
 struct meta {
     struct meta_op *ops;
     size_t nops, ops_cap;
+    double *numbers; /* the first is 0 */
+    size_t nnumbers, numbers_cap;
     struct span *names; /* each once; META_RULE's index until the ruleset puts its own there */
     size_t nnames, names_cap;
     unsigned depth;   /* stack needed */
@@ -53,6 +54,10 @@ int meta_compile(struct arena *a, struct span text, bool local_only, struct meta
 /* value(ctx, index) gives the value of a name. *division is set when something was divided by 0. */
 double meta_eval(const struct meta *m, double (*value)(void *ctx, uint32_t index), void *ctx,
                  bool *division);
+
+/* The same of operations that stand elsewhere. */
+double meta_eval_ops(const struct meta_op *ops, size_t n, const double *numbers,
+                     double (*value)(void *ctx, uint32_t index), void *ctx, bool *division);
 
 /* A legal name of a rule. */
 bool rule_name_valid(struct span s);

@@ -186,7 +186,7 @@ static struct condition read_range(struct reader *r, size_t from, size_t to)
         struct condition *last = r->stack + r->top - 1;
         switch (op->code) {
         case META_NUMBER:
-            r->stack[r->top++] = number(op->number);
+            r->stack[r->top++] = number(r->m->numbers[op->index]);
             break;
         case META_RULE:
             r->stack[r->top++] = operand(r, op->index);
@@ -276,6 +276,28 @@ static void sort_edges(struct maker *k, struct arena *a, size_t nrules)
         p->edges[p->first[k->v[i].rule + 1]++] = k->v[i].edge;
 }
 
+/* Copies of all operations and numbers, in the order of evaluation. */
+static void place_code(struct meta_plan *p, struct arena *a, const struct ruleset *rs)
+{
+    size_t nops = 0, nnumbers = 0;
+    for (size_t i = 0; i < rs->nmetas; i++) {
+        nops += rs->metas[i]->meta->nops;
+        nnumbers += rs->metas[i]->meta->nnumbers;
+    }
+    struct meta_op *ops = arena_array(a, nops + 1, sizeof *ops);
+    double *numbers = arena_array(a, nnumbers + 1, sizeof *numbers);
+    p->code = arena_array(a, rs->nmetas + 1, sizeof *p->code);
+    for (size_t i = 0; i < rs->nmetas; i++) {
+        const struct rule *r = rs->metas[i];
+        const struct meta *m = r->meta;
+        p->code[i] = (struct meta_code){ops, numbers, (uint32_t)m->nops, r->index, r->base};
+        memcpy(ops, m->ops, m->nops * sizeof *ops);
+        memcpy(numbers, m->numbers, m->nnumbers * sizeof *numbers);
+        ops += m->nops;
+        numbers += m->nnumbers;
+    }
+}
+
 struct meta_plan *meta_plan_new(struct arena *a, const struct ruleset *rs)
 {
     struct maker k = {.scratch = arena_new(0), .p = ARENA_NEW(a, struct meta_plan)};
@@ -285,6 +307,7 @@ struct meta_plan *meta_plan_new(struct arena *a, const struct ruleset *rs)
     for (size_t i = 0; i < rs->nmetas; i++)
         add_meta(&k, rs, i);
     sort_edges(&k, a, rs->nrules);
+    place_code(k.p, a, rs);
     arena_free(k.scratch);
     return k.p;
 }

@@ -9,7 +9,7 @@
 #ifndef GATEHOUSE_RULES_META_PLAN_H
 #define GATEHOUSE_RULES_META_PLAN_H
 
-#include "base/arena.h"
+#include "rules/meta.h"
 
 struct ruleset;
 
@@ -17,7 +17,17 @@ struct meta_edge {
     uint32_t set, meta; /* meta: position in the order of evaluation */
 };
 
+/* What a message needs of a meta, all of them close together: computing takes less time than
+ * fetching what it needs. */
+struct meta_code {
+    const struct meta_op *ops;
+    const double *numbers;
+    uint32_t nops, rule;
+    double base;
+};
+
 struct meta_plan {
+    struct meta_code *code; /* by meta */
     size_t nmetas, nsets;
     uint32_t *first;         /* by rule, one more at the end: its edges */
     struct meta_edge *edges; /* of all rules */

@@ -182,8 +182,12 @@ struct rules_work *rules_open(const struct ruleset *rs, struct rules_scratch *s,
                               size_t questions)
 {
     struct rules_work *w = ARENA_NEW(m->arena, struct rules_work);
-    w->c = (struct rules_ctx){
-        .set = rs, .conf = rs->conf, .templates = s->templates, .m = m, .a = m->arena};
+    w->c = (struct rules_ctx){.set = rs,
+                              .conf = rs->conf,
+                              .templates = s->templates,
+                              .headers = s->headers,
+                              .m = m,
+                              .a = m->arena};
     if (rs->network) {
         w->net = (struct net){.by_key = map_in(m->arena), .max = questions};
         w->c.net = &w->net;

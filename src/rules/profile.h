@@ -34,12 +34,20 @@ static inline uint64_t profile_start(const struct stopwatch *p)
     return p ? laps_now() : 0;
 }
 
-static inline void profile_rule(struct stopwatch *p, size_t index, uint64_t from)
+/* The rule has run since `from`; the time now. */
+static inline uint64_t profile_next(struct stopwatch *p, size_t index, uint64_t from)
 {
     if (!p)
-        return;
-    p->rules[index].ns += laps_now() - from;
+        return 0;
+    uint64_t now = laps_now();
+    p->rules[index].ns += now - from;
     p->rules[index].tries++;
+    return now;
+}
+
+static inline void profile_rule(struct stopwatch *p, size_t index, uint64_t from)
+{
+    (void)profile_next(p, index, from);
 }
 
 #endif

@@ -87,6 +87,8 @@ struct shortcircuit {
 /* fn is NULL for those that look at details of URIs. */
 struct eval_run {
     struct rule *rule;
+    uint32_t index; /* of the rule */
+    bool html;      /* finds nothing where there is no HTML */
     const struct eval_call *call;
     double (*fn)(struct rules_ctx *c, const struct eval_call *call);
 };
@@ -170,6 +172,7 @@ struct rules_scratch {
     size_t nhits, hits_cap;
     struct prefilter_scratch *prefilter;
     struct template_memory *templates;
+    struct header_requests *headers;
     double shortcircuit_score; /* of SHORTCIRCUIT, when it hit */
     uint64_t *subrules;        /* by rank: has hit */
     struct {
@@ -243,6 +246,8 @@ void hit_add(struct rules_ctx *c, struct rule *r, double value, struct span evid
 /* Further hits of a rule that has hit, which may hit several times. */
 void hit_more(struct rules_ctx *c, const struct rule *r, size_t n);
 void hits_report(struct rules_ctx *c);
+/* As SpamAssassin rounds, through "%.3f". */
+double score_rounded(double score);
 /* A pattern reached its limit: told by the rule's name. Many of them, and the others get less;
  * hits_budget: a new message. */
 void hit_limited(struct rules_ctx *c, struct rule *r);

@@ -28,6 +28,7 @@ struct rules_scratch *rules_scratch_new(const struct ruleset *rs)
     s->absent = xcalloc(rs->nsubjects + 1, sizeof *s->absent);
     s->prefilter = prefilter_scratch_new();
     s->templates = template_memory_new();
+    s->headers = header_requests_new();
     for (size_t i = 0; i < rs->nsubjects; i++)
         if (rs->subjects[i].prefilter)
             prefilter_scratch_fit(s->prefilter, rs->subjects[i].prefilter);
@@ -40,6 +41,7 @@ void rules_scratch_free(struct rules_scratch *s)
         return;
     prefilter_scratch_free(s->prefilter);
     template_memory_free(s->templates);
+    header_requests_free(s->headers);
     profile_free(s->profile);
     free(s->value);
     free(s->count);
@@ -68,10 +70,10 @@ static void reset(struct rules_scratch *s, struct arena *a)
 
 /* --- headers --- */
 
-static void run_header_subject(struct rules_ctx *c, struct subject *s)
+static void run_header_subject(struct rules_ctx *c, size_t place, struct subject *s)
 {
     struct span text;
-    bool there = header_get(c, &s->req, &text);
+    bool there = header_get_at(c, place, &text);
     lap(profile_laps(c->scratch->profile), STAGE_HEADERS);
     if (there)
         match_subject(c, s, &text, 1);
@@ -90,8 +92,8 @@ static void run_headers(struct rules_ctx *c)
         if (!maybe && !h->may_hit_absent)
             continue;
         struct subject *s = &rs->subjects[h->subject];
-        if (h->made_of_others || (maybe && mime_find(f, s->req.name, 0) < f->n))
-            run_header_subject(c, s);
+        if (maybe)
+            run_header_subject(c, i, s);
         else
             match_absent(c, s);
         lap(profile_laps(c->scratch->profile), STAGE_CONFIRM);
@@ -216,13 +218,17 @@ void run_function(struct rules_ctx *c, struct rule *r)
         run_eval(c, r);
 }
 
+/* One reading of the clock tells where a function ends and where the next one begins. */
 static void run_evals(struct rules_ctx *c)
 {
+    struct stopwatch *watch = c->scratch->profile;
     unsigned long limited = regex_limit_hits();
+    uint64_t from = profile_start(watch);
     for (size_t i = 0; i < c->set->nevals; i++) {
         const struct eval_run *e = &c->set->eval_runs[i];
-        uint64_t from = profile_start(c->scratch->profile);
         double value = 0;
+        if (e->html && c->text->nhtml == 0)
+            continue;
         if (e->fn)
             value = e->fn(c, e->call);
         else
@@ -233,15 +239,15 @@ static void run_evals(struct rules_ctx *c)
             hit_limited(c, e->rule);
             limited = regex_limit_hits();
         }
-        profile_rule(c->scratch->profile, e->rule->index, from);
+        from = profile_next(watch, e->index, from);
     }
 }
 
 /* --- metas --- */
 
-static double value_of(void *ctx, uint32_t index)
+static double value_of(void *values, uint32_t index)
 {
-    return ((const struct rules_ctx *)ctx)->scratch->value[index];
+    return ((const double *)values)[index];
 }
 
 static struct meta_run *meta_run_of(struct rules_ctx *c)
@@ -265,12 +271,14 @@ static void run_metas(struct rules_ctx *c)
     for (size_t i = 0; i < s->nhits; i++)
         meta_run_changed(run, s->hits[i].rule->index);
     for (size_t i = 0; (i = meta_run_next(run, i, &compute)) != SIZE_MAX; i++) {
-        struct rule *r = c->set->metas[i];
-        double v = compute ? meta_eval(r->meta, value_of, c, &division) : r->base;
+        const struct meta_code *m = &run->plan->code[i];
+        double v = m->base;
+        if (compute)
+            v = meta_eval_ops(m->ops, m->nops, m->numbers, value_of, s->value, &division);
         if (v != 0)
-            hit_add(c, r, v, SPAN_NONE);
-        if (s->value[r->index] != r->base)
-            meta_run_changed(run, r->index);
+            hit_add(c, c->set->metas[i], v, SPAN_NONE);
+        if (s->value[m->rule] != m->base)
+            meta_run_changed(run, m->rule);
     }
 }
 
