@@ -11,15 +11,30 @@ struct parse {
     struct received_carry *carry;
 };
 
+/* White space other than single spaces between others. */
+static bool needs_squeezing(struct span s)
+{
+    unsigned bad = s.n && s.p[0] == ' ';
+    for (size_t i = 0; i + 1 < s.n; i++)
+        bad |= (unsigned)((unsigned char)(s.p[i] - '\t') < 5) |
+               (unsigned)(s.p[i] == ' ' && s.p[i + 1] == ' ');
+    return bad || (s.n && (unsigned char)(s.p[s.n - 1] - '\t') < 5);
+}
+
 static struct span squeeze(struct arena *a, struct span in)
 {
-    char *p = arena_raw(a, in.n + 1);
-    size_t n = 0;
-    for (size_t i = 0; i < in.n; i++) {
-        if (!ascii_isspace(in.p[i]))
-            p[n++] = in.p[i];
-        else if (n > 0 && p[n - 1] != ' ')
-            p[n++] = ' ';
+    const char *p = in.p;
+    size_t n = in.n;
+    if (needs_squeezing(in)) {
+        char *out = arena_raw(a, in.n + 1);
+        p = out;
+        n = 0;
+        for (size_t i = 0; i < in.n; i++) {
+            if (!ascii_isspace(in.p[i]))
+                out[n++] = in.p[i];
+            else if (n > 0 && out[n - 1] != ' ')
+                out[n++] = ' ';
+        }
     }
     if (n > 0 && p[n - 1] == ' ')
         n--;
