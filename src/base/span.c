@@ -61,6 +61,24 @@ static size_t next_place(const struct ends *e, const char *p, size_t at, size_t 
     return at;
 }
 
+size_t span_find_any(struct span s, size_t from, const char four[4])
+{
+    uint8_t a = (uint8_t)four[0], b = (uint8_t)four[1], c = (uint8_t)four[2], d = (uint8_t)four[3];
+    for (; from + sizeof(places) <= s.n; from += sizeof(places)) {
+        places v = load(s.p + from);
+        halves h =
+            (halves)((places)(v == a) | (places)(v == b) | (places)(v == c) | (places)(v == d));
+        if (h[0] | h[1])
+            break;
+    }
+    for (; from < s.n; from++) {
+        uint8_t v = (uint8_t)s.p[from];
+        if (v == a || v == b || v == c || v == d)
+            return from;
+    }
+    return s.n;
+}
+
 /* Longer needles are for memmem(), which takes no time for each place where they nearly are. */
 enum { NEEDLE_MOST = 32 };
 
