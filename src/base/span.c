@@ -1,5 +1,7 @@
 #include "base/span.h"
 
+#include "base/sixteen.h"
+
 size_t span_find(struct span s, char c)
 {
     const char *at = s.n ? memchr(s.p, c, s.n) : NULL;
@@ -17,9 +19,6 @@ size_t span_rfind(struct span s, char c)
  * Sixteen places at a time: where the first and the last byte are not the needle's, nothing else is
  * looked at. */
 
-typedef uint8_t places __attribute__((vector_size(16)));
-typedef uint64_t halves __attribute__((vector_size(16)));
-
 struct ends {
     char first[2], last[2]; /* in both cases, or twice the same */
     size_t apart;
@@ -32,30 +31,18 @@ static bool ends_at(const struct ends *e, const char *p)
            (last == e->last[0] || last == e->last[1]);
 }
 
-static places load(const char *p)
-{
-    places v;
-    memcpy(&v, p, sizeof v);
-    return v;
-}
-
 static bool any_of_sixteen(const struct ends *e, const char *p)
 {
-    places first = load(p), last = load(p + e->apart);
-    places hit =
-        (places)(((places)(first == (uint8_t)e->first[0]) |
-                  (places)(first == (uint8_t)e->first[1])) &
-                 ((places)(last == (uint8_t)e->last[0]) | (places)(last == (uint8_t)e->last[1])));
-    halves h = (halves)hit;
-    return h[0] | h[1];
+    sixteen first = sixteen_at(p), last = sixteen_at(p + e->apart);
+    return sixteen_any((sixteen_is(first, e->first[0]) | sixteen_is(first, e->first[1])) &
+                       (sixteen_is(last, e->last[0]) | sixteen_is(last, e->last[1])));
 }
 
 /* The first place from `at` on, of `most`, that has these ends; most when there is none. */
 static size_t next_place(const struct ends *e, const char *p, size_t at, size_t most)
 {
-    enum { STEP = sizeof(places) };
-    while (at + STEP <= most && !any_of_sixteen(e, p + at))
-        at += STEP;
+    while (at + SIXTEEN <= most && !any_of_sixteen(e, p + at))
+        at += SIXTEEN;
     while (at < most && !ends_at(e, p + at))
         at++;
     return at;
@@ -63,20 +50,15 @@ static size_t next_place(const struct ends *e, const char *p, size_t at, size_t 
 
 size_t span_find_any(struct span s, size_t from, const char four[4])
 {
-    uint8_t a = (uint8_t)four[0], b = (uint8_t)four[1], c = (uint8_t)four[2], d = (uint8_t)four[3];
-    for (; from + sizeof(places) <= s.n; from += sizeof(places)) {
-        places v = load(s.p + from);
-        halves h =
-            (halves)((places)(v == a) | (places)(v == b) | (places)(v == c) | (places)(v == d));
-        if (h[0] | h[1])
+    char a = four[0], b = four[1], c = four[2], d = four[3];
+    for (; from + SIXTEEN <= s.n; from += SIXTEEN) {
+        sixteen v = sixteen_at(s.p + from);
+        if (sixteen_any(sixteen_is(v, a) | sixteen_is(v, b) | sixteen_is(v, c) | sixteen_is(v, d)))
             break;
     }
-    for (; from < s.n; from++) {
-        uint8_t v = (uint8_t)s.p[from];
-        if (v == a || v == b || v == c || v == d)
-            return from;
-    }
-    return s.n;
+    while (from < s.n && s.p[from] != a && s.p[from] != b && s.p[from] != c && s.p[from] != d)
+        from++;
+    return from;
 }
 
 /* Longer needles are for memmem(), which takes no time for each place where they nearly are. */
