@@ -139,10 +139,13 @@ static struct span split_by(struct arena *a, struct span line)
 static void prescan(struct parse *p, struct span line)
 {
     struct template_match *m = p->m;
+    static const char *const helos[] = {"$_helo=$hV", "$_{HE|EH}LO $hV", NULL};
     if (received_search(m, line, " id {<|}$nT"))
         p->r->id = template_got(m, 'n');
-    if (received_search(m, line, "$_helo=$hV") || received_search(m, line, "$_{HE|EH}LO $hV"))
-        p->r->helo = template_got(m, 'h');
+    uint64_t may = template_which(m, line, helos, sizeof *helos);
+    for (; may && !p->r->helo.p; may &= may - 1)
+        if (received_search(m, line, helos[__builtin_ctzll(may)]))
+            p->r->helo = template_got(m, 'h');
     if (received_search(m, line, " by $bW{$R|$.}"))
         p->r->by = template_got(m, 'b');
 }
@@ -349,27 +352,27 @@ static bool step(struct parse *p, struct span line, const struct received_templa
     return false;
 }
 
+static bool steps(struct parse *p, struct span line, const struct received_template *t,
+                  enum received_result *result)
+{
+    uint64_t may = template_which(p->m, line, t, sizeof *t);
+    for (; may; may &= may - 1)
+        if (step(p, line, &t[__builtin_ctzll(may)], result))
+            return true;
+    return false;
+}
+
 /* The families that exclude each other: the first whose sign is in the line is the only one tried.
  */
 static bool families(struct parse *p, struct span line, enum received_result *result)
 {
-    for (const struct received_family *f = received_families; f->sign; f++) {
-        if (!received_search(p->m, line, f->sign))
-            continue;
-        for (const struct received_template *t = f->templates; t->template; t++)
-            if (step(p, line, t, result))
-                return true;
-        return false;
+    const struct received_family *f = received_families;
+    uint64_t may = template_which(p->m, line, f, sizeof *f);
+    for (; may; may &= may - 1) {
+        size_t i = (size_t)__builtin_ctzll(may);
+        if (received_search(p->m, line, f[i].sign))
+            return steps(p, line, f[i].templates, result);
     }
-    return false;
-}
-
-static bool steps(struct parse *p, struct span line, const struct received_template *t,
-                  enum received_result *result)
-{
-    for (; t->template; t++)
-        if (step(p, line, t, result))
-            return true;
     return false;
 }
 

@@ -29,7 +29,8 @@ void template_memory_free(struct template_memory *t)
         arena_free(t->arena);
 }
 
-static struct compiled *look_up(struct template_memory *t, const char *template)
+/* A full memory, which constants never fill, has one place for all others. */
+static const struct compiled *look_up(struct template_memory *t, const char *template)
 {
     size_t at = (size_t)((uintptr_t) template * 0x9e3779b97f4a7c15u >> 54) % MEMORY_SLOTS;
     for (; t->slots[at]; at = (at + 1) % MEMORY_SLOTS) {
@@ -38,20 +39,23 @@ static struct compiled *look_up(struct template_memory *t, const char *template)
             return t->v[t->last];
     }
     struct compiled *new = template_compile(t, template);
-    if (t->n == MEMORY_MOST)
-        return new;
-    *ARENA_PUSH(t->arena, t->v, t->n, t->cap) = new;
+    if (t->n < MEMORY_MOST) {
+        (void)ARENA_PUSH(t->arena, t->v, t->n, t->cap);
+        t->slots[at] = (uint16_t)t->n;
+    }
     t->last = t->n - 1;
-    t->slots[at] = (uint16_t)t->n;
-    return new;
+    return t->v[t->last] = new;
+}
+
+static struct template_memory *memory_of(struct template_match *m)
+{
+    return m->memory ? m->memory : (m->memory = memory_in(m->arena));
 }
 
 /* Templates are tried in the order in which they were tried before. */
-static struct compiled *compiled_of(struct template_match *m, const char *template)
+static const struct compiled *compiled_of(struct template_match *m, const char *template)
 {
-    struct template_memory *t = m->memory;
-    if (!t)
-        t = m->memory = memory_in(m->arena);
+    struct template_memory *t = memory_of(m);
     if (t->last + 1 < t->n && t->v[t->last + 1]->template == template)
         return t->v[++t->last];
     return look_up(t, template);
@@ -267,6 +271,7 @@ static void note_pairs(struct template_match *m)
     uint16_t pairs[PIECE]; /* all of a piece first: that goes many at a time */
     const char *p = m->line.p;
     memset(m->pairs, 0, sizeof m->pairs);
+    m->pairs[PAIR_NONE / 64] = 1;
     for (size_t left = m->line.n ? m->line.n - 1 : 0; left;) {
         size_t n = left < PIECE ? left : PIECE;
         for (size_t i = 0; i < n; i++)
@@ -279,9 +284,9 @@ static void note_pairs(struct template_match *m)
     m->paired = m->line;
 }
 
-static bool has_pair(const struct template_match *m, unsigned pair)
+static unsigned has_pair(const struct template_match *m, unsigned pair)
 {
-    return m->pairs[pair / 64] >> pair % 64 & 1;
+    return (unsigned)(m->pairs[pair / 64] >> pair % 64) & 1;
 }
 
 /* A piece of a line has no pairs but the line's. */
@@ -301,33 +306,86 @@ bool template_maybe(struct template_match *m, struct span line, const char *text
     return true;
 }
 
-/* The pair that is missing goes to the front: it is the next line's likely one too. */
-static bool has_pairs(const struct template_match *m, struct compiled *p)
-{
-    for (unsigned i = 0; i < p->npairs; i++) {
-        if (has_pair(m, p->pairs[i]))
-            continue;
-        uint16_t missing = p->pairs[i];
-        p->pairs[i] = p->pairs[0];
-        p->pairs[0] = missing;
-        return false;
-    }
-    return true;
-}
-
 /* Most templates fail on most lines: cheaply, by the lack of two bytes side by side, or of a
- * literal. */
-static bool possible(struct template_match *m, struct compiled *p)
+ * literal. NULL: this one does. */
+static const struct compiled *possible(struct template_match *m, const char *template)
 {
+    const struct compiled *p = compiled_of(m, template);
     bool known = within(m->line, m->paired);
     if (!known && p->npairs && within(m->line, m->tried)) { /* several for one line: it pays */
         note_pairs(m);
         known = true;
     }
     m->tried = p->npairs ? m->line : m->tried;
-    if (known && !has_pairs(m, p))
-        return false;
-    return m->icase || span_search(m->line, p->literal) != SIZE_MAX;
+    for (unsigned i = 0; known && i < p->npairs; i++)
+        if (!has_pair(m, p->pairs[i]))
+            return NULL;
+    return m->icase || span_search(m->line, p->literal) != SIZE_MAX ? p : NULL;
+}
+
+/* --- lists --- */
+
+/* Pairs that nearly every line has. */
+static bool is_common(unsigned pair)
+{
+    static const char common[] = " by  with from  id  for esmtp ";
+    for (size_t i = 0; i + 2 < sizeof common; i++)
+        if (pair_of(common[i], common[i + 1]) == pair)
+            return true;
+    return false;
+}
+
+static struct held held_by(const struct compiled *p)
+{
+    struct held h;
+    size_t n = 0;
+    for (unsigned common = 0; common < 2; common++)
+        for (size_t i = 0; i < p->npairs && n < HELD_PAIRS; i++)
+            if (is_common(p->pairs[i]) == (common == 1))
+                h.pairs[n++] = p->pairs[i];
+    while (n < HELD_PAIRS)
+        h.pairs[n++] = PAIR_NONE;
+    return h;
+}
+
+static const char *nth(const void *list, size_t size, size_t i)
+{
+    const char *template;
+    memcpy(&template, (const char *)list + i * size, sizeof template);
+    return template;
+}
+
+static const struct plan *plan_of(struct template_match *m, const void *list, size_t size)
+{
+    struct template_memory *t = memory_of(m);
+    for (size_t i = 0; i < t->nplans; i++)
+        if (t->plans[i].list == list)
+            return &t->plans[i];
+    struct plan *p = &t->plans[t->nplans < PLANS_MOST ? t->nplans++ : PLANS_MOST - 1];
+    *p = (struct plan){.list = list};
+    while (p->n < TEMPLATE_LIST_MOST && nth(list, size, p->n))
+        p->n++;
+    p->held = arena_raw(t->arena, (p->n + 1) * sizeof *p->held);
+    for (size_t i = 0; i < p->n; i++)
+        p->held[i] = held_by(compiled_of(m, nth(list, size, i)));
+    return p;
+}
+
+/* Without a branch for each: no two lines are alike. */
+uint64_t template_which(struct template_match *m, struct span line, const void *list, size_t size)
+{
+    const struct plan *p = plan_of(m, list, size);
+    uint64_t may = 0;
+    m->line = line;
+    if (!within(line, m->paired))
+        note_pairs(m);
+    for (size_t i = 0; i < p->n; i++) {
+        const uint16_t *v = p->held[i].pairs;
+        unsigned all =
+            has_pair(m, v[0]) & has_pair(m, v[1]) & has_pair(m, v[2]) & has_pair(m, v[3]);
+        may |= (uint64_t)all << i;
+    }
+    return may;
 }
 
 static void begin(struct template_match *m, const struct compiled *p)
@@ -339,9 +397,9 @@ static void begin(struct template_match *m, const struct compiled *p)
 
 bool template_start(struct template_match *m, const char *template)
 {
-    struct compiled *p = compiled_of(m, template);
+    const struct compiled *p = possible(m, template);
     m->stored = 0;
-    if (!set_has(&m->memory->sets[p->first], m->line, 0) || !possible(m, p))
+    if (!p || !set_has(&m->memory->sets[p->first], m->line, 0))
         return false;
     begin(m, p);
     return match_at(m, 0, 0) != NO_MATCH;
@@ -363,9 +421,9 @@ static size_t next_place(const struct template_match *m, const struct compiled *
 
 bool template_search(struct template_match *m, const char *template, size_t *at, size_t *end)
 {
-    struct compiled *p = compiled_of(m, template);
+    const struct compiled *p = possible(m, template);
     m->stored = 0;
-    if (!possible(m, p))
+    if (!p)
         return false;
     begin(m, p);
     for (size_t i = 0; (i = next_place(m, p, i)) != SIZE_MAX; i++) {

@@ -29,11 +29,11 @@ struct template_match {
     struct template_memory *memory; /* may be NULL: then one in the arena */
     bool icase;                     /* literals match in any case */
     /* private */
-    struct span got[26];                 /* by letter */
-    uint32_t stored;                     /* of which letters */
-    struct span tried;                   /* the line of the last template */
-    struct span paired;                  /* the line of .pairs */
-    uint64_t pairs[TEMPLATE_PAIRS / 64]; /* bytes that stand side by side in it, hashed */
+    struct span got[26];                     /* by letter */
+    uint32_t stored;                         /* of which letters */
+    struct span tried;                       /* the line of the last template */
+    struct span paired;                      /* the line of .pairs */
+    uint64_t pairs[TEMPLATE_PAIRS / 64 + 1]; /* bytes that stand side by side in it, hashed */
     size_t mark[26];
     size_t steps;
     unsigned char *failed;
@@ -47,6 +47,12 @@ bool template_start(struct template_match *m, const char *template);
 /* The first place in the line where it matches; *at (may be NULL) tells where, *end where it ends.
  */
 bool template_search(struct template_match *m, const char *template, size_t *at, size_t *end);
+
+/* Which templates of a list may be found in the line, a bit for each; the others certainly are not.
+ * A list is a constant array of at most TEMPLATE_LIST_MOST things of that size, each beginning with
+ * the pointer to its template; NULL ends it. */
+enum { TEMPLATE_LIST_MOST = 64 };
+uint64_t template_which(struct template_match *m, struct span line, const void *list, size_t size);
 
 /* Whether the line may hold the text, in any case: false is certain. */
 bool template_maybe(struct template_match *m, struct span line, const char *text);

@@ -73,12 +73,26 @@ struct compiled {
     struct step *steps;
     uint16_t nsteps;
     uint8_t first;  /* set of what a match begins with */
-    uint8_t npairs; /* that stand in it, the one that was missing last in front */
+    uint8_t npairs; /* that stand in it */
     uint16_t pairs[NEEDED_PAIRS];
     struct span lead, literal; /* what it begins with; the longest text it holds */
 };
 
 enum { MEMORY_SLOTS = 1024, MEMORY_MOST = 512 };
+
+/* Four pairs of a template, the rarest ones; PAIR_NONE fills up. */
+enum { HELD_PAIRS = 4, PAIR_NONE = TEMPLATE_PAIRS };
+struct held {
+    uint16_t pairs[HELD_PAIRS];
+};
+
+/* Those of a list, close together: every line is asked for all of them. */
+enum { PLANS_MOST = 16 };
+struct plan {
+    const void *list;
+    struct held *held;
+    size_t n;
+};
 
 /* Hashed, but in the order in which they were met, which is that in which they are tried. */
 struct template_memory {
@@ -87,6 +101,8 @@ struct template_memory {
     size_t nsets, sets_cap;
     struct compiled **v;
     size_t n, cap, last;
+    struct plan plans[PLANS_MOST];
+    size_t nplans;
     uint16_t slots[MEMORY_SLOTS]; /* index + 1 */
 };
 
