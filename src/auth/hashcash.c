@@ -188,12 +188,29 @@ static enum hashcash_result judge(const struct settings *set, struct kv *kv, str
     return s.spent ? HASHCASH_SPENT : HASHCASH_GOOD;
 }
 
+/* Whether a line of the header begins as a stamp's: nearly none does, and then nothing is taken
+ * apart. */
+static bool may_have_stamp(struct span raw)
+{
+    while (raw.n && raw.p[0] != '\n' && !span_starts(raw, SPAN("\r\n"))) {
+        char c = ascii_lower(raw.p[0]);
+        if ((c == 'x' && span_istarts(raw, SPAN("X-Hashcash"))) ||
+            (c == 'h' && span_istarts(raw, SPAN("Hashcash"))))
+            return true;
+        size_t lf = span_find(raw, '\n');
+        raw = span_from(raw, lf == SIZE_MAX ? raw.n : lf + 1);
+    }
+    return false;
+}
+
 void hashcash_check(const struct settings *set, struct kv *kv, struct message *m,
                     struct hashcash_fact *out)
 {
     struct signed_mail mail;
     struct span who = SPAN_NONE, name = SPAN("X-Hashcash");
     *out = (struct hashcash_fact){.result = HASHCASH_NONE};
+    if (!may_have_stamp(m->raw))
+        return;
     signed_mail_read(m->arena, m->raw, &mail);
     if (signed_mail_count(&mail, name) == 0)
         name = SPAN("Hashcash");

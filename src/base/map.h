@@ -30,7 +30,7 @@ struct map map_in(struct arena *a);
 void *map_get(const struct map *m, struct span key);
 /* Where the value of key stands; a new key gets a NULL value. */
 void **map_at(struct map *m, struct span key);
-/* The keyed hash (SipHash-2-4) for other tables. */
+/* The keyed hash (SipHash-1-3) for other tables. */
 uint64_t map_hash(struct span key);
 
 #endif

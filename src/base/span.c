@@ -1,5 +1,7 @@
 #include "base/span.h"
 
+#include "base/sixteen.h"
+
 size_t span_find(struct span s, char c)
 {
     const char *at = s.n ? memchr(s.p, c, s.n) : NULL;
@@ -12,28 +14,87 @@ size_t span_rfind(struct span s, char c)
     return at ? (size_t)(at - s.p) : SIZE_MAX;
 }
 
+/* --- texts in texts ---
+ *
+ * Sixteen places at a time: where the first and the last byte are not the needle's, nothing else is
+ * looked at. */
+
+struct ends {
+    char first[2], last[2]; /* in both cases, or twice the same */
+    size_t apart;
+};
+
+static bool ends_at(const struct ends *e, const char *p)
+{
+    char first = p[0], last = p[e->apart];
+    return (first == e->first[0] || first == e->first[1]) &&
+           (last == e->last[0] || last == e->last[1]);
+}
+
+static bool any_of_sixteen(const struct ends *e, const char *p)
+{
+    sixteen first = sixteen_at(p), last = sixteen_at(p + e->apart);
+    return sixteen_any((sixteen_is(first, e->first[0]) | sixteen_is(first, e->first[1])) &
+                       (sixteen_is(last, e->last[0]) | sixteen_is(last, e->last[1])));
+}
+
+/* The first place from `at` on, of `most`, that has these ends; most when there is none. */
+static size_t next_place(const struct ends *e, const char *p, size_t at, size_t most)
+{
+    while (at + SIXTEEN <= most && !any_of_sixteen(e, p + at))
+        at += SIXTEEN;
+    while (at < most && !ends_at(e, p + at))
+        at++;
+    return at;
+}
+
+size_t span_find_any(struct span s, size_t from, const char four[4])
+{
+    char a = four[0], b = four[1], c = four[2], d = four[3];
+    for (; from + SIXTEEN <= s.n; from += SIXTEEN) {
+        sixteen v = sixteen_at(s.p + from);
+        if (sixteen_any(sixteen_is(v, a) | sixteen_is(v, b) | sixteen_is(v, c) | sixteen_is(v, d)))
+            break;
+    }
+    while (from < s.n && s.p[from] != a && s.p[from] != b && s.p[from] != c && s.p[from] != d)
+        from++;
+    return from;
+}
+
+/* Longer needles are for memmem(), which takes no time for each place where they nearly are. */
+enum { NEEDLE_MOST = 32 };
+
 size_t span_search(struct span s, struct span needle)
 {
     if (needle.n == 0)
         return 0;
-    const char *at = s.n ? memmem(s.p, s.n, needle.p, needle.n) : NULL;
-    return at ? (size_t)(at - s.p) : SIZE_MAX;
+    if (needle.n > s.n)
+        return SIZE_MAX;
+    if (needle.n > NEEDLE_MOST) {
+        const char *hit = memmem(s.p, s.n, needle.p, needle.n);
+        return hit ? (size_t)(hit - s.p) : SIZE_MAX;
+    }
+    char first = needle.p[0], last = needle.p[needle.n - 1];
+    const struct ends e = {{first, first}, {last, last}, needle.n - 1};
+    size_t most = s.n - needle.n + 1, at = 0;
+    while ((at = next_place(&e, s.p, at, most)) < most && memcmp(s.p + at, needle.p, needle.n) != 0)
+        at++;
+    return at < most ? at : SIZE_MAX;
 }
 
 size_t span_isearch(struct span s, struct span needle)
 {
     if (needle.n == 0 || needle.n > s.n)
         return needle.n ? SIZE_MAX : 0;
-    /* Two bytes in both cases: where they differ from the needle's, nothing else is looked at. */
-    char low = ascii_lower(needle.p[0]), high = ascii_upper(needle.p[0]);
-    char last_low = ascii_lower(needle.p[needle.n - 1]);
-    char last_high = ascii_upper(needle.p[needle.n - 1]);
-    const char *last = s.p + needle.n - 1;
-    for (size_t i = 0; i + needle.n <= s.n; i++)
-        if ((s.p[i] == low || s.p[i] == high) && (last[i] == last_low || last[i] == last_high) &&
-            span_ieq(span_sub(s, i, i + needle.n), needle))
-            return i;
-    return SIZE_MAX;
+    char first = needle.p[0], last = needle.p[needle.n - 1];
+    const struct ends e = {{ascii_lower(first), ascii_upper(first)},
+                           {ascii_lower(last), ascii_upper(last)},
+                           needle.n - 1};
+    size_t most = s.n - needle.n + 1, at = 0;
+    while ((at = next_place(&e, s.p, at, most)) < most &&
+           !span_ieq(span_of(s.p + at, needle.n), needle))
+        at++;
+    return at < most ? at : SIZE_MAX;
 }
 
 bool span_ieq(struct span a, struct span b)

@@ -36,16 +36,13 @@ static void start(void *ctx)
 static void work(void *ctx, size_t index, struct pool_result *r, struct buf *out)
 {
     struct cost *c = ctx;
-    int fd = source_open(&c->items.v[index]);
     message_reset(c->m);
-    if (fd < 0 || message_map(c->m, fd) != 0) {
+    if (source_read(&c->items.v[index], c->m) != 0) {
         r->failed = true;
         buf_str(out, strerror(errno));
     } else {
         rules_run(c->rs, c->scratch, c->m);
     }
-    if (fd >= 0)
-        close(fd);
 }
 
 static void take(void *ctx, size_t index, const struct pool_result *r)

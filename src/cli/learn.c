@@ -78,9 +78,8 @@ static void work(void *ctx, size_t index, struct pool_result *r, struct buf *out
 {
     struct teaching *t = ctx;
     struct learn_lesson lesson;
-    int fd = source_open(&t->l->items.v[index]);
     message_reset(t->m);
-    if (fd < 0 || message_map(t->m, fd) != 0) {
+    if (source_read(&t->l->items.v[index], t->m) != 0) {
         r->failed = true;
         buf_str(out, strerror(errno));
     } else {
@@ -89,8 +88,6 @@ static void work(void *ctx, size_t index, struct pool_result *r, struct buf *out
         rules_lesson(t->l->rs, t->m, t->what, &lesson);
         learn_lesson_encode(out, &lesson);
     }
-    if (fd >= 0)
-        close(fd);
 }
 
 /* --- in the parent --- */

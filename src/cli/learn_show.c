@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/json.h"
 #include "rules/lesson.h"
@@ -131,15 +130,11 @@ static void print_bayes(const struct learning *l, const char *name, const struct
 static int explain_one(struct learning *l, const struct item *it, struct message *m)
 {
     struct rules_bayes b;
-    int fd = source_open(it);
     message_reset(m);
-    if (fd < 0 || message_map(m, fd) != 0) {
+    if (source_read(it, m) != 0) {
         fprintf(stderr, "gatehouse learn: %s: %s\n", it->name, strerror(errno));
-        if (fd >= 0)
-            close(fd);
         return EXIT_NOINPUT;
     }
-    close(fd);
     m->learned = l->store;
     m->learned_by = l->user;
     rules_bayes(l->rs, m, l->all, &b);

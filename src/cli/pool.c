@@ -17,9 +17,10 @@
 /* AHEAD: items a worker has in hand, so that it need not wait for the next. WINDOW: items judged or
  * in work beyond the first one that is not; bounds what is kept for the sake of order. */
 enum { AHEAD = 32, WINDOW = 1024 };
-/* Results are sent together: when there is nothing more to do at once, or that many bytes or that
- * much time has come together. */
-enum { BATCH_BYTES = 32 * 1024, BATCH_MICROS = 20000 };
+/* Results are sent together: when there is nothing more to do at once, or so many, that many bytes
+ * or that much time has come together. Half of what a worker may have in hand: while the parent
+ * takes these and hands out others, the worker works on the rest. */
+enum { BATCH_ITEMS = AHEAD / 2, BATCH_BYTES = 32 * 1024, BATCH_MICROS = 20000 };
 
 struct header {
     uint64_t index, micros, length;
@@ -67,46 +68,69 @@ static bool write_all(int fd, struct span s)
     return true;
 }
 
-/* The next item: at once, or else after what has been gathered was sent. */
-static uint64_t next_item(int fd, struct buf *gathered)
+/* What a worker was told to do and what it has done and not yet told. */
+struct desk {
+    int fd;
+    size_t todo[AHEAD], next, n; /* items */
+    struct buf results;
+    unsigned nresults;
+    uint64_t micros;
+};
+
+static void send_results(struct desk *d)
 {
-    uint64_t index;
-    for (;;) {
-        int flags = gathered->n ? MSG_WAITALL | MSG_DONTWAIT : MSG_WAITALL;
-        ssize_t got = recv(fd, &index, sizeof index, flags);
-        if (got == sizeof index)
-            return index;
-        bool later = got < 0 && (errno == EINTR || errno == EAGAIN || errno == EWOULDBLOCK);
-        if (!later || !write_all(fd, buf_span(gathered)))
+    if (!write_all(d->fd, buf_span(&d->results)))
+        _exit(0);
+    buf_clear(&d->results);
+    d->nresults = 0;
+    d->micros = 0;
+}
+
+/* The next item: at once, or else after the results were sent. */
+static size_t next_item(struct desk *d)
+{
+    while (d->next == d->n) {
+        ssize_t got = recv(d->fd, d->todo, sizeof d->todo, d->nresults ? MSG_DONTWAIT : 0);
+        size_t part = got > 0 ? (size_t)got % sizeof *d->todo : 0;
+        if (part && recv(d->fd, (char *)d->todo + got, sizeof *d->todo - part, MSG_WAITALL) <= 0)
             _exit(0);
-        buf_clear(gathered);
+        bool later = got < 0 && (errno == EINTR || errno == EAGAIN || errno == EWOULDBLOCK);
+        if (got <= 0 && !later)
+            _exit(0);
+        if (later)
+            send_results(d);
+        d->next = 0;
+        d->n = later ? 0 : ((size_t)got + sizeof *d->todo - 1) / sizeof *d->todo;
     }
+    return d->todo[d->next++];
+}
+
+static void add_result(struct desk *d, size_t index, const struct pool_result *r, struct span text)
+{
+    const struct header h = {
+        .index = index, .micros = r->micros, .failed = r->failed, .bad = r->bad, .length = text.n};
+    buf_add(&d->results, span_of((const char *)&h, sizeof h));
+    buf_add(&d->results, text);
+    d->micros += r->micros;
+    d->nresults++;
 }
 
 static _Noreturn void worker_main(const struct pool_calls *calls, int fd, _Atomic uint64_t *at)
 {
     const struct rlimit none = {0, 0};
-    struct buf out = {0}, gathered = {0};
-    uint64_t micros = 0;
+    struct buf out = {0};
+    struct desk d = {.fd = fd};
     setrlimit(RLIMIT_CORE, &none);
     calls->start(calls->ctx);
     for (;;) {
-        uint64_t index = next_item(fd, &gathered);
+        size_t index = next_item(&d);
         *at = index;
         struct pool_result r = {0};
         buf_clear(&out);
         calls->work(calls->ctx, index, &r, &out);
-        const struct header h = {
-            .index = index, .micros = r.micros, .failed = r.failed, .bad = r.bad, .length = out.n};
-        buf_add(&gathered, span_of((const char *)&h, sizeof h));
-        buf_add(&gathered, buf_span(&out));
-        micros += r.micros;
-        if (gathered.n < BATCH_BYTES && micros < BATCH_MICROS)
-            continue;
-        if (!write_all(fd, buf_span(&gathered)))
-            _exit(0);
-        buf_clear(&gathered);
-        micros = 0;
+        add_result(&d, index, &r, buf_span(&out));
+        if (d.nresults >= BATCH_ITEMS || d.results.n >= BATCH_BYTES || d.micros >= BATCH_MICROS)
+            send_results(&d);
     }
 }
 
@@ -143,19 +167,22 @@ static int start_worker(struct pool *p, struct worker *w)
 static void give(struct pool *p, struct worker *w)
 {
     size_t share = (p->n - p->next) / (2 * p->jobs) + 1;
+    unsigned had = w->nhand;
     while (w->nhand < AHEAD && w->nhand < share) {
-        uint64_t index;
+        size_t index;
         if (p->nagain)
             index = p->again[--p->nagain];
         else if (p->next < p->n && p->next < p->first + WINDOW)
             index = p->next++;
         else
-            return;
+            break;
         w->hand[w->nhand++] = index;
-        /* A worker that has just died is seen when its socket is read. */
-        ssize_t sent = send(w->fd, &index, sizeof index, MSG_NOSIGNAL);
-        (void)sent;
     }
+    if (w->nhand == had)
+        return;
+    /* A worker that has just died is seen when its socket is read. */
+    ssize_t sent = send(w->fd, w->hand + had, (w->nhand - had) * sizeof *w->hand, MSG_NOSIGNAL);
+    (void)sent;
 }
 
 /* Gives finished items on, as far as they are complete in order. */

@@ -255,32 +255,24 @@ static void put_envelope(struct scan *s)
     m->learned_by = o->user && s->set->learn.users ? arena_lower(m->arena, m->user) : SPAN("");
 }
 
-static void work(void *ctx, size_t index, struct pool_result *r, struct buf *out)
+/* Its bytes; in *fd, for an engine, a descriptor of nothing else. */
+static int open_item(struct scan *s, const struct item *it, int *fd)
 {
-    struct scan *s = ctx;
-    const struct item *it = &s->items.v[index];
-    int fd = source_open(it);
+    *fd = -1;
     message_reset(s->m);
-    if (fd < 0 || message_map(s->m, fd) != 0) {
-        r->failed = true;
-        buf_str(out, strerror(errno));
-        if (fd >= 0)
-            close(fd);
-        return;
-    }
-    id_new(s->m->id);
-    s->m->received = clock_wall();
-    put_envelope(s);
-    s->verdict = NULL;
-    flow_run(s->flow, s->m, fd, judged, s);
-    while (!s->verdict)
-        uv_run(&s->loop, UV_RUN_ONCE);
+    if (!s->virus)
+        return source_read(it, s->m);
+    *fd = source_open(it);
+    return *fd < 0 ? -1 : message_map(s->m, *fd);
+}
+
+static void answer(struct scan *s, const struct item *it, struct pool_result *r, struct buf *out)
+{
     r->micros = s->took;
     r->bad = s->m->facts.virus.state == VIRUS_FOUND || (s->verdict->n && s->verdict->v[0].spam);
     if (s->o->filter && s->verdict->n && s->verdict->v[0].outcome == OUT_DEFER) {
         r->failed = r->temporary = true; /* whoever delivers tries again later */
         buf_str(out, s->verdict->v[0].reason);
-        close(fd);
         return;
     }
     const struct judged j = {s->set, s->rs, it, s->m, s->verdict, s->took};
@@ -288,7 +280,28 @@ static void work(void *ctx, size_t index, struct pool_result *r, struct buf *out
         explain_judged(out, &j, s->policies, s->o->format == FORMAT_JSON);
     else
         format_judged(out, s->o->format, &j, s->items.n > 1);
-    close(fd);
+}
+
+static void work(void *ctx, size_t index, struct pool_result *r, struct buf *out)
+{
+    struct scan *s = ctx;
+    const struct item *it = &s->items.v[index];
+    int fd;
+    if (open_item(s, it, &fd) != 0) {
+        r->failed = true;
+        buf_str(out, strerror(errno));
+    } else {
+        id_new(s->m->id);
+        s->m->received = clock_wall();
+        put_envelope(s);
+        s->verdict = NULL;
+        flow_run(s->flow, s->m, fd, judged, s);
+        while (!s->verdict)
+            uv_run(&s->loop, UV_RUN_ONCE);
+        answer(s, it, r, out);
+    }
+    if (fd >= 0)
+        close(fd);
 }
 
 /* --- in the parent --- */

@@ -10,8 +10,11 @@
 #include <unistd.h>
 
 #include "cli/mbox.h"
+#include "message/message.h"
 
 enum { MAILDIR = 1 }; /* fts_number of a Maildir's root */
+/* Read to see what a file is: most are not longer, and not read again. */
+enum { HEAD_BYTES = 64 * 1024, SEPARATOR_MAX = 1024 };
 
 static void tell(struct items *items, const char *path, const char *what)
 {
@@ -45,28 +48,32 @@ static void add_mbox(struct items *items, const char *name, const char *path, in
         items->v[i].name = arena_printf(items->arena, "%s#%zu", name, i - first + 1).p;
 }
 
-static bool starts_as_mbox(int fd)
+static bool starts_as_mbox(struct span head)
 {
-    char head[1024] = "";
-    struct span line, rest = span_of(head, 0);
-    ssize_t n = pread(fd, head, sizeof head, 0);
-    rest.n = n > 0 ? (size_t)n : 0;
-    return rest.n > 5 && memcmp(head, "From ", 5) == 0 && span_line(&rest, &line) &&
-           mbox_separator(line);
+    struct span line;
+    return span_starts(head, SPAN("From ")) && span_line(&head, &line) && mbox_separator(line);
 }
 
 /* fd is a regular file (or memory file); it stays open only when keep. */
 static void add_file(struct items *items, const char *name, const char *path, int fd, bool keep,
                      enum source_type type)
 {
+    char head[HEAD_BYTES];
     struct stat st;
     int kept = keep ? fd : -1;
-    bool mbox = type == SOURCE_MBOX || (type == SOURCE_AUTO && starts_as_mbox(fd));
+    ssize_t got = type == SOURCE_MESSAGE ? 0 : pread(fd, head, sizeof head, 0);
+    struct span bytes = span_of(head, got > 0 ? (size_t)got : 0);
+    bool mbox = type == SOURCE_MBOX ||
+                (type == SOURCE_AUTO && starts_as_mbox(span_sub(bytes, 0, SEPARATOR_MAX)));
     if (!mbox || fstat(fd, &st) != 0 || st.st_size == 0) {
         add(items, name, path, kept);
         return;
     }
     size_t n = (size_t)st.st_size;
+    if (n == bytes.n) {
+        add_mbox(items, name, path, kept, bytes);
+        return;
+    }
     void *p = mmap(NULL, n, PROT_READ, MAP_PRIVATE, fd, 0);
     if (p == MAP_FAILED) {
         tell(items, path, strerror(errno));
@@ -238,13 +245,31 @@ static int part_of_file(const struct item *it, int fd)
     return out;
 }
 
+static int open_file(const struct item *it)
+{
+    return it->fd >= 0 ? dup(it->fd) : open(it->path, O_RDONLY | O_CLOEXEC);
+}
+
 int source_open(const struct item *it)
 {
-    int fd = it->fd >= 0 ? dup(it->fd) : open(it->path, O_RDONLY | O_CLOEXEC);
+    int fd = open_file(it);
     if (fd < 0 || it->size == UINT64_MAX)
         return fd;
     int part = part_of_file(it, fd), sys = errno;
     close(fd);
     errno = sys;
     return part;
+}
+
+int source_read(const struct item *it, struct message *m)
+{
+    int fd = open_file(it);
+    if (fd < 0)
+        return -1;
+    int result =
+        it->size == UINT64_MAX ? message_map(m, fd) : message_map_part(m, fd, it->offset, it->size);
+    int sys = errno;
+    close(fd);
+    errno = sys;
+    return result;
 }

@@ -5,6 +5,8 @@
 
 #include "base/arena.h"
 
+struct message;
+
 enum source_type { SOURCE_AUTO, SOURCE_MESSAGE, SOURCE_MBOX };
 
 struct item {
@@ -29,6 +31,8 @@ struct items {
 void source_add(struct items *items, const char *path, enum source_type type);
 /* The bytes of an item as a descriptor, the caller's to close; -1 with errno. */
 int source_open(const struct item *it);
+/* Its bytes as m->raw, without a descriptor of their own. 0, or -1 with errno. */
+int source_read(const struct item *it, struct message *m);
 void source_free(struct items *items);
 
 #endif

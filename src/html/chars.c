@@ -77,19 +77,23 @@ size_t html_count(struct html_text t)
     return n;
 }
 
+const char *html_after_ascii(const char *p, const char *end)
+{
+    while (end - p >= 8) {
+        uint64_t w;
+        memcpy(&w, p, 8);
+        if (w & 0x8080808080808080u)
+            break;
+        p += 8;
+    }
+    while (p < end && !((unsigned char)*p & 0x80))
+        p++;
+    return p;
+}
+
 static bool is_ascii(struct span s)
 {
-    size_t i = 0;
-    for (; i + 8 <= s.n; i += 8) {
-        uint64_t w;
-        memcpy(&w, s.p + i, 8);
-        if (w & 0x8080808080808080u)
-            return false;
-    }
-    for (; i < s.n; i++)
-        if ((unsigned char)s.p[i] & 0x80)
-            return false;
-    return true;
+    return html_after_ascii(s.p, s.p + s.n) == s.p + s.n;
 }
 
 struct span html_upgrade(struct arena *a, struct span bytes)

@@ -3,6 +3,8 @@
 
 #include <math.h>
 
+#include "base/sixteen.h"
+
 bool html_attr(struct html_parser *h, struct html_attrs attrs, const char *name,
                struct html_text *value)
 {
@@ -279,17 +281,29 @@ static char *self_closing(char *start, char *o, bool chars)
     return p < name_end && p > start && p[-1] == '<' ? start + (name_end - start) : NULL;
 }
 
+/* The next "&", "/>" or first byte of a curly quote. */
+static const char *next_edit(const char *p, const char *end)
+{
+    for (; end - p > SIXTEEN; p += SIXTEEN) {
+        sixteen v = sixteen_at(p), next = sixteen_at(p + 1);
+        if (sixteen_any(sixteen_is(v, '&') | sixteen_is(v, '\xE2') |
+                        (sixteen_is(v, '/') & sixteen_is(next, '>'))))
+            break;
+    }
+    while (p < end && *p != '&' && *p != '\xE2' && !(*p == '/' && end - p > 1 && p[1] == '>'))
+        p++;
+    return p;
+}
+
 /* Source edits before the tokens are cut: "&nbsp;" is a space, "<br />" is "<br>", curly quotes are
  * straight ones. */
 static struct span edit_source(struct html_parser *h, struct span s)
 {
     const char *p = s.p, *end = s.p + s.n;
     char *out = arena_raw(h->a, s.n + 1), *o = out;
-    static const bool stop[256] = {['&'] = true, ['/'] = true, [0xE2] = true};
     while (p < end) {
         const char *from = p;
-        while (p < end && !stop[(unsigned char)*p])
-            p++;
+        p = next_edit(p, end);
         memcpy(o, from, (size_t)(p - from));
         o += p - from;
         if (p == end)

@@ -1,6 +1,8 @@
 /* Text pieces: white space squeezed, visible or not, and joined at the end (semantics 4.5). */
 #include "html/html_private.h"
 
+#include "base/sixteen.h"
+
 static bool is_blank(char c)
 {
     return c == ' ' || (c >= '\t' && c <= '\r');
@@ -37,17 +39,30 @@ static size_t nbsp(const char *p, const char *end, bool chars)
 static const bool special[256] = {['\t'] = true, ['\n'] = true, ['\v'] = true, ['\f'] = true,
                                   ['\r'] = true, [' '] = true,  [0xC2] = true, [0xC3] = true};
 
+/* Where squeezing has to look at next: no single space. */
+static const char *next_special(const char *p, const char *end)
+{
+    const char *from = p;
+    for (; end - p > SIXTEEN; p += SIXTEEN) {
+        sixteen v = sixteen_at(p), next = sixteen_at(p + 1);
+        if (sixteen_any(sixteen_within(v, '\t', '\r') | sixteen_within(v, 0xC2, 0xC3) |
+                        (sixteen_is(v, ' ') & sixteen_is(next, ' '))))
+            break;
+    }
+    if (p > from && p[-1] == ' ') /* white space may follow it */
+        p--;
+    while (p < end && !special[(unsigned char)*p])
+        p++;
+    return p;
+}
+
 /* Runs of white space, and every nbsp(), become one space. */
 static struct span squeeze(struct arena *a, struct html_text t)
 {
     const char *p = t.s.p, *end = p + t.s.n;
     char *out = NULL, *o = NULL;
     const char *copied = p; /* everything before it stands in out, once there is an out */
-    while (p < end) {
-        if (!special[(unsigned char)*p]) {
-            p++;
-            continue;
-        }
+    while ((p = next_special(p, end)) < end) {
         size_t n = 0;
         while (p + n < end && is_blank(p[n]))
             n++;
@@ -194,17 +209,12 @@ static struct html_text join(struct html_parser *h, enum which which)
 static size_t count_spaces(struct html_text t)
 {
     size_t n = 0;
-    for (const char *p = t.s.p, *end = p + t.s.n; p < end;) {
-        unsigned char c = (unsigned char)*p;
-        if (c < 0x80) {
-            n += c == ' ' || (c >= '\t' && c <= '\r' && (t.chars || c != '\f'));
-            p++;
-        } else if (!t.chars) {
-            p++;
-        } else {
-            n += html_is_space(html_next(&p, end, true), true);
-        }
-    }
+    const char *p = t.s.p, *end = p + t.s.n;
+    for (size_t i = 0; i < t.s.n; i++)
+        n += (unsigned)(p[i] == ' ') |
+             (unsigned)(p[i] >= '\t' && p[i] <= '\r' && (t.chars || p[i] != '\f'));
+    while (t.chars && (p = html_after_ascii(p, end)) < end)
+        n += html_is_space(html_next(&p, end, true), true);
     return n;
 }
 

@@ -21,18 +21,17 @@ struct message *message_new(size_t memory_limit)
 
 static void unmap(struct message *m)
 {
-    if (m->mapped)
-        munmap((void *)(uintptr_t)m->raw.p, m->raw.n);
-    m->mapped = false;
-    m->raw = SPAN_NONE;
+    if (m->mapped.p)
+        munmap((void *)(uintptr_t)m->mapped.p, m->mapped.n);
+    m->mapped = m->raw = SPAN_NONE;
 }
 
-static int read_all(struct message *m, int fd, size_t size)
+static int read_all(struct message *m, int fd, uint64_t offset, size_t size)
 {
     char *p = arena_raw(m->arena, size + 1);
     size_t n = 0;
     while (n < size) {
-        ssize_t got = pread(fd, p + n, size - n, (off_t)n);
+        ssize_t got = pread(fd, p + n, size - n, (off_t)(offset + n));
         if (got < 0 && errno == EINTR)
             continue;
         if (got < 0)
@@ -46,6 +45,22 @@ static int read_all(struct message *m, int fd, size_t size)
     return 0;
 }
 
+/* The file has that much. */
+static int map(struct message *m, int fd, uint64_t offset, size_t size)
+{
+    unmap(m);
+    if (size < READ_BELOW)
+        return read_all(m, fd, offset, size);
+    size_t before = offset % (size_t)sysconf(_SC_PAGESIZE);
+    void *p = mmap(NULL, before + size, PROT_READ, MAP_PRIVATE | MAP_POPULATE, fd,
+                   (off_t)(offset - before));
+    if (p == MAP_FAILED)
+        return -1;
+    m->mapped = span_of(p, before + size);
+    m->raw = span_from(m->mapped, before);
+    return 0;
+}
+
 int message_map(struct message *m, int fd)
 {
     struct stat st;
@@ -55,15 +70,21 @@ int message_map(struct message *m, int fd)
         errno = EINVAL;
         return -1;
     }
-    unmap(m);
-    size_t size = (size_t)st.st_size;
-    if (size < READ_BELOW)
-        return read_all(m, fd, size);
-    void *p = mmap(NULL, size, PROT_READ, MAP_PRIVATE | MAP_POPULATE, fd, 0);
-    if (p == MAP_FAILED)
+    return map(m, fd, 0, (size_t)st.st_size);
+}
+
+int message_map_part(struct message *m, int fd, uint64_t offset, uint64_t size)
+{
+    struct stat st = {0};
+    /* A mapping beyond the end is a trap; what is read tells by its length. */
+    bool there = size < READ_BELOW || (fstat(fd, &st) == 0 && (uint64_t)st.st_size >= size &&
+                                       (uint64_t)st.st_size - size >= offset);
+    if (there && map(m, fd, offset, (size_t)size) != 0)
         return -1;
-    m->raw = span_of(p, size);
-    m->mapped = true;
+    if (!there || m->raw.n != size) {
+        errno = ESTALE;
+        return -1;
+    }
     return 0;
 }
 

@@ -20,8 +20,8 @@ struct message {
     char id[ID_SIZE];
     struct arena *arena;
     struct span raw;
-    bool mapped;   /* raw is an mmap of ours */
-    usec received; /* wall time of the end of data */
+    struct span mapped; /* our mmap, in which raw is; absent: raw is in the arena */
+    usec received;      /* wall time of the end of data */
     struct peer peer;
     struct envelope env;
     bool has_envelope; /* false for plain files */
@@ -51,6 +51,8 @@ struct message {
 struct message *message_new(size_t memory_limit);
 /* Maps fd (kept by the caller) as raw. 0, or -1 with errno. */
 int message_map(struct message *m, int fd);
+/* The same for `size` bytes of it from offset on; ESTALE: there are not so many. */
+int message_map_part(struct message *m, int fd, uint64_t offset, uint64_t size);
 void message_free(struct message *m);
 /* For the next message: unmaps, resets the arena, keeps its first block. */
 void message_reset(struct message *m);

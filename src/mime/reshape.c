@@ -46,7 +46,8 @@ struct text blank_runs_cut(struct mime *m, struct text *t)
     struct text_copy c = {0};
     size_t copied = 0;
     for (size_t pos = MIME_BLANK_RUN; pos < s.n; pos += MIME_BLANK_RUN) {
-        if (!ascii_isspace(s.p[pos]))
+        bool alone = pos + 1 < s.n && !ascii_isspace(s.p[pos + 1]) && !ascii_isspace(s.p[pos - 1]);
+        if (!ascii_isspace(s.p[pos]) || alone)
             continue;
         size_t from, to;
         size_t lines = blank_lines_around(s, pos, &from, &to, &pos);

@@ -11,15 +11,30 @@ struct parse {
     struct received_carry *carry;
 };
 
+/* White space other than single spaces between others. */
+static bool needs_squeezing(struct span s)
+{
+    unsigned bad = s.n && s.p[0] == ' ';
+    for (size_t i = 0; i + 1 < s.n; i++)
+        bad |= (unsigned)((unsigned char)(s.p[i] - '\t') < 5) |
+               (unsigned)(s.p[i] == ' ' && s.p[i + 1] == ' ');
+    return bad || (s.n && (unsigned char)(s.p[s.n - 1] - '\t') < 5);
+}
+
 static struct span squeeze(struct arena *a, struct span in)
 {
-    char *p = arena_raw(a, in.n + 1);
-    size_t n = 0;
-    for (size_t i = 0; i < in.n; i++) {
-        if (!ascii_isspace(in.p[i]))
-            p[n++] = in.p[i];
-        else if (n > 0 && p[n - 1] != ' ')
-            p[n++] = ' ';
+    const char *p = in.p;
+    size_t n = in.n;
+    if (needs_squeezing(in)) {
+        char *out = arena_raw(a, in.n + 1);
+        p = out;
+        n = 0;
+        for (size_t i = 0; i < in.n; i++) {
+            if (!ascii_isspace(in.p[i]))
+                out[n++] = in.p[i];
+            else if (n > 0 && out[n - 1] != ' ')
+                out[n++] = ' ';
+        }
     }
     if (n > 0 && p[n - 1] == ' ')
         n--;
@@ -124,10 +139,13 @@ static struct span split_by(struct arena *a, struct span line)
 static void prescan(struct parse *p, struct span line)
 {
     struct template_match *m = p->m;
+    static const char *const helos[] = {"$_helo=$hV", "$_{HE|EH}LO $hV", NULL};
     if (received_search(m, line, " id {<|}$nT"))
         p->r->id = template_got(m, 'n');
-    if (received_search(m, line, "$_helo=$hV") || received_search(m, line, "$_{HE|EH}LO $hV"))
-        p->r->helo = template_got(m, 'h');
+    uint64_t may = template_which(m, line, helos, sizeof *helos);
+    for (; may && !p->r->helo.p; may &= may - 1)
+        if (received_search(m, line, helos[__builtin_ctzll(may)]))
+            p->r->helo = template_got(m, 'h');
     if (received_search(m, line, " by $bW{$R|$.}"))
         p->r->by = template_got(m, 'b');
 }
@@ -334,27 +352,27 @@ static bool step(struct parse *p, struct span line, const struct received_templa
     return false;
 }
 
+static bool steps(struct parse *p, struct span line, const struct received_template *t,
+                  enum received_result *result)
+{
+    uint64_t may = template_which(p->m, line, t, sizeof *t);
+    for (; may; may &= may - 1)
+        if (step(p, line, &t[__builtin_ctzll(may)], result))
+            return true;
+    return false;
+}
+
 /* The families that exclude each other: the first whose sign is in the line is the only one tried.
  */
 static bool families(struct parse *p, struct span line, enum received_result *result)
 {
-    for (const struct received_family *f = received_families; f->sign; f++) {
-        if (!received_search(p->m, line, f->sign))
-            continue;
-        for (const struct received_template *t = f->templates; t->template; t++)
-            if (step(p, line, t, result))
-                return true;
-        return false;
+    const struct received_family *f = received_families;
+    uint64_t may = template_which(p->m, line, f, sizeof *f);
+    for (; may; may &= may - 1) {
+        size_t i = (size_t)__builtin_ctzll(may);
+        if (received_search(p->m, line, f[i].sign))
+            return steps(p, line, f[i].templates, result);
     }
-    return false;
-}
-
-static bool steps(struct parse *p, struct span line, const struct received_template *t,
-                  enum received_result *result)
-{
-    for (; t->template; t++)
-        if (step(p, line, t, result))
-            return true;
     return false;
 }
 

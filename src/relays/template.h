@@ -26,19 +26,20 @@ enum { TEMPLATE_PAIRS = 4096 };
 struct template_match {
     struct span line;               /* its bytes stay as they are as long as this lives */
     struct arena *arena;            /* for the memory of failed places; used for long lines only */
-    struct template_memory *memory; /* may be NULL */
+    struct template_memory *memory; /* may be NULL: then one in the arena */
     bool icase;                     /* literals match in any case */
-    struct span got[26];            /* by letter; p == NULL: not stored */
     /* private */
-    struct span tried;                   /* the line of the last template */
-    struct span paired;                  /* the line of .pairs */
-    uint64_t pairs[TEMPLATE_PAIRS / 64]; /* bytes that stand side by side in it, hashed */
+    struct span got[26];                     /* by letter */
+    uint32_t stored;                         /* of which letters */
+    struct span tried;                       /* the line of the last template */
+    struct span paired;                      /* the line of .pairs */
+    uint64_t pairs[TEMPLATE_PAIRS / 64 + 1]; /* bytes that stand side by side in it, hashed */
     size_t mark[26];
     size_t steps;
     unsigned char *failed;
     size_t failed_size;
     bool remembers;
-    const char *template;
+    const struct compiled *compiled;
 };
 
 /* The template at the start of the line. */
@@ -47,12 +48,19 @@ bool template_start(struct template_match *m, const char *template);
  */
 bool template_search(struct template_match *m, const char *template, size_t *at, size_t *end);
 
+/* Which templates of a list may be found in the line, a bit for each; the others certainly are not.
+ * A list is a constant array of at most TEMPLATE_LIST_MOST things of that size, each beginning with
+ * the pointer to its template; NULL ends it. */
+enum { TEMPLATE_LIST_MOST = 64 };
+uint64_t template_which(struct template_match *m, struct span line, const void *list, size_t size);
+
 /* Whether the line may hold the text, in any case: false is certain. */
 bool template_maybe(struct template_match *m, struct span line, const char *text);
 
+/* What was stored under the letter; absent: nothing was. */
 static inline struct span template_got(const struct template_match *m, char letter)
 {
-    return m->got[letter - 'a'];
+    return m->stored >> (letter - 'a') & 1 ? m->got[letter - 'a'] : SPAN_NONE;
 }
 
 #endif

@@ -172,34 +172,6 @@ static void expand_metas(struct conf *c)
     }
 }
 
-static bool redirect(void *ctx, size_t i, struct span s, struct span *group)
-{
-    const struct conf *c = ctx;
-    struct regex_match m;
-    if (regex_exec(c->redirectors[i].regex, s, 0, &m) != 1 || m.group[1].start == SIZE_MAX)
-        return false;
-    *group = span_sub(s, m.group[1].start, m.group[1].end);
-    return true;
-}
-
-static void make_redirectors(struct conf *c)
-{
-    size_t kept = 0;
-    for (size_t i = 0; i < c->nredirectors; i++) {
-        struct redirector *r = &c->redirectors[i];
-        struct err e;
-        r->regex = regex_new(c->arena, r->pattern, r->mods, &e);
-        if (!r->regex)
-            conf_problem(c, r->at, "redirector_pattern: %s; the line is ignored", e.text);
-        else
-            c->redirectors[kept++] = *r;
-    }
-    c->nredirectors = kept;
-    c->uri.nredirectors = kept;
-    c->uri.redirector = redirect;
-    c->uri.redirector_ctx = c;
-}
-
 static void add_networks(struct conf *c, struct netset *set, const struct strings *words)
 {
     for (size_t i = 0; i < words->n; i++) {
@@ -225,7 +197,7 @@ void conf_finish(struct conf *c)
     default_scores(c);
     expand_metas(c);
     conf_replace_tags(c);
-    make_redirectors(c);
+    conf_make_redirectors(c);
     finish_networks(c);
 }
 
@@ -237,7 +209,7 @@ void conf_finish_over(struct conf *c)
     }
     if (c->touched & TOUCH_ALL) {
         conf_replace_tags(c);
-        make_redirectors(c);
+        conf_make_redirectors(c);
     }
 }
 

@@ -212,6 +212,8 @@ enum conf_touch {
     TOUCH_ALL = 1 << 6        /* how a message is read */
 };
 
+enum { REDIRECTOR_PAIRS = 7, REDIRECTOR_RUNS = 4 };
+
 struct conf {
     struct arena *arena;
     struct conf_state *state; /* of the reader */
@@ -236,6 +238,11 @@ struct conf {
         struct span pattern, mods;
         struct regex *regex; /* made by conf_finish */
         struct conf_at at;
+        struct redirector_pairs { /* of letters: all of one of them stand in what it matches */
+            uint16_t v[REDIRECTOR_PAIRS];
+            uint16_t n;
+        } needs[REDIRECTOR_RUNS];
+        size_t nneeds; /* 0: nothing is known */
     } * redirectors;
     size_t nredirectors, redirectors_cap;
 

@@ -105,6 +105,8 @@ READER(conf_tlds_clear);
 READER(conf_networks); /* arg: 0 trusted, 1 internal, 2 msa; +8: clear */
 READER(conf_originating);
 READER(conf_redirector);
+/* conf_redirect.c */
+void conf_make_redirectors(struct conf *c);
 READER(conf_stopword);
 READER(conf_ignore_header);
 

@@ -2,6 +2,8 @@
  * (semantics 4.2, 4.3). */
 #include "text/text_private.h"
 
+#include "base/sixteen.h"
+
 /* --- cutting a part at the scan size --- */
 
 /* The byte at which the n-th character behind `from` starts, or the end. */
@@ -94,16 +96,41 @@ static void add_space(struct squeezer *z, bool line_end)
     }
 }
 
+/* Neither a space before another nor any byte that is not ORDINARY but a space. */
+static bool only_words(const char *p)
+{
+    sixteen v = sixteen_at(p), next = sixteen_at(p + 1);
+    return !sixteen_any(sixteen_is(v, '\0') | sixteen_within(v, '\t', '\r') |
+                        sixteen_is(v, '\xC2') | sixteen_within(v, 0xE1, 0xE3) |
+                        (sixteen_is(v, ' ') & sixteen_is(next, ' ')));
+}
+
+static bool is_ordinary(const char *p, const char *end)
+{
+    return p < end && class_of[(unsigned char)*p] == ORDINARY;
+}
+
+/* Behind the words at p with single spaces between them, the bulk of every text. */
+static const char *after_words(const char *p, const char *end)
+{
+    const char *from = p;
+    if (!is_ordinary(p, end))
+        return p;
+    while (end - p > SIXTEEN && only_words(p))
+        p += SIXTEEN;
+    if (p > from && p[-1] == ' ' && !is_ordinary(p, end))
+        return p - 1;
+    while (is_ordinary(p, end) || (p < end && *p == ' ' && is_ordinary(p + 1, end)))
+        p++;
+    return p;
+}
+
 static void add_text(struct squeezer *z, struct span s)
 {
     const char *p = s.p, *end = p + s.n;
     while (p < end) {
         const char *from = p;
-        /* Words with single spaces between them, the bulk of every text. */
-        while (p < end && (class_of[(unsigned char)*p] == ORDINARY ||
-                           (*p == ' ' && p > from && p + 1 < end &&
-                            class_of[(unsigned char)p[1]] == ORDINARY)))
-            p++;
+        p = after_words(p, end);
         if (p > from) {
             end_space(z);
             memcpy(z->o, from, (size_t)(p - from));

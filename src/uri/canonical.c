@@ -10,7 +10,7 @@ void forms_add(struct forms *f, struct span s)
 void forms_unwrap(struct forms *f, struct span s)
 {
     if (f->nwork < URI_REDIRECTS_MAX)
-        *ARENA_PUSH(f->a, f->work, f->nwork, f->work_cap) = s;
+        f->work[f->nwork++] = s;
 }
 
 struct span uri_join(struct arena *a, const struct span *parts, size_t n)
@@ -89,10 +89,8 @@ size_t uri_until(struct span s, const char *stop)
 {
     char a = stop[0], b = stop[1] ? stop[1] : a;
     char c = b != a && stop[2] ? stop[2] : a, d = c != a && stop[3] ? stop[3] : a;
-    size_t i = 0;
-    while (i < s.n && s.p[i] != a && s.p[i] != b && s.p[i] != c && s.p[i] != d)
-        i++;
-    return i;
+    const char four[4] = {a, b, c, d};
+    return span_find_any(s, 0, four);
 }
 
 /* --- addresses --- */
@@ -324,11 +322,17 @@ static void keep(struct forms *f, struct span *out, size_t *n, struct span s)
 struct span *uri_canonical(const struct uri_tables *t, struct arena *a, struct span uri, bool wide,
                            size_t *n)
 {
-    struct forms f = {.t = t, .a = a, .wide = wide};
+    struct forms f; /* large, and all that counts is set */
+    f.t = t;
+    f.a = a;
+    f.wide = wide;
+    f.nwork = f.n = 0;
+    f.v = f.few;
+    f.cap = sizeof f.few / sizeof *f.few;
     forms_unwrap(&f, uri);
     for (size_t i = 0; i < f.nwork; i++)
         forms_of(&f, i);
-    struct span *out = arena_array(a, f.nwork + f.n, sizeof *out);
+    struct span *out = arena_raw(a, (f.nwork + f.n) * sizeof *out);
     *n = 0;
     for (size_t i = 0; i < f.nwork; i++)
         keep(&f, out, n, f.work[i]);

@@ -1,7 +1,7 @@
 /* Hosts and registered domains (semantics 5.5). */
 #include <arpa/inet.h>
 
-#include "uri/uri.h"
+#include "uri/uri_private.h"
 
 enum { HOST_MAX = 253, LABEL_MAX = 63 };
 
@@ -228,21 +228,29 @@ static bool host_of(struct span s, struct span *host)
     return true;
 }
 
+bool uri_host_of(struct span lower, struct span *host)
+{
+    if (span_starts(lower, SPAN("javascript:")) || span_starts(lower, SPAN("cid:")) ||
+        span_starts(lower, SPAN("file:")))
+        return false;
+    return host_of(lower, host) && host->n && !has_needless_escape(*host);
+}
+
+bool uri_domain_of(const struct uri_tables *t, struct arena *a, struct span host,
+                   struct span *domain)
+{
+    if (is_ip(host)) {
+        *domain = host;
+        return true;
+    }
+    if (!uri_fqdn_valid(host) || !uri_tld_known(t, a, host))
+        return false;
+    *domain = uri_registered(t, a, host);
+    return true;
+}
+
 bool uri_host_domain(const struct uri_tables *t, struct arena *a, struct span uri,
                      struct span *host, struct span *domain)
 {
-    struct span s = arena_lower(a, uri);
-    if (span_starts(s, SPAN("javascript:")) || span_starts(s, SPAN("cid:")) ||
-        span_starts(s, SPAN("file:")))
-        return false;
-    if (!host_of(s, host) || host->n == 0 || has_needless_escape(*host))
-        return false;
-    if (is_ip(*host)) {
-        *domain = *host;
-        return true;
-    }
-    if (!uri_fqdn_valid(*host) || !uri_tld_known(t, a, *host))
-        return false;
-    *domain = uri_registered(t, a, *host);
-    return true;
+    return uri_host_of(arena_lower(a, uri), host) && uri_domain_of(t, a, *host, domain);
 }

@@ -377,8 +377,8 @@ void uri_find(const struct uri_tables *t, struct arena *a, struct span line, str
 {
     struct finder f = {.t = t, .a = a, .out = out, .line = line};
     size_t i = 0;
-    while (i < line.n) {
-        if (!is(line.p[i], C_HINT) || !is_hint(&f, i)) {
+    while ((i = span_find_any(line, i, ".:@.")) < line.n) {
+        if (!is_hint(&f, i)) {
             i++;
             continue;
         }

@@ -7,6 +7,7 @@
 struct address {
     struct span proto, auth, host, rest; /* rest begins with the ':' of a port, if there is one */
     struct span port;                    /* digits; p == NULL: no ':' */
+    struct span whole; /* proto, host and rest as they stand together, or absent */
 };
 
 /* ^(https?://)([^@/?#]*@)?([^/?#:]+)((:(\d*))?.*)$ */
@@ -29,6 +30,8 @@ static bool take_apart(struct span s, struct address *u)
     u->auth = span_sub(s, 0, from);
     u->host = span_sub(s, from, from + host);
     u->rest = span_from(s, from + host);
+    if (!from)
+        u->whole = span_of(u->proto.p, u->proto.n + s.n);
     if (u->rest.n && u->rest.p[0] == ':') {
         size_t i = 1;
         while (i < u->rest.n && ascii_isdigit(u->rest.p[i]))
@@ -126,10 +129,14 @@ static struct span wrapped(struct span rest)
 
 static void unwrap_redirects(struct forms *f, const struct address *u)
 {
-    struct span all = JOIN(f->a, u->proto, u->host, u->rest), group;
-    for (size_t i = 0; f->t->redirector && i < f->t->nredirectors; i++) {
-        if (f->t->redirector(f->t->redirector_ctx, i, all, &group) && group.p &&
-            span_find(group, '.') != SIZE_MAX) {
+    struct span group = SPAN_NONE, all = SPAN_NONE;
+    if (f->t->redirector)
+        all = u->whole.p ? u->whole : JOIN(f->a, u->proto, u->host, u->rest);
+    for (size_t i = 0; all.p; i++) {
+        i = f->t->redirector(f->t->redirector_ctx, i, all, &group);
+        if (i == SIZE_MAX)
+            break;
+        if (group.p && span_find(group, '.') != SIZE_MAX) {
             forms_unwrap(f, arena_dup(f->a, group));
             return;
         }
@@ -266,11 +273,15 @@ void forms_of_host(struct forms *f, struct span s)
             forms_add(f, JOIN(f->a, u.proto, u.host, rest_noport));
     }
     struct span original = arena_lower(f->a, u.host);
-    if (f->wide && !uri_is_ascii(u.host))
+    if (f->wide && !uri_is_ascii(u.host)) {
         u.host = original = host_bytes(f, &u, rest_noport);
+        u.whole = SPAN_NONE;
+    }
     struct span host = without_controls(f->a, u.host);
-    if (host.n != u.host.n)
+    if (host.n != u.host.n) {
         add_host(f, &u, host);
+        u.whole = SPAN_NONE;
+    }
     u.host = host;
     unwrap_redirects(f, &u);
     size_t at = span_find(host, '@');

@@ -21,10 +21,10 @@ enum {
  * in front; values are non-NULL. */
 struct uri_tables {
     struct map tld, two_level, three_level;
-    /* redirector_pattern, in file order: leftmost match of the i-th pattern on s; true and the
-     * first group. Given as a function so that this room needs no regex engine. */
-    size_t nredirectors;
-    bool (*redirector)(void *ctx, size_t i, struct span s, struct span *group);
+    /* redirector_pattern, in file order: the first pattern from number `from` on that matches s,
+     * its number and the first group; SIZE_MAX: none does. Given as a function so that this room
+     * needs no regex engine; NULL: there are none. */
+    size_t (*redirector)(void *ctx, size_t from, struct span s, struct span *group);
     void *redirector_ctx;
 };
 
@@ -38,7 +38,13 @@ struct uri {
     size_t ntypes, types_cap;
     struct span *anchors;
     size_t nanchors, anchors_cap;
+    /* internal: all of this is known of the key, which is ASCII; a form of it has a host; bytes of
+     * its forms */
+    bool known, hosted;
+    size_t bytes;
 };
+
+enum { URI_HOSTS_KEPT = 8 };
 
 struct uris {
     struct uri *v;
@@ -50,6 +56,11 @@ struct uris {
     /* internal */
     struct map by_key, by_cleaned;
     size_t bytes;
+    struct uri_host { /* the last hosts met: most URIs of a message share a few */
+        struct span host, domain;
+        bool valid;
+    } kept[URI_HOSTS_KEPT];
+    unsigned nkept; /* met so far */
 };
 
 struct uris uris_in(struct arena *a);

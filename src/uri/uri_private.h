@@ -15,10 +15,11 @@ struct forms {
     const struct uri_tables *t;
     struct arena *a;
     bool wide;
-    struct span *work; /* what was given and what was unwrapped from it, tidied */
-    size_t nwork, work_cap;
+    struct span work[URI_REDIRECTS_MAX]; /* what was given, what was unwrapped from it; tidied */
+    size_t nwork;
     struct span *v; /* other forms */
     size_t n, cap;
+    struct span few[16]; /* room for them */
 };
 
 /* One more form; one more URI to work on. */
@@ -35,6 +36,14 @@ size_t uri_until(struct span s, const char *stop);
 /* Length of "http:" or "https:" at the front, or 0. */
 size_t uri_http_length(struct span s);
 bool uri_is_ascii(struct span s);
+
+/* --- domain.c --- */
+
+/* The host of a lower-case URI, a slice of it; false when it has none. */
+bool uri_host_of(struct span lower, struct span *host);
+/* Its registered domain; false when it is no host. */
+bool uri_domain_of(const struct uri_tables *t, struct arena *a, struct span host,
+                   struct span *domain);
 
 /* --- host.c --- */
 void forms_of_host(struct forms *f, struct span s);

@@ -1,3 +1,4 @@
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -156,6 +157,47 @@ static void files_are_mapped(void **state)
     message_free(m);
 }
 
+/* Messages of a mailbox: short ones are read, long ones mapped, wherever they begin. */
+static void parts_of_files_are_mapped(void **state)
+{
+    (void)state;
+    enum { SIZE = 600000 };
+    static const struct {
+        uint64_t offset, size;
+        bool there;
+    } parts[] = {{0, 0, true},
+                 {17, 5000, true},
+                 {4095, 128 * 1024, true},
+                 {4097, 300001, true},
+                 {SIZE - 10, 10, true},
+                 {SIZE - 10, 11, false},
+                 {SIZE, 1, false},
+                 {SIZE - 200000, 200000, true},
+                 {SIZE - 200000, 200001, false},
+                 {SIZE + 1, 200000, false}};
+    struct message *m = message_new(0);
+    FILE *f = tmpfile();
+    for (size_t k = 0; k < SIZE; k++)
+        fputc((int)(k % 251), f);
+    assert_int_equal(fflush(f), 0);
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        int result = message_map_part(m, fileno(f), parts[i].offset, parts[i].size);
+        assert_int_equal(result, parts[i].there ? 0 : -1);
+        if (result != 0) {
+            assert_int_equal(errno, ESTALE);
+            continue;
+        }
+        assert_int_equal(m->raw.n, parts[i].size);
+        for (size_t k = 0; k < m->raw.n; k++)
+            if ((unsigned char)m->raw.p[k] != (parts[i].offset + k) % 251)
+                fail_msg("byte %zu of part %zu", k, i);
+        if (i % 2)
+            message_reset(m);
+    }
+    fclose(f);
+    message_free(m);
+}
+
 static void facts_are_kept(void **state)
 {
     (void)state;
@@ -178,7 +220,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(envelope_comes_back), cmocka_unit_test(false_counts_are_refused),
         cmocka_unit_test(peer_comes_back),     cmocka_unit_test(parts_of_addresses),
-        cmocka_unit_test(files_are_mapped),    cmocka_unit_test(facts_are_kept),
+        cmocka_unit_test(files_are_mapped),    cmocka_unit_test(parts_of_files_are_mapped),
+        cmocka_unit_test(facts_are_kept),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -212,7 +212,8 @@ static void lists_and_tables(void **state)
     assert_non_null(map_get(&c->uri.two_level, SPAN("co.uk")));
     assert_int_equal(c->relays.noriginating, 2);
     struct span group;
-    assert_true(c->uri.redirector(c->uri.redirector_ctx, 0, SPAN("http://a/?TO=b"), &group));
+    assert_int_equal(c->uri.redirector(c->uri.redirector_ctx, 0, SPAN("http://a/?TO=b"), &group),
+                     0);
     assert_true(eq(group, "b"));
     assert_true(netset_has(&c->relays.trusted, SPAN("10.2.3.4")));
     assert_true(eq(c->ok_locales, "en de"));
