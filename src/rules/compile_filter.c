@@ -23,7 +23,7 @@
 #include "rules/pattern.h"
 #include "rules/tree.h"
 
-static const char magic[] = "gatehouse rules 5\n";
+static const char magic[] = "gatehouse rules 6\n";
 enum { DIGEST = 32 };
 
 /* --- the name --- */
@@ -326,6 +326,51 @@ static void guard(struct ruleset *rs, struct subject *s)
     s->nalways = kept;
 }
 
+/* --- trials --- */
+
+static enum trial_kind trial_kind(const struct subject *s, const struct rule *r)
+{
+    if (r->def->exists)
+        return TRIAL_EXISTS;
+    if (r->negate && s->kind == SUBJECT_HEADER)
+        return TRIAL_NEGATED;
+    return r->def->is_template ? TRIAL_TEMPLATE : TRIAL_PATTERN;
+}
+
+void ruleset_make_trials(struct ruleset *rs, struct subject *s)
+{
+    s->trials = arena_array(rs->arena, s->nalways + 1, sizeof *s->trials);
+    for (size_t i = 0; i < s->nalways; i++)
+        s->trials[i] =
+            (struct trial){s->always[i], s->always[i]->index, trial_kind(s, s->always[i])};
+}
+
+/* --- refuting --- */
+
+static void add_program(struct refuter_maker *m, const struct rule *r)
+{
+    struct arena *scratch = arena_new(0);
+    if (r->regex && !r->def->is_template)
+        refuter_add(m, r->index, pattern_pcre(scratch, r->def->pattern, r->def->mods));
+    arena_free(scratch);
+}
+
+/* Programs of rules that are tried together lie together. */
+static void make_refuter(struct ruleset *rs)
+{
+    struct refuter_maker *m = refuter_maker_new(rs->nrules);
+    for (size_t i = 0; i < rs->nsubjects; i++) {
+        const struct subject *s = &rs->subjects[i];
+        for (size_t k = 0; k < s->nalways; k++)
+            add_program(m, s->always[k]);
+        for (size_t k = 0; k < s->nrules; k++)
+            add_program(m, s->rules[k]);
+    }
+    struct refuter *r = refuter_finish(m, rs->arena);
+    for (size_t i = 0; i < rs->nsubjects; i++)
+        rs->subjects[i].refuter = r;
+}
+
 void ruleset_compile_filters(struct ruleset *rs, const struct ruleset_options *o)
 {
     name_set(rs);
@@ -338,5 +383,7 @@ void ruleset_compile_filters(struct ruleset *rs, const struct ruleset_options *o
     for (size_t i = 0; i < rs->nsubjects; i++) {
         note_always(rs, &rs->subjects[i]);
         guard(rs, &rs->subjects[i]);
+        ruleset_make_trials(rs, &rs->subjects[i]);
     }
+    make_refuter(rs);
 }

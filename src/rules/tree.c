@@ -9,7 +9,7 @@ struct parser {
     struct arena *a;
     struct span p;
     size_t at;
-    bool icase, dotall, extended;
+    bool icase, dotall, extended, lines;
     bool gave_up;
     unsigned nesting;
 };
@@ -18,6 +18,13 @@ static struct tree *node(struct parser *p, enum tree_kind kind)
 {
     struct tree *t = ARENA_NEW(p->a, struct tree);
     t->kind = kind;
+    return t;
+}
+
+static struct tree *test(struct parser *p, enum tree_kind kind, enum tree_test test)
+{
+    struct tree *t = node(p, kind);
+    t->test = test;
     return t;
 }
 
@@ -218,6 +225,27 @@ static struct tree *literal(struct parser *p, unsigned char c)
     return one_set(p, p->icase ? byteset_folded(s) : s);
 }
 
+/* Escapes without width; TEST_NONE: it is none. */
+static enum tree_test place_of(char c)
+{
+    switch (c) {
+    case 'b':
+        return TEST_EDGE;
+    case 'B':
+        return TEST_NO_EDGE;
+    case 'A':
+        return TEST_START;
+    case 'z':
+        return TEST_END;
+    case 'Z':
+        return TEST_LAST_LINE;
+    case 'G':
+        return TEST_BEGIN;
+    default:
+        return TEST_NONE;
+    }
+}
+
 static struct tree *escape(struct parser *p)
 {
     size_t n = pattern_token(p->p, p->at);
@@ -228,8 +256,8 @@ static struct tree *escape(struct parser *p)
         return node(p, TREE_ANY);
     }
     char c = t.p[1];
-    if (one_of(c, "bBAzZGK"))
-        return node(p, TREE_EMPTY);
+    if (place_of(c) != TEST_NONE || c == 'K')
+        return test(p, TREE_EMPTY, place_of(c));
     if (c == 'Q' || c == 'E') {
         p->gave_up = true;
         return node(p, TREE_ANY);
@@ -250,7 +278,7 @@ static void set_flags(struct parser *p, struct span flags)
     for (size_t i = 0; i < flags.n; i++) {
         switch (flags.p[i]) {
         case '^':
-            p->icase = p->dotall = p->extended = false;
+            p->icase = p->dotall = p->extended = p->lines = false;
             break;
         case '-':
             on = false;
@@ -258,10 +286,14 @@ static void set_flags(struct parser *p, struct span flags)
         case 'i':
             p->icase = on;
             break;
+        case 'm':
+            p->lines = on;
+            break;
         case 's':
             p->dotall = on;
             break;
         case 'x':
+            p->gave_up |= i > 0 && flags.p[i - 1] == 'x'; /* blanks in classes count for nothing */
             p->extended = on;
             break;
         default:
@@ -271,7 +303,15 @@ static void set_flags(struct parser *p, struct span flags)
 }
 
 /* Behind "(?": what kind of group; false for "(?flags)", which is done with then. */
-enum group { GROUP_PLAIN, GROUP_AHEAD, GROUP_IGNORED, GROUP_FLAGS };
+enum group {
+    GROUP_PLAIN,
+    GROUP_ATOMIC,
+    GROUP_AHEAD,
+    GROUP_NOT_AHEAD,
+    GROUP_BEHIND,
+    GROUP_NOT_BEHIND,
+    GROUP_FLAGS
+};
 
 static enum group group_kind(struct parser *p)
 {
@@ -280,8 +320,8 @@ static enum group group_kind(struct parser *p)
         const char *open;
         enum group kind;
     } kinds[] = {
-        {":", GROUP_PLAIN},   {">", GROUP_PLAIN},    {"|", GROUP_PLAIN},    {"=", GROUP_AHEAD},
-        {"!", GROUP_IGNORED}, {"<=", GROUP_IGNORED}, {"<!", GROUP_IGNORED},
+        {":", GROUP_PLAIN},     {">", GROUP_ATOMIC},  {"|", GROUP_PLAIN},       {"=", GROUP_AHEAD},
+        {"!", GROUP_NOT_AHEAD}, {"<=", GROUP_BEHIND}, {"<!", GROUP_NOT_BEHIND},
     };
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
         if (span_starts(rest, span_str(kinds[i].open))) {
@@ -303,13 +343,32 @@ static enum group group_kind(struct parser *p)
         n++;
     if (n == rest.n || (rest.p[n] != ':' && rest.p[n] != ')')) {
         p->gave_up = true; /* conditions, recursion, comments, verbs */
-        return GROUP_IGNORED;
+        return GROUP_PLAIN;
     }
     for (size_t i = 0; i < n; i++)
         p->gave_up |= !one_of(rest.p[i], "imsxnJU^-"); /* (?R) and its like */
     set_flags(p, span_sub(rest, 0, n));
     p->at += n + 1;
     return rest.p[n] == ':' ? GROUP_PLAIN : GROUP_FLAGS;
+}
+
+/* The node of a group with this inside. */
+static struct tree *enclosed(struct parser *p, enum group kind, struct tree *inner)
+{
+    static const enum tree_test tests[] = {[GROUP_NOT_AHEAD] = TEST_NOT_AHEAD,
+                                           [GROUP_BEHIND] = TEST_BEHIND,
+                                           [GROUP_NOT_BEHIND] = TEST_NOT_BEHIND};
+    inner->loose |= kind == GROUP_ATOMIC;
+    if (kind == GROUP_PLAIN || kind == GROUP_ATOMIC)
+        return inner;
+    if (kind == GROUP_AHEAD) {
+        struct tree *ahead = node(p, TREE_AHEAD);
+        add_child(ahead, inner);
+        return ahead;
+    }
+    struct tree *t = test(p, TREE_EMPTY, tests[kind]);
+    t->look = inner;
+    return t;
 }
 
 static struct tree *group(struct parser *p)
@@ -319,7 +378,7 @@ static struct tree *group(struct parser *p)
         p->gave_up = true;
         return node(p, TREE_ANY);
     }
-    bool icase = p->icase, dotall = p->dotall, extended = p->extended;
+    bool icase = p->icase, dotall = p->dotall, extended = p->extended, lines = p->lines;
     enum group kind = GROUP_PLAIN;
     if (p->at < p->p.n && peek(p) == '?') {
         p->at++;
@@ -334,13 +393,8 @@ static struct tree *group(struct parser *p)
     p->icase = icase;
     p->dotall = dotall;
     p->extended = extended;
-    if (kind == GROUP_PLAIN)
-        return inner;
-    if (kind == GROUP_IGNORED)
-        return node(p, TREE_EMPTY);
-    struct tree *ahead = node(p, TREE_AHEAD);
-    add_child(ahead, inner);
-    return ahead;
+    p->lines = lines;
+    return enclosed(p, kind, inner);
 }
 
 static struct tree *atom(struct parser *p)
@@ -354,10 +408,10 @@ static struct tree *atom(struct parser *p)
         return escape(p);
     case '^':
         p->at++;
-        return node(p, TREE_BOL);
+        return test(p, TREE_BOL, p->lines ? TEST_LINE_START : TEST_START);
     case '$':
         p->at++;
-        return node(p, TREE_EMPTY);
+        return test(p, TREE_EMPTY, p->lines ? TEST_LINE_END : TEST_LAST_LINE);
     case '.': {
         struct byteset s = byteset_range('\n', '\n');
         p->at++;
@@ -391,9 +445,10 @@ static bool braces(struct parser *p, unsigned *min, unsigned *max)
     return true;
 }
 
-static bool quantifier(struct parser *p, unsigned *min, unsigned *max)
+static bool quantifier(struct parser *p, unsigned *min, unsigned *max, bool *possessive)
 {
     *min = *max = 1;
+    *possessive = false;
     if (!more(p))
         return false;
     char c = peek(p);
@@ -407,8 +462,10 @@ static bool quantifier(struct parser *p, unsigned *min, unsigned *max)
     } else {
         return false;
     }
-    if (more(p) && (peek(p) == '?' || peek(p) == '+'))
+    if (more(p) && (peek(p) == '?' || peek(p) == '+')) {
+        *possessive = peek(p) == '+';
         p->at++;
+    }
     return true;
 }
 
@@ -435,10 +492,12 @@ static struct tree *sequence(struct parser *p)
             continue;
         struct tree *x = atom(p);
         unsigned min, max;
-        if (quantifier(p, &min, &max)) {
+        bool possessive;
+        if (quantifier(p, &min, &max, &possessive)) {
             struct tree *r = node(p, TREE_REPEAT);
             r->min = min;
             r->max = max;
+            r->loose = possessive;
             add_child(r, x);
             x = r;
         }
