@@ -137,20 +137,44 @@ void match_rule(struct rules_ctx *c, struct rule *r, const struct span *elements
 
 /* --- all rules of a subject --- */
 
-/* false: the rule's pattern does not match. */
-static bool maybe(const struct subject *s, uint32_t rule, struct span text, struct places *at)
+/* What can be told of the rule's pattern without asking PCRE2. */
+static enum refuted ask(const struct subject *s, uint32_t rule, struct span text, struct places *at)
 {
-    return !s->refuter || refuter_maybe(s->refuter, rule, text, at);
+    return s->refuter ? refuter_ask(s->refuter, rule, text, at) : REFUTE_MAYBE;
+}
+
+/* It is enough to know that the rule hits: nobody asks where or how often. */
+static bool yes_is_enough(const struct rule *r)
+{
+    return r->sub && !r->multiple && !r->def->captures;
 }
 
 /* A header rule with `!~` hits when nothing matches. */
-static void match_negated(struct rules_ctx *c, struct rule *r, struct span s)
+static void match_negated(struct rules_ctx *c, struct rule *r, struct span s, enum refuted told)
 {
-    int rc = regex_exec(r->regex, s, 0, NULL);
+    int rc = told == REFUTE_MAYBE ? regex_exec(r->regex, s, 0, NULL) : told == REFUTE_CERTAIN;
     if (rc == 0)
         hit_add(c, r, 1, SPAN_NONE);
     else if (rc < 0)
         hit_limited(c, r);
+}
+
+/* A pattern that no filter watches for. */
+static void match_pattern(struct rules_ctx *c, const struct subject *s, struct rule *r,
+                          const struct span *elements, size_t n)
+{
+    for (size_t i = r->nosubject; i < n; i++) {
+        struct places at = {0, SIZE_MAX};
+        enum refuted told = ask(s, r->index, elements[i], &at);
+        if (told == REFUTED)
+            continue;
+        if (told == REFUTE_CERTAIN && yes_is_enough(r)) {
+            hit_add(c, r, 1, SPAN_NONE);
+            return;
+        }
+        if (match_one(c, r, r->regex, elements[i], at.first))
+            return;
+    }
 }
 
 static void match_always(struct rules_ctx *c, const struct subject *s, const struct trial *t,
@@ -163,32 +187,30 @@ static void match_always(struct rules_ctx *c, const struct subject *s, const str
         hit_add(c, t->rule, 1, n ? arena_dup(c->a, span_sub(first, 0, EVIDENCE_MAX)) : SPAN_NONE);
         break;
     case TRIAL_NEGATED:
-        if (maybe(s, t->index, first, &at))
-            match_negated(c, t->rule, first);
-        else
-            hit_add(c, t->rule, 1, SPAN_NONE);
+        match_negated(c, t->rule, first, ask(s, t->index, first, &at));
         break;
     case TRIAL_TEMPLATE:
         match_rule(c, t->rule, elements, n, 0);
         break;
     case TRIAL_PATTERN:
-        for (size_t i = 0; i < n; i++, at = (struct places){0, SIZE_MAX})
-            if (maybe(s, t->index, elements[i], &at) && !(t->rule->nosubject && i == 0) &&
-                match_one(c, t->rule, t->rule->regex, elements[i], at.first))
-                break;
+        match_pattern(c, s, t->rule, elements, n);
     }
 }
 
 /* One candidate that the filter found. */
 static void match_candidate(struct rules_ctx *c, struct rule *r, const struct span *elements,
-                            uint32_t element, size_t from)
+                            uint32_t element, size_t from, bool certain)
 {
     unsigned count = c->scratch->count[r->index];
     if (count && (!r->multiple || (r->maxhits && count >= r->maxhits)))
         return;
     if (r->def->is_template)
         match_rule(c, r, elements, element + 1, element);
-    else if (!(r->nosubject && element == 0))
+    else if (r->nosubject && element == 0)
+        return;
+    else if (certain && yes_is_enough(r))
+        hit_add(c, r, 1, SPAN_NONE);
+    else
         match_one(c, r, r->regex, elements[element], from);
 }
 
@@ -200,7 +222,7 @@ static void match_guarded(struct rules_ctx *c, const struct subject *s, const st
         if (!automaton_next(s->guard, elements[i], 0, &w))
             continue;
         for (size_t k = 0; k < s->nguarded; k++)
-            match_candidate(c, s->guarded[k], elements, (uint32_t)i, 0);
+            match_candidate(c, s->guarded[k], elements, (uint32_t)i, 0, false);
     }
 }
 
@@ -215,12 +237,13 @@ static size_t sift(struct rules_ctx *c, const struct subject *s, const struct sp
         if (s->refuter && i + AHEAD < n)
             refuter_prefetch(s->refuter, v[i + AHEAD].id);
         struct places at = {v[i].first, v[i].last == CANDIDATE_ANYWHERE ? SIZE_MAX : v[i].last};
-        bool possible = maybe(s, v[i].id, elements[v[i].element], &at);
+        enum refuted told = ask(s, v[i].id, elements[v[i].element], &at);
         profile_rule(c->scratch->profile, v[i].id, from);
-        if (possible) {
-            v[kept] = v[i];
-            v[kept++].first = (uint32_t)at.first;
-        }
+        if (told == REFUTED)
+            continue;
+        v[kept] = v[i];
+        v[kept].first = (uint32_t)at.first;
+        v[kept++].certain = told == REFUTE_CERTAIN;
     }
     return kept;
 }
@@ -234,7 +257,8 @@ static void match_candidates(struct rules_ctx *c, const struct subject *s,
     found = sift(c, s, elements, v, found);
     for (size_t i = 0; i < found; i++) {
         uint64_t from = profile_start(c->scratch->profile);
-        match_candidate(c, &c->set->rules[v[i].id], elements, v[i].element, v[i].first);
+        match_candidate(c, &c->set->rules[v[i].id], elements, v[i].element, v[i].first,
+                        v[i].certain);
         profile_more(c->scratch->profile, v[i].id, from);
     }
     lap(profile_laps(c->scratch->profile), STAGE_CONFIRM);
@@ -259,7 +283,7 @@ void match_unset(struct rules_ctx *c, struct rule *r)
 {
     struct span text = r->def->if_unset.p ? r->def->if_unset : SPAN("");
     if (r->negate)
-        match_negated(c, r, text);
+        match_negated(c, r, text, REFUTE_MAYBE);
     else
         match_rule(c, r, &text, 1, 0);
 }

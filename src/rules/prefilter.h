@@ -42,6 +42,7 @@ enum { CANDIDATE_ANYWHERE = UINT32_MAX };
 struct candidate {
     uint32_t id, element;
     uint32_t first, last;
+    bool certain; /* for the caller: it is known to match */
 };
 /* Candidates in order of elements; valid until the next scan, and the caller's to change. */
 struct candidate *prefilter_scan(const struct prefilter *f, struct prefilter_scratch *s,

@@ -263,20 +263,20 @@ static int budget(size_t n)
                                                       : REFUTE_STEPS + (int)n * REFUTE_STEPS_A_BYTE;
 }
 
-bool refuter_maybe(const struct refuter *r, uint32_t number, struct span s, struct places *at)
+enum refuted refuter_ask(const struct refuter *r, uint32_t number, struct span s, struct places *at)
 {
     if (number >= r->n || !r->at[number])
-        return true;
+        return REFUTE_MAYBE;
     struct head h;
     const uint8_t *program = r->code + r->at[number];
     memcpy(&h, program, sizeof h);
     if (s.n < h.shortest)
-        return false;
+        return REFUTED;
     size_t latest = s.n - h.shortest, last = at->last;
     last =
         h.later == NO_BOUND || last > latest || latest - last < h.later ? latest : last + h.later;
     if (at->first > last)
-        return false;
+        return REFUTED;
     struct run run;
     run.sets = r->sets;
     run.begin = (const uint8_t *)(s.p ? s.p : "");
@@ -288,9 +288,9 @@ bool refuter_maybe(const struct refuter *r, uint32_t number, struct span s, stru
         if (--run.steps < 0 || execute(&run, program + sizeof h, p)) {
             if (!h.later)
                 at->first = (size_t)(p - run.begin);
-            return true;
+            return h.exact && run.steps >= 0 ? REFUTE_CERTAIN : REFUTE_MAYBE;
         }
-    return false;
+    return REFUTED;
 }
 
 bool refuter_knows(const struct refuter *r, uint32_t number)

@@ -9,11 +9,13 @@
 #define GATEHOUSE_RULES_REFUTE_H
 
 #include "base/arena.h"
+#include "base/buf.h"
+#include "base/cursor.h"
 
 struct refuter;
 
 enum {
-    REFUTE_PROGRAM = 1500,    /* bytes of one program; what comes behind counts as matched */
+    REFUTE_PROGRAM = 12000,   /* bytes of one program; what comes behind counts as matched */
     REFUTE_STEPS = 64,        /* of one try */
     REFUTE_STEPS_A_BYTE = 4,  /* more, for each byte of the string */
     REFUTE_STEPS_MAX = 100000 /* however long the string is */
@@ -27,13 +29,20 @@ void refuter_add(struct refuter_maker *m, uint32_t number, struct span pattern);
 /* Frees the maker; the refuter lives in the arena. */
 struct refuter *refuter_finish(struct refuter_maker *m, struct arena *a);
 
+/* For the cache; load checks that everything can be run and returns NULL when it can't. */
+void refuter_save(const struct refuter *r, struct buf *out);
+struct refuter *refuter_load(struct arena *a, size_t n, struct cursor *in);
+
 /* Places, both included. */
 struct places {
     size_t first, last;
 };
 
-/* false: no match begins in `at`. true: some may, but none in front of the new at->first. */
-bool refuter_maybe(const struct refuter *r, uint32_t number, struct span s, struct places *at);
+/* REFUTED: no match begins in `at`. REFUTE_MAYBE: some may, but none in front of the new at->first.
+ * REFUTE_CERTAIN: there is one, there or behind. */
+enum refuted { REFUTED, REFUTE_MAYBE, REFUTE_CERTAIN };
+enum refuted refuter_ask(const struct refuter *r, uint32_t number, struct span s,
+                         struct places *at);
 
 /* Whether there is a program that can tell something. */
 bool refuter_knows(const struct refuter *r, uint32_t number);

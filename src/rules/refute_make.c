@@ -9,7 +9,7 @@
 
 /* Copies of a repeated part that are written out: as many as must be there but no more than have
  * WRITTEN nodes, and few of those that may be there; all others are "any number". */
-enum { WRITTEN = 40, OPTIONAL = 3, LOOKS_MAX = 3, TEXT_MAX = 255 };
+enum { WRITTEN = 40, OPTIONAL = 3, TEXT_MAX = 255 };
 /* Where an operation is that was not written. */
 enum { NOWHERE = UINT16_MAX };
 
@@ -77,6 +77,7 @@ static void patch(struct refuter_maker *m, size_t from)
 static uint16_t number(struct refuter_maker *m, struct byteset s)
 {
     uint16_t n = byteset_number(&m->used, s);
+    m->dropped |= n == BYTESET_NONE;
     return n == BYTESET_NONE ? byteset_number(&m->used, BYTESET_ALL) : n;
 }
 
@@ -422,6 +423,7 @@ static size_t join_singles(struct refuter_maker *m, const struct tree **v, size_
     struct tree *t = ARENA_NEW(m->work, struct tree);
     t->set = byteset_number(&m->parsed, all);
     t->kind = t->set == BYTESET_NONE ? TREE_ANY : TREE_SET;
+    m->dropped |= t->kind == TREE_ANY;
     v[kept++] = t;
     return kept;
 }
@@ -563,7 +565,7 @@ static void emit_look(struct refuter_maker *m, const struct tree *t, bool negate
                  set);
         return;
     }
-    m->dropped = m->looks == LOOKS_MAX || (negated && !exact(m, t));
+    m->dropped = m->looks == REFUTE_LOOKS || (negated && !exact(m, t));
     if (m->dropped)
         return;
     m->looks++;
@@ -764,12 +766,14 @@ static void emit_program(struct refuter_maker *m, const struct tree *t)
     size_t later = 0;
     const struct tree *list = fewest(m, t, &later);
     m->size = 0;
-    m->full = false;
+    m->full = m->dropped = false;
     emit_list(m, list, &rest);
     if (!m->full)
         (void)put(m, OP_MATCH, 0);
     struct head h = head_of(m, list);
+    h.exact = exact(m, t) && !m->full && !m->dropped;
     h.later = (uint16_t)later;
+    h.size = (uint16_t)m->size;
     if (m->program[0] == OP_MATCH && h.begin == BEGIN_ANYWHERE && h.shortest == 0)
         m->size = 0; /* it would say nothing */
     else

@@ -34,10 +34,13 @@ enum op {
     OP_LINE_END,
     OP_END,
     OP_EDGE,
-    OP_NO_EDGE
+    OP_NO_EDGE,
+    OP_COUNT
 };
 
 enum { NO_BOUND = 0xffff };
+/* Conditions in conditions. */
+enum { REFUTE_LOOKS = 3 };
 
 /* Where a match may begin. */
 enum begin {
@@ -52,6 +55,8 @@ enum begin {
 struct head {
     uint8_t begin; /* enum begin */
     uint8_t byte;
+    uint8_t exact; /* it matches what the pattern does and nothing else */
+    uint16_t size; /* of the program */
     uint16_t set;
     uint16_t shortest;
     uint16_t later; /* a match of the program may begin that much later than one of the pattern;

@@ -134,6 +134,7 @@ struct ruleset {
 
     struct subject *subjects;
     size_t nsubjects, subjects_cap;
+    struct refuter *refuter;      /* of all subjects, by index of rules */
     struct header_place *headers; /* header subjects, in order */
     size_t nheaders, headers_cap;
 

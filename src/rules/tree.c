@@ -111,7 +111,8 @@ static int escape_byte(struct span t)
     return ascii_isalnum(c) ? -1 : (unsigned char)c;
 }
 
-static struct byteset posix(struct span name, bool *known)
+/* Without regard to case, upper and lower are both of all letters, also where they are negated. */
+static struct byteset posix(struct span name, bool icase, bool *known)
 {
     static const struct {
         const char *name;
@@ -135,6 +136,8 @@ static struct byteset posix(struct span name, bool *known)
     struct byteset s = {{0}};
     bool negated = span_starts(name, SPAN("^"));
     name = span_from(name, negated);
+    if (icase && (span_eq(name, SPAN("upper")) || span_eq(name, SPAN("lower"))))
+        name = SPAN("alpha");
     *known = false;
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
         if (!span_eq(name, span_str(table[i].name)))
@@ -150,7 +153,7 @@ static struct byteset posix(struct span name, bool *known)
 
 /* One element of a class from t at *i: its set, and its byte when it is a single one (for ranges).
  */
-static struct byteset class_element(struct span t, size_t *i, int *byte, bool *ok)
+static struct byteset class_element(struct span t, bool icase, size_t *i, int *byte, bool *ok)
 {
     struct byteset s = {{0}};
     *byte = -1;
@@ -158,7 +161,7 @@ static struct byteset class_element(struct span t, size_t *i, int *byte, bool *o
         size_t end = span_search(span_from(t, *i + 2), SPAN(":]"));
         if (end != SIZE_MAX) {
             bool known;
-            s = posix(span_sub(t, *i + 2, *i + 2 + end), &known);
+            s = posix(span_sub(t, *i + 2, *i + 2 + end), icase, &known);
             *ok &= known;
             *i += end + 4;
             return s;
@@ -192,10 +195,10 @@ static struct tree *bracket(struct parser *p)
     struct byteset s = {{0}};
     for (size_t i = negated; i < t.n && ok;) {
         int from, to;
-        struct byteset part = class_element(t, &i, &from, &ok);
+        struct byteset part = class_element(t, p->icase, &i, &from, &ok);
         if (from >= 0 && i + 1 < t.n && t.p[i] == '-') {
             size_t next = i + 1;
-            struct byteset end = class_element(t, &next, &to, &ok);
+            struct byteset end = class_element(t, p->icase, &next, &to, &ok);
             if (to >= from) {
                 part = byteset_range((unsigned)from, (unsigned)to);
                 i = next;
@@ -445,10 +448,27 @@ static bool braces(struct parser *p, unsigned *min, unsigned *max)
     return true;
 }
 
+static bool skip_extended(struct parser *p)
+{
+    if (!p->extended)
+        return false;
+    if (ascii_isspace(peek(p))) {
+        p->at++;
+        return true;
+    }
+    if (peek(p) != '#')
+        return false;
+    while (p->at < p->p.n && peek(p) != '\n')
+        p->at++;
+    return true;
+}
+
 static bool quantifier(struct parser *p, unsigned *min, unsigned *max, bool *possessive)
 {
     *min = *max = 1;
     *possessive = false;
+    while (more(p) && skip_extended(p))
+        ;
     if (!more(p))
         return false;
     char c = peek(p);
@@ -462,25 +482,11 @@ static bool quantifier(struct parser *p, unsigned *min, unsigned *max, bool *pos
     } else {
         return false;
     }
-    if (more(p) && (peek(p) == '?' || peek(p) == '+')) {
-        *possessive = peek(p) == '+';
-        p->at++;
-    }
-    return true;
-}
-
-static bool skip_extended(struct parser *p)
-{
-    if (!p->extended)
-        return false;
-    if (ascii_isspace(peek(p))) {
-        p->at++;
-        return true;
-    }
-    if (peek(p) != '#')
-        return false;
-    while (p->at < p->p.n && peek(p) != '\n')
-        p->at++;
+    bool lazy = more(p) && peek(p) == '?';
+    while (more(p) && !lazy && skip_extended(p))
+        ;
+    *possessive = !lazy && more(p) && peek(p) == '+';
+    p->at += lazy || *possessive;
     return true;
 }
 

@@ -53,9 +53,11 @@ static bool subject_open(struct subject *s, struct span pattern, struct span mod
 static bool maybe(const struct subject *s, struct span text, size_t first, size_t last, size_t *at)
 {
     struct places p = {first, last};
-    bool yes = refuter_maybe(s->refuter, 0, text, &p);
+    enum refuted told = refuter_ask(s->refuter, 0, text, &p);
     *at = p.first;
-    return yes;
+    if (told == REFUTE_CERTAIN && regex_exec(s->regex, text, 0, NULL) == 0)
+        fail_msg("/%.*s/ does not match \"%.*s\"", SPAN_ARG(s->pattern), SPAN_ARG(text));
+    return told != REFUTED;
 }
 
 /* Copies the text so that ASan sees what lies outside. */
