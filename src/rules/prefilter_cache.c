@@ -3,7 +3,7 @@
 
 #include <stdlib.h>
 
-enum { FORMAT = 5 };
+enum { FORMAT = 6 };
 
 static void save_array(struct buf *out, const void *v, size_t n, size_t size)
 {

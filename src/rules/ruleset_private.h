@@ -8,6 +8,7 @@
 #include "rules/meta_plan.h"
 #include "rules/prefilter.h"
 #include "rules/profile.h"
+#include "rules/refute.h"
 #include "rules/ruleset.h"
 
 /* Why a rule that was read is not run. */
@@ -55,6 +56,14 @@ struct rule { /* what every hit needs stands first, close together */
     size_t ndependants, dependants_cap;
 };
 
+/* A rule that is always tried, with what that needs first. */
+enum trial_kind { TRIAL_PATTERN, TRIAL_TEMPLATE, TRIAL_EXISTS, TRIAL_NEGATED };
+struct trial {
+    struct rule *rule;
+    uint32_t index;
+    enum trial_kind kind;
+};
+
 /* Rules that look at the same strings. */
 struct subject {
     enum subject_kind kind;
@@ -66,6 +75,9 @@ struct subject {
     struct prefilter *prefilter; /* of the rules that it can tell something about; NULL: none */
     struct rule **always;        /* the others: tried on every string */
     size_t nalways, always_cap;
+    struct trial *trials; /* of always */
+    struct refuter
+        *refuter; /* by index of rules; NULL: their patterns are not those it was made of */
     struct rule **guarded; /* tried where one automaton for all of them sees a chance */
     size_t nguarded, guarded_cap;
     struct automaton *guard; /* NULL: none are */
@@ -124,6 +136,7 @@ struct ruleset {
 
     struct subject *subjects;
     size_t nsubjects, subjects_cap;
+    struct refuter *refuter;      /* of all subjects, by index of rules */
     struct header_place *headers; /* header subjects, in order */
     size_t nheaders, headers_cap;
 
@@ -219,6 +232,7 @@ void ruleset_rank_names(struct ruleset *rs);
 void ruleset_place_evals(struct ruleset *rs);
 /* compile_filter.c: candidate filters for all subjects, from the cache or compiled anew. */
 void ruleset_compile_filters(struct ruleset *rs, const struct ruleset_options *o);
+void ruleset_make_trials(struct ruleset *rs, struct subject *s);
 /* lint.c: problems that only `check` tells. */
 void ruleset_lint(struct ruleset *rs, const struct ruleset_options *o);
 /* compile_meta.c: order of evaluation, base values, blocked ones, priorities. */
