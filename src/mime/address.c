@@ -433,9 +433,63 @@ static void last_resort(struct arena *a, struct span s, struct mime_addresses *l
     }
 }
 
+/* --- As nearly all mail has it --- */
+
+static size_t skip_plain(struct span s, size_t i)
+{
+    while (i < s.n && (ascii_isalnum(s.p[i]) || (s.p[i] && strchr("._+=-", s.p[i]))))
+        i++;
+    return i;
+}
+
+/* user@host at i: where it ends; SIZE_MAX: something else. */
+static size_t plain_mailbox(struct span s, size_t i)
+{
+    size_t user = skip_plain(s, i), end = user + 1;
+    if (user == i || !has(s, user, '@'))
+        return SIZE_MAX;
+    end = skip_plain(s, end);
+    return end > user + 1 ? end : SIZE_MAX;
+}
+
+/* `user@host`, `Name <user@host>` and `"Name" <user@host>` without anything that is special in
+ * names: the answer can be only one. */
+static bool parse_plain(struct arena *a, struct span s, struct mime_addresses *list)
+{
+    while (s.n && ascii_isspace(s.p[s.n - 1]))
+        s.n--;
+    size_t from = skip_space(s, 0), end = plain_mailbox(s, from), quotes = 0;
+    struct span name = SPAN_NONE;
+    if (end != s.n) {
+        size_t angle = from;
+        quotes = has(s, from, '"');
+        if (quotes)
+            angle = skip_quoted(s, from);
+        while (angle < s.n && !(sets_of[(unsigned char)s.p[angle]] & SET_USER) &&
+               s.p[angle] != '"' && s.p[angle] != '\\')
+            angle++;
+        end = has(s, angle, '<') ? plain_mailbox(s, angle + 1) : SIZE_MAX;
+        if (end == SIZE_MAX || end + 1 != s.n || s.p[end] != '>')
+            return false;
+        name = span_sub(s, from, angle);
+        from = angle + 1;
+    }
+    if (quotes && span_find(name, '\\') != SIZE_MAX)
+        return false;
+    struct span addr = arena_dup(a, span_sub(s, from, end));
+    if (name.n)
+        name = phrase_text(a, name);
+    if (name.n == 0 || span_eq(name, addr))
+        name = SPAN_NONE;
+    *ARENA_PUSH(a, list->v, list->n, list->cap) = (struct mime_address){addr, name};
+    return true;
+}
+
 struct mime_addresses mime_addresses_parse(struct arena *a, struct span raw)
 {
     struct mime_addresses list = {0};
+    if (raw.n && raw.n <= ADDRESS_INPUT_MAX && parse_plain(a, raw, &list))
+        return list;
     struct reader r = {.a = a, .s = prepared(a, raw.p ? raw : SPAN(""))};
     if (span_trim(r.s).n == 0)
         return list;

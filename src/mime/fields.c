@@ -14,24 +14,56 @@ void fields_add(struct arena *a, struct mime_fields *f, const struct mime_field 
 {
     uint16_t bit = mime_name_bit(field->name);
     *ARENA_PUSH(a, f->v, f->n, f->cap) = *field;
+    f->v[f->n - 1].bit = bit;
     f->names[bit / 64] |= (uint64_t)1 << bit % 64;
+    if (!f->first)
+        f->first = arena_array(a, MIME_CHAINS, sizeof *f->first);
+    uint32_t *first = &f->first[bit % MIME_CHAINS], place = (uint32_t)f->n;
+    if (!*first)
+        *first = place;
+    else
+        f->v[f->v[*first - 1].last - 1].next = place;
+    f->v[*first - 1].last = place;
+}
+
+static bool is_named(const struct mime_field *f, struct span name, uint16_t bit)
+{
+    return f->bit == bit && f->name.n == name.n && span_ieq(f->name, name);
+}
+
+/* The first of the chain that does not stand before `from`: behind the one that was found last, as
+ * a rule. */
+static uint32_t chain_from(const struct mime_fields *f, uint16_t bit, size_t from)
+{
+    if (from > 0 && from <= f->n && f->v[from - 1].bit == bit)
+        return f->v[from - 1].next;
+    uint32_t place = f->first[bit % MIME_CHAINS];
+    while (place && place <= from)
+        place = f->v[place - 1].next;
+    return place;
 }
 
 size_t mime_find(const struct mime_fields *f, struct span name, size_t from)
 {
-    if (from == 0 && !mime_may_have(f, mime_name_bit(name)))
+    uint16_t bit = mime_name_bit(name);
+    if (!mime_may_have(f, bit))
         return f->n;
-    while (from < f->n && (f->v[from].name.n != name.n || !span_ieq(f->v[from].name, name)))
-        from++;
-    return from;
+    for (uint32_t place = chain_from(f, bit, from); place; place = f->v[place - 1].next)
+        if (is_named(&f->v[place - 1], name, bit))
+            return place - 1;
+    return f->n;
 }
 
 struct mime_field *mime_last(const struct mime_fields *f, struct span name)
 {
-    for (size_t i = mime_may_have(f, mime_name_bit(name)) ? f->n : 0; i-- > 0;)
-        if (f->v[i].name.n == name.n && span_ieq(f->v[i].name, name))
-            return &f->v[i];
-    return NULL;
+    uint16_t bit = mime_name_bit(name);
+    struct mime_field *found = NULL;
+    if (!mime_may_have(f, bit))
+        return NULL;
+    for (uint32_t place = f->first[bit % MIME_CHAINS]; place; place = f->v[place - 1].next)
+        if (is_named(&f->v[place - 1], name, bit))
+            found = &f->v[place - 1];
+    return found;
 }
 
 /* LF and the blanks after it become one space; other line ends go. */
@@ -63,13 +95,21 @@ static struct span unfolded(struct arena *a, struct span raw)
 /* Fields that are never RFC 2047 decoded (semantics 3.1). */
 static bool is_literal_field(struct span name)
 {
-    static const char *const names[] = {"Received",   "Message-ID",  "Resent-Message-ID",
-                                        "Date",       "Resent-Date", "MIME-Version",
-                                        "References", "In-Reply-To"};
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (span_ieq(name, span_str(names[i])))
-            return true;
-    return span_istarts(name, SPAN("List-"));
+    switch (name.n ? ascii_lower(name.p[0]) : '\0') {
+    case 'r':
+        return span_ieq(name, SPAN("Received")) || span_ieq(name, SPAN("References")) ||
+               span_ieq(name, SPAN("Resent-Message-ID")) || span_ieq(name, SPAN("Resent-Date"));
+    case 'm':
+        return span_ieq(name, SPAN("Message-ID")) || span_ieq(name, SPAN("MIME-Version"));
+    case 'd':
+        return span_ieq(name, SPAN("Date"));
+    case 'i':
+        return span_ieq(name, SPAN("In-Reply-To"));
+    case 'l':
+        return span_istarts(name, SPAN("List-"));
+    default:
+        return false;
+    }
 }
 
 static struct span decode(struct arena *a, struct span v, bool words)
@@ -90,9 +130,7 @@ struct span mime_decode_text(struct arena *a, struct span text)
     return decode(a, text, true);
 }
 
-struct span mime_decoded(struct mime *m, struct mime_field *f)
+struct span mime_decode(struct mime *m, struct mime_field *f)
 {
-    if (!f->decoded.p)
-        f->decoded = decode(m->arena, span_trim(f->raw), !is_literal_field(f->name));
-    return f->decoded;
+    return f->decoded = decode(m->arena, span_trim(f->raw), !is_literal_field(f->name));
 }

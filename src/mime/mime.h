@@ -31,11 +31,17 @@ struct mime_field {
     struct span raw;
     struct span decoded; /* use mime_decoded(); absent until asked for */
     uint64_t at, size;
+    uint32_t next, last; /* places + 1 among those whose names have the same bit, or another one of
+                            the same chain: the next; and, for the first, the last. 0: none */
+    uint16_t bit;        /* of the name */
 };
+
+enum { MIME_CHAINS = 64 };
 
 struct mime_fields {
     struct mime_field *v;
     size_t n, cap;
+    uint32_t *first;   /* place + 1 of the first field of each chain; 0: none */
     uint64_t names[4]; /* a bit for each name, hashed: most that are looked for are not there */
 };
 
@@ -109,7 +115,11 @@ struct mime_field *mime_last(const struct mime_fields *f, struct span name);
 
 /* The decoded value (unfolded, trimmed, RFC 2047, UTF-8; semantics 3.1), without final LF; cached.
  */
-struct span mime_decoded(struct mime *m, struct mime_field *f);
+struct span mime_decode(struct mime *m, struct mime_field *f);
+static inline struct span mime_decoded(struct mime *m, struct mime_field *f)
+{
+    return f->decoded.p ? f->decoded : mime_decode(m, f);
+}
 
 /* Decoding of other text from a header, such as a display name: raw 8-bit bytes and RFC 2047 to
  * UTF-8, line ends dropped. */

@@ -24,6 +24,8 @@ static size_t times(const struct map *m, struct span word)
 
 static bool unicode_space(UChar32 c)
 {
+    if (c < 0x80 && c > 0x20)
+        return false;
     return c == 0x20 || (c >= 9 && c <= 13) || c == 0x85 || c == 0xa0 || c == 0x1680 ||
            (c >= 0x2000 && c <= 0x200a) || c == 0x2028 || c == 0x2029 || c == 0x202f ||
            c == 0x205f || c == 0x3000;

@@ -297,6 +297,16 @@ static int prepare_replyto(struct arena *a, const struct conf *conf, struct eval
     return call->prepared ? 0 : -1;
 }
 
+/* In front of the last @, which the pattern ends with, there must be one of these. */
+static bool may_be_robot(struct span sender)
+{
+    struct span local = span_sub(sender, 0, span_rfind(sender, '@'));
+    return local.n < sender.n &&
+           (span_find(local, '-') != SIZE_MAX || span_find(local, '=') != SIZE_MAX ||
+            span_isearch(local, SPAN("repl")) != SIZE_MAX ||
+            span_isearch(local, SPAN("master")) != SIZE_MAX);
+}
+
 struct addresses {
     struct span *v;
     size_t n;
@@ -340,7 +350,8 @@ static double check_freemail_replyto(struct rules_ctx *c, const struct eval_call
     if (!available(c))
         return 0;
     struct span sender = header_scalar_or_none(c, "EnvelopeFrom");
-    if (c->conf->freemail.skip_bulk_envfrom && sender.p && regex_hit(call->prepared, sender))
+    if (c->conf->freemail.skip_bulk_envfrom && may_be_robot(sender) &&
+        regex_hit(call->prepared, sender))
         return 0;
     struct addresses from = addresses(c, "From:addr"), reply = addresses(c, "Reply-To:addr");
     if (from.free_ones && reply.free_ones && !share(c, &from, &reply))
