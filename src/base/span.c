@@ -48,6 +48,16 @@ static size_t next_place(const struct ends *e, const char *p, size_t at, size_t 
     return at;
 }
 
+size_t span_ascii_end(struct span s, size_t from)
+{
+    for (; from + SIXTEEN <= s.n; from += SIXTEEN)
+        if (sixteen_any(sixteen_within(sixteen_at(s.p + from), 0x80, 0xFF)))
+            break;
+    while (from < s.n && !((unsigned char)s.p[from] & 0x80))
+        from++;
+    return from;
+}
+
 size_t span_find_any(struct span s, size_t from, const char four[4])
 {
     char a = four[0], b = four[1], c = four[2], d = four[3];

@@ -60,6 +60,8 @@ static inline struct span span_from(struct span s, size_t from)
 size_t span_find(struct span s, char c);
 size_t span_rfind(struct span s, char c);
 size_t span_search(struct span s, struct span needle);
+/* How far the ASCII bytes from `from` on go. */
+size_t span_ascii_end(struct span s, size_t from);
 /* Where one of four bytes first stands at or behind `from`, or s.n. Fewer: one of them again. */
 size_t span_find_any(struct span s, size_t from, const char four[4]);
 size_t span_isearch(struct span s, struct span needle);

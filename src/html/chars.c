@@ -77,23 +77,9 @@ size_t html_count(struct html_text t)
     return n;
 }
 
-const char *html_after_ascii(const char *p, const char *end)
-{
-    while (end - p >= 8) {
-        uint64_t w;
-        memcpy(&w, p, 8);
-        if (w & 0x8080808080808080u)
-            break;
-        p += 8;
-    }
-    while (p < end && !((unsigned char)*p & 0x80))
-        p++;
-    return p;
-}
-
 static bool is_ascii(struct span s)
 {
-    return html_after_ascii(s.p, s.p + s.n) == s.p + s.n;
+    return span_ascii_end(s, 0) == s.n;
 }
 
 struct span html_upgrade(struct arena *a, struct span bytes)

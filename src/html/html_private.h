@@ -166,8 +166,6 @@ unsigned html_previous(const char **p, const char *start, bool chars);
 /* Perl's \s and \w: by Unicode in character strings, by ASCII in byte strings. */
 bool html_is_space(unsigned c, bool chars);
 bool html_is_word(unsigned c, bool chars);
-/* The first byte beyond ASCII at or behind p, or the end. */
-const char *html_after_ascii(const char *p, const char *end);
 /* Characters in a text. */
 size_t html_count(struct html_text t);
 /* The same characters always as the same bytes (UTF-8): a key for maps. */

@@ -213,7 +213,7 @@ static size_t count_spaces(struct html_text t)
     for (size_t i = 0; i < t.s.n; i++)
         n += (unsigned)(p[i] == ' ') |
              (unsigned)(p[i] >= '\t' && p[i] <= '\r' && (t.chars || p[i] != '\f'));
-    while (t.chars && (p = html_after_ascii(p, end)) < end)
+    while (t.chars && (p += span_ascii_end(span_of(p, (size_t)(end - p)), 0)) < end)
         n += html_is_space(html_next(&p, end, true), true);
     return n;
 }

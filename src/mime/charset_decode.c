@@ -183,6 +183,12 @@ static struct span by_table(struct arena *a, struct span s, const struct charset
     char *out = arena_raw(a, s.n * 3 + 1);
     size_t n = 0;
     for (size_t i = 0; i < s.n; i++) {
+        size_t ascii = table->from < 0x80 ? i : span_ascii_end(s, i);
+        memcpy(out + n, s.p + i, ascii - i);
+        n += ascii - i;
+        i = ascii;
+        if (i == s.n)
+            break;
         unsigned char byte = (unsigned char)s.p[i];
         uint32_t c = byte < table->from ? byte : table->chars[byte - table->from];
         if (strict && c == 0xfffd)

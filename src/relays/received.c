@@ -1,5 +1,6 @@
 /* One Received line into one relay: preparation, what can be picked out of any line, the templates
  * of the known programs in their order, clean-up (semantics 6.7). */
+#include "base/sixteen.h"
 #include "relays/ip_pattern.h"
 #include "relays/received_templates.h"
 #include "relays/relays_private.h"
@@ -11,14 +12,27 @@ struct parse {
     struct received_carry *carry;
 };
 
+static bool is_line_space(char c)
+{
+    return c >= '\t' && c <= '\r';
+}
+
 /* White space other than single spaces between others. */
 static bool needs_squeezing(struct span s)
 {
-    unsigned bad = s.n && s.p[0] == ' ';
-    for (size_t i = 0; i + 1 < s.n; i++)
-        bad |= (unsigned)((unsigned char)(s.p[i] - '\t') < 5) |
-               (unsigned)(s.p[i] == ' ' && s.p[i + 1] == ' ');
-    return bad || (s.n && (unsigned char)(s.p[s.n - 1] - '\t') < 5);
+    size_t i = 0;
+    if (s.n && (s.p[0] == ' ' || is_line_space(s.p[s.n - 1])))
+        return true;
+    for (; i + SIXTEEN < s.n; i += SIXTEEN) {
+        sixteen v = sixteen_at(s.p + i), next = sixteen_at(s.p + i + 1);
+        if (sixteen_any(sixteen_within(v, '\t', '\r') |
+                        (sixteen_is(v, ' ') & sixteen_is(next, ' '))))
+            return true;
+    }
+    for (; i + 1 < s.n; i++)
+        if (is_line_space(s.p[i]) || (s.p[i] == ' ' && s.p[i + 1] == ' '))
+            return true;
+    return false;
 }
 
 static struct span squeeze(struct arena *a, struct span in)

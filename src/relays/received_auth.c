@@ -72,8 +72,8 @@ static bool told_by(struct template_match *m, struct span line, enum sign sign, 
     switch (sign) {
     case SIGN_PROTOCOL:
     case SIGN_HTTP:
-        if (!has(line, " by ") || (sign == SIGN_PROTOCOL && !maybe_authenticated(m, line)) ||
-            !received_isearch(m, line, signs[sign]))
+        if ((sign == SIGN_PROTOCOL && !maybe_authenticated(m, line)) ||
+            !received_isearch(m, line, signs[sign]) || !has(line, " by "))
             return false;
         *auth = template_got(m, 'a');
         return true;

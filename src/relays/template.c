@@ -35,15 +35,18 @@ static const struct compiled *look_up(struct template_memory *t, const char *tem
     size_t at = (size_t)((uintptr_t) template * 0x9e3779b97f4a7c15u >> 54) % MEMORY_SLOTS;
     for (; t->slots[at]; at = (at + 1) % MEMORY_SLOTS) {
         t->last = t->slots[at] - 1u;
-        if (t->v[t->last]->template == template)
+        if (t->keys[t->last] == template)
             return t->v[t->last];
     }
     struct compiled *new = template_compile(t, template);
     if (t->n < MEMORY_MOST) {
+        size_t n = t->n;
+        (void)ARENA_PUSH(t->arena, t->keys, n, t->keys_cap);
         (void)ARENA_PUSH(t->arena, t->v, t->n, t->cap);
         t->slots[at] = (uint16_t)t->n;
     }
     t->last = t->n - 1;
+    t->keys[t->last] = template;
     return t->v[t->last] = new;
 }
 
@@ -56,7 +59,7 @@ static struct template_memory *memory_of(struct template_match *m)
 static const struct compiled *compiled_of(struct template_match *m, const char *template)
 {
     struct template_memory *t = memory_of(m);
-    if (t->last + 1 < t->n && t->v[t->last + 1]->template == template)
+    if (t->last + 1 < t->n && t->keys[t->last + 1] == template)
         return t->v[++t->last];
     return look_up(t, template);
 }
@@ -308,7 +311,7 @@ bool template_maybe(struct template_match *m, struct span line, const char *text
 
 /* Most templates fail on most lines: cheaply, by the lack of two bytes side by side, or of a
  * literal. NULL: this one does. */
-static const struct compiled *possible(struct template_match *m, const char *template)
+static const struct compiled *possible(struct template_match *m, const char *template, bool search)
 {
     const struct compiled *p = compiled_of(m, template);
     bool known = within(m->line, m->paired);
@@ -320,7 +323,9 @@ static const struct compiled *possible(struct template_match *m, const char *tem
     for (unsigned i = 0; known && i < p->npairs; i++)
         if (!has_pair(m, p->pairs[i]))
             return NULL;
-    return m->icase || span_search(m->line, p->literal) != SIZE_MAX ? p : NULL;
+    if (m->icase || (search && p->literal.p == p->lead.p)) /* the search begins with that */
+        return p;
+    return span_search(m->line, p->literal) != SIZE_MAX ? p : NULL;
 }
 
 /* --- lists --- */
@@ -397,7 +402,7 @@ static void begin(struct template_match *m, const struct compiled *p)
 
 bool template_start(struct template_match *m, const char *template)
 {
-    const struct compiled *p = possible(m, template);
+    const struct compiled *p = possible(m, template, false);
     m->stored = 0;
     if (!p || !set_has(&m->memory->sets[p->first], m->line, 0))
         return false;
@@ -421,7 +426,7 @@ static size_t next_place(const struct template_match *m, const struct compiled *
 
 bool template_search(struct template_match *m, const char *template, size_t *at, size_t *end)
 {
-    const struct compiled *p = possible(m, template);
+    const struct compiled *p = possible(m, template, true);
     m->stored = 0;
     if (!p)
         return false;

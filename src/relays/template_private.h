@@ -100,7 +100,8 @@ struct template_memory {
     struct byte_set *sets;
     size_t nsets, sets_cap;
     struct compiled **v;
-    size_t n, cap, last;
+    const char **keys; /* their templates */
+    size_t n, cap, keys_cap, last;
     struct plan plans[PLANS_MOST];
     size_t nplans;
     uint16_t slots[MEMORY_SLOTS]; /* index + 1 */

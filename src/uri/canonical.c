@@ -283,10 +283,7 @@ static void forms_of(struct forms *f, size_t i)
 
 bool uri_is_ascii(struct span s)
 {
-    for (size_t i = 0; i < s.n; i++)
-        if ((unsigned char)s.p[i] & 0x80)
-            return false;
-    return true;
+    return span_ascii_end(s, 0) == s.n;
 }
 
 struct span uri_narrow(struct arena *a, struct span utf8)
