@@ -29,6 +29,11 @@ static inline struct byteset byteset_or(struct byteset x, struct byteset y)
     return (struct byteset){{x.w[0] | y.w[0], x.w[1] | y.w[1], x.w[2] | y.w[2], x.w[3] | y.w[3]}};
 }
 
+static inline struct byteset byteset_and(struct byteset x, struct byteset y)
+{
+    return (struct byteset){{x.w[0] & y.w[0], x.w[1] & y.w[1], x.w[2] & y.w[2], x.w[3] & y.w[3]}};
+}
+
 static inline struct byteset byteset_not(struct byteset x)
 {
     return (struct byteset){{~x.w[0], ~x.w[1], ~x.w[2], ~x.w[3]}};
@@ -45,6 +50,9 @@ static inline int byteset_size(const struct byteset *s)
 struct byteset byteset_range(unsigned from, unsigned to);
 /* With the other case of every letter, Latin-1 (semantics section 0). */
 struct byteset byteset_folded(struct byteset s);
+
+/* How much of ordinary mail is made of its bytes. */
+double byteset_share(const struct byteset *s);
 
 /* Number 0 is the empty set. */
 struct byteset_table {
