@@ -130,7 +130,24 @@ size_t byteclass_find(const struct byteclass_test *tests, size_t ntests, const u
     return is_fast(n) ? find_fast(tests, ntests, p, n) : find_slowly(tests, ntests, p, n);
 }
 
+/* What ends within a word is found before the fast way has begun. */
+enum { WORD = 16 };
+
+size_t byteclass_near(const struct byteclass *k, const uint8_t *p, size_t n)
+{
+    const struct byteclass_test test = {k, 0};
+    size_t few = n < WORD ? n : WORD, found = find_slowly(&test, 1, p, few);
+    if (found < few || few == n)
+        return found;
+    return few + byteclass_find(&test, 1, p + few, n - few);
+}
+
 size_t byteclass_span(const struct byteclass *k, const uint8_t *p, size_t n)
 {
-    return is_fast(n) ? span_fast(k, p, n) : span_slowly(k, p, n);
+    size_t few = n < WORD ? n : WORD, found = span_slowly(k, p, few);
+    if (found < few || few == n)
+        return found;
+    p += few;
+    n -= few;
+    return few + (is_fast(n) ? span_fast(k, p, n) : span_slowly(k, p, n));
 }

@@ -29,7 +29,9 @@ enum { BYTECLASS_TESTS = 3 };
  * as far behind the last place as the tests look. */
 size_t byteclass_find(const struct byteclass_test *tests, size_t ntests, const uint8_t *p,
                       size_t n);
-/* How many of the n bytes from p on are of the class before one that is not. */
+/* The first of the n bytes from p on that is of the class, n when there is none: near as a rule. */
+size_t byteclass_near(const struct byteclass *k, const uint8_t *p, size_t n);
+/* How many of the n bytes from p on are of the class before one that is not: few as a rule. */
 size_t byteclass_span(const struct byteclass *k, const uint8_t *p, size_t n);
 
 #endif

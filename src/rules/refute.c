@@ -85,8 +85,9 @@ static const uint8_t *loop_end(struct run *r, const uint8_t *op, const uint8_t *
                                const uint8_t *last)
 {
     const struct byteclass *next = &r->sets[refute_u16(op + 7)];
-    const struct byteclass_test test = {next, 0};
-    at += byteclass_find(&test, 1, at, (size_t)(last - at));
+    size_t by = byteclass_near(next, at, (size_t)(last - at));
+    r->steps -= (int)(by >> 3);
+    at += by;
     if (at < last)
         (void)push(r, op, at + 1, last);
     else if (at < r->end && !byteclass_has(next, *at))
@@ -104,7 +105,6 @@ static const uint8_t *retry(struct run *r, unsigned bottom, const uint8_t **at)
             return f.op;
         }
         const uint8_t *found = loop_end(r, f.op, f.at, f.last);
-        r->steps -= (int)((f.last - f.at) >> 3);
         if (found) {
             *at = found;
             return f.op + 9;
