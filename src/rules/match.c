@@ -159,9 +159,11 @@ static enum refuted ask(struct rules_ctx *c, const struct subject *s, uint32_t r
     return refuter_ask(s->refuter, rule, text, at);
 }
 
-static void asked_in_vain(struct rules_ctx *c, uint32_t rule)
+/* PCRE2 had to be asked; what did it find? */
+static void note_vain(struct rules_ctx *c, const struct subject *s, uint32_t rule)
 {
-    c->scratch->doubts[rule].vain++;
+    if (s->refuter && !c->scratch->count[rule])
+        c->scratch->doubts[rule].vain++;
 }
 
 /* It is enough to know that the rule hits: nobody asks where or how often. */
@@ -195,8 +197,7 @@ static void match_pattern(struct rules_ctx *c, const struct subject *s, struct r
         }
         if (match_one(c, r, r->regex, elements[i], at.first))
             return;
-        if (!c->scratch->count[r->index])
-            asked_in_vain(c, r->index);
+        note_vain(c, s, r->index);
     }
 }
 
@@ -282,8 +283,7 @@ static void match_candidates(struct rules_ctx *c, const struct subject *s,
         uint64_t from = profile_start(c->scratch->profile);
         match_candidate(c, &c->set->rules[v[i].id], elements, v[i].element, v[i].first,
                         v[i].certain);
-        if (!c->scratch->count[v[i].id])
-            asked_in_vain(c, v[i].id);
+        note_vain(c, s, v[i].id);
         profile_more(c->scratch->profile, v[i].id, from);
     }
     lap(profile_laps(c->scratch->profile), STAGE_CONFIRM);
