@@ -81,6 +81,7 @@ bool ruleset_lone_subject(struct ruleset *rs, struct subject *s, struct rule *r)
         return false;
     add(rs, &s->rules, &s->nrules, &s->rules_cap, r);
     add(rs, &s->always, &s->nalways, &s->always_cap, r);
+    ruleset_make_trials(rs, s);
     return true;
 }
 

@@ -1,5 +1,5 @@
-/* Candidate filters of all subjects: compiled by all cores, kept in a file under the hash of what
- * they are made of.
+/* Candidate filters of all subjects, and the refuter: compiled by all cores, kept in a file under
+ * the hash of what they are made of.
  *
  * The file is written beside its place and renamed, so that readers see a whole one or none. A file
  * that is damaged, or of other libraries or another processor, is made anew. */
@@ -22,7 +22,7 @@
 #include "rules/pattern.h"
 #include "rules/tree.h"
 
-static const char magic[] = "gatehouse rules 6\n";
+static const char magic[] = "gatehouse rules 8\n";
 enum { DIGEST = 32 };
 
 /* --- the name --- */
@@ -166,6 +166,28 @@ static void build_all(struct ruleset *rs, unsigned threads)
         arena_defer(rs->arena, free_arena, j.arenas[i]);
 }
 
+/* --- refuting --- */
+
+static void add_program(struct refuter_maker *m, const struct rule *r)
+{
+    struct arena *scratch = arena_new(0);
+    if (r->regex && !r->def->is_template)
+        refuter_add(m, r->index, pattern_pcre(scratch, r->def->pattern, r->def->mods));
+    arena_free(scratch);
+}
+
+/* Programs of rules that are tried together lie together. */
+static void make_refuter(struct ruleset *rs)
+{
+    struct refuter_maker *m = refuter_maker_new(rs->nrules);
+    for (size_t i = 0; i < rs->nsubjects; i++) {
+        const struct subject *s = &rs->subjects[i];
+        for (size_t k = 0; k < s->nrules; k++)
+            add_program(m, s->rules[k]);
+    }
+    rs->refuter = refuter_finish(m, rs->arena);
+}
+
 /* --- the file --- */
 
 static void digest_of(struct span s, unsigned char out[DIGEST])
@@ -202,6 +224,7 @@ static void save_all(struct ruleset *rs, const char *path)
         if (rs->subjects[i].prefilter)
             prefilter_save(rs->subjects[i].prefilter, &body);
     }
+    refuter_save(rs->refuter, &body);
     unsigned char digest[DIGEST];
     digest_of(buf_span(&body), digest);
     buf_str(&file, magic);
@@ -228,7 +251,8 @@ static bool load_subjects(struct ruleset *rs, struct cursor *in)
         if (cursor_u8(in) && !(s->prefilter = prefilter_load(rs->arena, rs->nrules, in)))
             return false;
     }
-    return cursor_ok(in);
+    rs->refuter = refuter_load(rs->arena, rs->nrules, in);
+    return rs->refuter && cursor_ok(in);
 }
 
 static bool load_file(struct ruleset *rs, struct span file)
@@ -322,17 +346,39 @@ static void guard(struct ruleset *rs, struct subject *s)
     s->nalways = kept;
 }
 
+/* --- trials --- */
+
+static enum trial_kind trial_kind(const struct subject *s, const struct rule *r)
+{
+    if (r->def->exists)
+        return TRIAL_EXISTS;
+    if (r->negate && s->kind == SUBJECT_HEADER)
+        return TRIAL_NEGATED;
+    return r->def->is_template ? TRIAL_TEMPLATE : TRIAL_PATTERN;
+}
+
+void ruleset_make_trials(struct ruleset *rs, struct subject *s)
+{
+    s->trials = arena_array(rs->arena, s->nalways + 1, sizeof *s->trials);
+    for (size_t i = 0; i < s->nalways; i++)
+        s->trials[i] =
+            (struct trial){s->always[i], s->always[i]->index, trial_kind(s, s->always[i])};
+}
+
 void ruleset_compile_filters(struct ruleset *rs, const struct ruleset_options *o)
 {
     name_set(rs);
     const char *path = o->cache_dir ? cache_path(rs, o->cache_dir) : NULL;
     if (!path || !load_all(rs, path)) {
         build_all(rs, o->threads);
+        make_refuter(rs);
         if (path)
             save_all(rs, path);
     }
     for (size_t i = 0; i < rs->nsubjects; i++) {
         note_always(rs, &rs->subjects[i]);
         guard(rs, &rs->subjects[i]);
+        ruleset_make_trials(rs, &rs->subjects[i]);
+        rs->subjects[i].refuter = rs->refuter;
     }
 }

@@ -54,11 +54,11 @@ static void capture(struct rules_ctx *c, const struct rule *r, struct span s,
 
 /* --- one rule --- */
 
-/* Counts matches of one string. true: the rule is done. */
-static bool match_one(struct rules_ctx *c, struct rule *r, const struct regex *re, struct span s)
+/* Counts matches of one string that begin at `from` or behind. true: the rule is done. */
+static bool match_one(struct rules_ctx *c, struct rule *r, const struct regex *re, struct span s,
+                      size_t from)
 {
     struct regex_match m;
-    size_t from = 0;
     int rc;
     while ((rc = regex_exec(re, s, from, &m)) == 1) {
         if (r->def->captures)
@@ -131,45 +131,111 @@ void match_rule(struct rules_ctx *c, struct rule *r, const struct span *elements
     if (r->nosubject && first == 0)
         first = 1;
     for (size_t i = first; i < n; i++)
-        if (match_one(c, r, re, elements[i]))
+        if (match_one(c, r, re, elements[i], 0))
             return;
 }
 
 /* --- all rules of a subject --- */
 
-/* A header rule with `!~` hits when nothing matches. */
-static void match_negated(struct rules_ctx *c, struct rule *r, struct span s)
+/* Of DOUBT_ASKED answers, so many that were none and saved nothing; and how many are not asked for
+ * then. */
+enum { DOUBT_ASKED = 64, DOUBT_VAIN = 48, DOUBT_REST = 255 };
+
+/* What can be told of the rule's pattern without asking PCRE2. */
+static enum refuted ask(struct rules_ctx *c, const struct subject *s, uint32_t rule,
+                        struct span text, struct places *at)
 {
-    int rc = regex_exec(r->regex, s, 0, NULL);
+    if (!s->refuter)
+        return REFUTE_MAYBE;
+    struct doubt *d = &c->scratch->doubts[rule];
+    if (d->rest) {
+        d->rest--;
+        return REFUTE_MAYBE;
+    }
+    if (++d->asked >= DOUBT_ASKED) {
+        d->rest = d->vain >= DOUBT_VAIN ? DOUBT_REST : 0;
+        d->asked = d->vain = 0;
+    }
+    return refuter_ask(s->refuter, rule, text, at);
+}
+
+/* PCRE2 had to be asked; what did it find? */
+static void note_vain(struct rules_ctx *c, const struct subject *s, uint32_t rule)
+{
+    if (s->refuter && !c->scratch->count[rule])
+        c->scratch->doubts[rule].vain++;
+}
+
+/* It is enough to know that the rule hits: nobody asks where or how often. */
+static bool yes_is_enough(const struct rule *r)
+{
+    return r->sub && !r->multiple && !r->def->captures;
+}
+
+/* A header rule with `!~` hits when nothing matches. */
+static void match_negated(struct rules_ctx *c, struct rule *r, struct span s, enum refuted told)
+{
+    int rc = told == REFUTE_MAYBE ? regex_exec(r->regex, s, 0, NULL) : told == REFUTE_CERTAIN;
     if (rc == 0)
         hit_add(c, r, 1, SPAN_NONE);
     else if (rc < 0)
         hit_limited(c, r);
 }
 
-static bool special(struct rules_ctx *c, const struct subject *s, struct rule *r,
-                    const struct span *elements, size_t n)
+/* A pattern that no filter watches for. */
+static void match_pattern(struct rules_ctx *c, const struct subject *s, struct rule *r,
+                          const struct span *elements, size_t n)
 {
-    if (r->def->exists)
-        hit_add(c, r, 1, n ? arena_dup(c->a, span_sub(elements[0], 0, EVIDENCE_MAX)) : SPAN_NONE);
-    else if (r->negate && s->kind == SUBJECT_HEADER)
-        match_negated(c, r, n ? elements[0] : SPAN(""));
-    else
-        return false;
-    return true;
+    for (size_t i = r->nosubject; i < n; i++) {
+        struct places at = {0, SIZE_MAX};
+        enum refuted told = ask(c, s, r->index, elements[i], &at);
+        if (told == REFUTED)
+            continue;
+        if (told == REFUTE_CERTAIN && yes_is_enough(r)) {
+            hit_add(c, r, 1, SPAN_NONE);
+            return;
+        }
+        if (match_one(c, r, r->regex, elements[i], at.first))
+            return;
+        note_vain(c, s, r->index);
+    }
+}
+
+static void match_always(struct rules_ctx *c, const struct subject *s, const struct trial *t,
+                         const struct span *elements, size_t n)
+{
+    struct span first = n ? elements[0] : SPAN("");
+    struct places at = {0, SIZE_MAX};
+    switch (t->kind) {
+    case TRIAL_EXISTS:
+        hit_add(c, t->rule, 1, n ? arena_dup(c->a, span_sub(first, 0, EVIDENCE_MAX)) : SPAN_NONE);
+        break;
+    case TRIAL_NEGATED:
+        match_negated(c, t->rule, first, ask(c, s, t->index, first, &at));
+        break;
+    case TRIAL_TEMPLATE:
+        match_rule(c, t->rule, elements, n, 0);
+        break;
+    case TRIAL_PATTERN:
+        match_pattern(c, s, t->rule, elements, n);
+    }
 }
 
 /* One candidate that the filter found. */
 static void match_candidate(struct rules_ctx *c, struct rule *r, const struct span *elements,
-                            uint32_t element)
+                            uint32_t element, size_t from, bool certain)
 {
     unsigned count = c->scratch->count[r->index];
     if (count && (!r->multiple || (r->maxhits && count >= r->maxhits)))
         return;
     if (r->def->is_template)
         match_rule(c, r, elements, element + 1, element);
-    else if (!(r->nosubject && element == 0))
-        match_one(c, r, r->regex, elements[element]);
+    else if (r->nosubject && element == 0)
+        return;
+    else if (certain && yes_is_enough(r))
+        hit_add(c, r, 1, SPAN_NONE);
+    else
+        match_one(c, r, r->regex, elements[element], from);
 }
 
 static void match_guarded(struct rules_ctx *c, const struct subject *s, const struct span *elements,
@@ -180,33 +246,61 @@ static void match_guarded(struct rules_ctx *c, const struct subject *s, const st
         if (!automaton_next(s->guard, elements[i], 0, &w))
             continue;
         for (size_t k = 0; k < s->nguarded; k++)
-            match_candidate(c, s->guarded[k], elements, (uint32_t)i);
+            match_candidate(c, s->guarded[k], elements, (uint32_t)i, 0, false);
     }
+}
+
+/* Of the candidates those that may match, with the first place where that may begin. */
+static size_t sift(struct rules_ctx *c, const struct subject *s, const struct span *elements,
+                   struct candidate *v, size_t n)
+{
+    enum { AHEAD = 3 };
+    size_t kept = 0;
+    for (size_t i = 0; i < n; i++) {
+        uint64_t from = profile_start(c->scratch->profile);
+        if (s->refuter && i + AHEAD < n)
+            refuter_prefetch(s->refuter, v[i + AHEAD].id);
+        struct places at = {v[i].first, v[i].last == CANDIDATE_ANYWHERE ? SIZE_MAX : v[i].last};
+        enum refuted told = ask(c, s, v[i].id, elements[v[i].element], &at);
+        profile_rule(c->scratch->profile, v[i].id, from);
+        if (told == REFUTED)
+            continue;
+        v[kept] = v[i];
+        v[kept].first = (uint32_t)at.first;
+        v[kept++].certain = told == REFUTE_CERTAIN;
+    }
+    return kept;
+}
+
+static void match_candidates(struct rules_ctx *c, const struct subject *s,
+                             const struct span *elements, size_t n)
+{
+    size_t found;
+    struct candidate *v = prefilter_scan(s->prefilter, c->scratch->prefilter, elements, n, &found);
+    lap(profile_laps(c->scratch->profile), STAGE_CANDIDATES);
+    found = sift(c, s, elements, v, found);
+    for (size_t i = 0; i < found; i++) {
+        uint64_t from = profile_start(c->scratch->profile);
+        match_candidate(c, &c->set->rules[v[i].id], elements, v[i].element, v[i].first,
+                        v[i].certain);
+        note_vain(c, s, v[i].id);
+        profile_more(c->scratch->profile, v[i].id, from);
+    }
+    lap(profile_laps(c->scratch->profile), STAGE_CONFIRM);
 }
 
 void match_subject(struct rules_ctx *c, struct subject *s, const struct span *elements, size_t n)
 {
     for (size_t i = 0; i < s->nalways; i++) {
         uint64_t from = profile_start(c->scratch->profile);
-        if (!special(c, s, s->always[i], elements, n))
-            match_rule(c, s->always[i], elements, n, 0);
-        profile_rule(c->scratch->profile, s->always[i]->index, from);
+        match_always(c, s, &s->trials[i], elements, n);
+        profile_rule(c->scratch->profile, s->trials[i].index, from);
     }
     if (s->guard)
         match_guarded(c, s, elements, n);
     lap(profile_laps(c->scratch->profile), STAGE_CONFIRM);
-    if (!s->prefilter)
-        return;
-    size_t found;
-    const struct candidate *v =
-        prefilter_scan(s->prefilter, c->scratch->prefilter, elements, n, &found);
-    lap(profile_laps(c->scratch->profile), STAGE_CANDIDATES);
-    for (size_t i = 0; i < found; i++) {
-        uint64_t from = profile_start(c->scratch->profile);
-        match_candidate(c, &c->set->rules[v[i].id], elements, v[i].element);
-        profile_rule(c->scratch->profile, v[i].id, from);
-    }
-    lap(profile_laps(c->scratch->profile), STAGE_CONFIRM);
+    if (s->prefilter)
+        match_candidates(c, s, elements, n);
 }
 
 /* Without the header a rule sees its if-unset text, or nothing. */
@@ -214,7 +308,7 @@ void match_unset(struct rules_ctx *c, struct rule *r)
 {
     struct span text = r->def->if_unset.p ? r->def->if_unset : SPAN("");
     if (r->negate)
-        match_negated(c, r, text);
+        match_negated(c, r, text, REFUTE_MAYBE);
     else
         match_rule(c, r, &text, 1, 0);
 }

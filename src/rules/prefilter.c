@@ -5,7 +5,10 @@
 
 #include "rules/features.h"
 
-enum { VARIANTS_MAX = 16 /* that a pattern is taken apart into */ };
+enum {
+    VARIANTS_MAX = 16,    /* that a pattern is taken apart into */
+    ALONE_PLACES_MAX = 32 /* of a group that is the only one: looking at more takes too long */
+};
 /* Expected times in a kilobyte above which an automaton tells more than the filter. */
 static const double USELESS_GUARDABLE = 5;
 /* Words of the automaton above which plain texts get a filter of their own. */
@@ -57,29 +60,36 @@ static const struct use *next_use(const struct builder *b, size_t *feature, size
     return NULL;
 }
 
-static bool several(const struct worth *w)
-{
-    return (w->groups & (w->groups - 1)) != 0;
-}
-
 static int by_group(const void *x, const void *y)
 {
     const struct place *a = x, *b = y;
     return a->group != b->group ? (a->group < b->group ? -1 : 1) : a->feature < b->feature ? -1 : 1;
 }
 
+/* How many places of each pattern are kept. */
+static uint32_t *count_places(const struct prefilter *f, const struct builder *b)
+{
+    const struct use *u;
+    uint32_t *n = arena_array(b->a, f->n + 1, sizeof *n);
+    for (size_t i = 0, k = 0; (u = next_use(b, &i, &k)) != NULL;)
+        n[u->pattern]++;
+    for (size_t p = 0; p < f->n; p++)
+        if (n[p] > ALONE_PLACES_MAX && (b->patterns[p].groups & (b->patterns[p].groups - 1)) == 0)
+            n[p] = 0;
+    return n;
+}
+
 static void note_places(struct prefilter *f, struct arena *a, const struct builder *b)
 {
     const struct use *u;
+    const uint32_t *n = count_places(f, b);
     f->place_at = arena_array(a, f->n + 2, sizeof *f->place_at);
-    for (size_t i = 0, k = 0; (u = next_use(b, &i, &k)) != NULL;)
-        f->place_at[u->pattern + 2] += several(&b->patterns[u->pattern]);
-    for (size_t i = 2; i < f->n + 2; i++)
-        f->place_at[i] += f->place_at[i - 1];
+    for (size_t p = 0; p < f->n; p++)
+        f->place_at[p + 2] = f->place_at[p + 1] + n[p];
     f->nplaces = f->place_at[f->n + 1];
     f->places = arena_array(a, f->nplaces + 1, sizeof *f->places);
     for (size_t i = 0, k = 0; (u = next_use(b, &i, &k)) != NULL;)
-        if (several(&b->patterns[u->pattern]))
+        if (n[u->pattern])
             f->places[f->place_at[u->pattern + 1]++] =
                 (struct place){(uint32_t)i, u->group, u->times,
                                (uint16_t)(u->back.min < PLACE_FAR ? u->back.min : PLACE_FAR),

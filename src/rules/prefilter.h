@@ -36,11 +36,15 @@ struct prefilter_scratch *prefilter_scratch_new(void);
 void prefilter_scratch_fit(struct prefilter_scratch *s, const struct prefilter *f);
 void prefilter_scratch_free(struct prefilter_scratch *s);
 
+/* A match can begin from `first` to `last` only; CANDIDATE_ANYWHERE: or behind. */
+enum { CANDIDATE_ANYWHERE = UINT32_MAX };
 struct candidate {
     uint32_t id, element;
+    uint32_t first, last;
+    bool certain; /* for the caller: it is known to match */
 };
-/* Candidates in order of elements; valid until the next scan. */
-const struct candidate *prefilter_scan(const struct prefilter *f, struct prefilter_scratch *s,
-                                       const struct span *elements, size_t n, size_t *found);
+/* Candidates in order of elements; valid until the next scan, and the caller's to change. */
+struct candidate *prefilter_scan(const struct prefilter *f, struct prefilter_scratch *s,
+                                 const struct span *elements, size_t n, size_t *found);
 
 #endif

@@ -1,7 +1,7 @@
 /* A filter as bytes, for the cache. */
 #include "rules/prefilter_private.h"
 
-enum { FORMAT = 6 };
+enum { FORMAT = 7 };
 
 static void save_array(struct buf *out, const void *v, size_t n, size_t size)
 {

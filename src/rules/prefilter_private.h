@@ -31,7 +31,7 @@ struct prefilter {
     uint32_t *always; /* ids of patterns without needs */
     size_t nalways;
     /* Of pattern p, group by group: places[place_at[p]] ... places[place_at[p + 1]]. None where
-     * there is but one group. */
+     * there is but one group of many features. */
     uint32_t *place_at;
     struct place *places;
     size_t nplaces;

@@ -78,7 +78,7 @@ static void add_candidate(struct prefilter_scratch *s, uint32_t p, uint32_t elem
         s->out_cap = s->out_cap ? 2 * s->out_cap : 256;
         s->out = xrealloc(s->out, s->out_cap * sizeof *s->out);
     }
-    s->out[s->nout++] = (struct candidate){p, element};
+    s->out[s->nout++] = (struct candidate){.id = p, .element = element, .last = CANDIDATE_ANYWHERE};
 }
 
 /* It ended, one or several times, between the places first and last. */
@@ -116,9 +116,10 @@ static void narrow(struct window *w, const struct window *by)
     w->last = by->last < w->last ? by->last : w->last;
 }
 
-/* Whether one match can hold what was seen of all groups: each tells where such a match begins. */
+/* Whether one match can hold what was seen of all groups: each tells where such a match begins, and
+ * all together what the candidate is told. */
 static bool together(const struct prefilter *f, const struct prefilter_scratch *s,
-                     const struct candidate *c)
+                     struct candidate *c)
 {
     const struct window nowhere = {INT64_MAX, INT64_MIN};
     struct window all = {0, INT64_MAX}, one = nowhere;
@@ -142,7 +143,22 @@ static bool together(const struct prefilter *f, const struct prefilter_scratch *
             times = 0;
         }
     }
+    if (n) {
+        c->first = (uint32_t)all.first;
+        c->last = all.last < CANDIDATE_ANYWHERE ? (uint32_t)all.last : CANDIDATE_ANYWHERE;
+    }
     return true;
+}
+
+/* The same pattern is a candidate by another variant, too. */
+static void widen(struct prefilter_scratch *s, size_t from, const struct candidate *c)
+{
+    size_t i = from;
+    while (s->out[i].id != c->id)
+        i++;
+    struct candidate *known = &s->out[i];
+    known->first = c->first < known->first ? c->first : known->first;
+    known->last = c->last > known->last ? c->last : known->last;
 }
 
 /* After an element: of its candidates, those that remain, each once. */
@@ -152,11 +168,15 @@ static void sift_candidates(const struct prefilter *f, struct prefilter_scratch 
     size_t kept = from;
     for (size_t i = from; i < s->nout; i++) {
         struct candidate c = s->out[i];
-        uint32_t id = f->id[c.id];
-        if (s->named[id] == s->stamps || (bytes < PLACES_COUNTED && !together(f, s, &c)))
+        if (bytes < PLACES_COUNTED && !together(f, s, &c))
             continue;
-        s->named[id] = s->stamps;
-        s->out[kept++] = (struct candidate){id, c.element};
+        c.id = f->id[c.id];
+        if (s->named[c.id] == s->stamps) {
+            widen(s, from, &c);
+            continue;
+        }
+        s->named[c.id] = s->stamps;
+        s->out[kept++] = c;
     }
     s->nout = kept;
 }
@@ -231,8 +251,8 @@ static void scan_one(const struct prefilter *f, struct prefilter_scratch *s, str
     sift_candidates(f, s, before, text.n);
 }
 
-const struct candidate *prefilter_scan(const struct prefilter *f, struct prefilter_scratch *s,
-                                       const struct span *elements, size_t n, size_t *found)
+struct candidate *prefilter_scan(const struct prefilter *f, struct prefilter_scratch *s,
+                                 const struct span *elements, size_t n, size_t *found)
 {
     s->nout = 0;
     *found = 0;

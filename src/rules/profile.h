@@ -34,12 +34,18 @@ static inline uint64_t profile_start(const struct stopwatch *p)
     return p ? laps_now() : 0;
 }
 
+/* profile_more: a further part of a try that is counted already. */
+static inline void profile_more(struct stopwatch *p, size_t index, uint64_t from)
+{
+    if (p)
+        p->rules[index].ns += laps_now() - from;
+}
+
 static inline void profile_rule(struct stopwatch *p, size_t index, uint64_t from)
 {
-    if (!p)
-        return;
-    p->rules[index].ns += laps_now() - from;
-    p->rules[index].tries++;
+    profile_more(p, index, from);
+    if (p)
+        p->rules[index].tries++;
 }
 
 #endif

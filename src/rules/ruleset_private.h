@@ -8,6 +8,7 @@
 #include "rules/meta_plan.h"
 #include "rules/prefilter.h"
 #include "rules/profile.h"
+#include "rules/refute.h"
 #include "rules/ruleset.h"
 
 /* Why a rule that was read is not run. */
@@ -55,6 +56,14 @@ struct rule { /* what every hit needs stands first, close together */
     size_t ndependants, dependants_cap;
 };
 
+/* A rule that is always tried, with what that needs first. */
+enum trial_kind { TRIAL_PATTERN, TRIAL_TEMPLATE, TRIAL_EXISTS, TRIAL_NEGATED };
+struct trial {
+    struct rule *rule;
+    uint32_t index;
+    enum trial_kind kind;
+};
+
 /* Rules that look at the same strings. */
 struct subject {
     enum subject_kind kind;
@@ -66,6 +75,9 @@ struct subject {
     struct prefilter *prefilter; /* of the rules that it can tell something about; NULL: none */
     struct rule **always;        /* the others: tried on every string */
     size_t nalways, always_cap;
+    struct trial *trials; /* of always */
+    struct refuter
+        *refuter; /* by index of rules; NULL: their patterns are not those it was made of */
     struct rule **guarded; /* tried where one automaton for all of them sees a chance */
     size_t nguarded, guarded_cap;
     struct automaton *guard; /* NULL: none are */
@@ -122,6 +134,7 @@ struct ruleset {
 
     struct subject *subjects;
     size_t nsubjects, subjects_cap;
+    struct refuter *refuter;      /* of all subjects, by index of rules */
     struct header_place *headers; /* header subjects, in order */
     size_t nheaders, headers_cap;
 
@@ -155,6 +168,12 @@ struct absent {
     size_t n;
 };
 
+/* How the refuter fares with a rule: it is left out for a while where it nearly always has no answer
+ * and PCRE2 finds nothing. */
+struct doubt {
+    uint8_t asked, vain, rest; /* rest: tries that it is left out of */
+};
+
 struct rules_scratch {
     const struct ruleset *set;
     double *value;     /* by rule */
@@ -165,6 +184,7 @@ struct rules_scratch {
     size_t ntouched;
     struct arena *arena;    /* as long as the scratch */
     struct meta_run *metas; /* one for each set of rules that it was used with */
+    struct doubt *doubts;   /* by rule */
     struct absent *absent;  /* by subject: what hits without the header; worked out once */
     struct hit *hits;       /* first hits, in order of occurrence */
     size_t nhits, hits_cap;
@@ -213,6 +233,7 @@ void ruleset_rank_names(struct ruleset *rs);
 void ruleset_place_evals(struct ruleset *rs);
 /* compile_filter.c: candidate filters for all subjects, from the cache or compiled anew. */
 void ruleset_compile_filters(struct ruleset *rs, const struct ruleset_options *o);
+void ruleset_make_trials(struct ruleset *rs, struct subject *s);
 /* lint.c: problems that only `check` tells. */
 void ruleset_lint(struct ruleset *rs, const struct ruleset_options *o);
 /* compile_meta.c: order of evaluation, base values, blocked ones, priorities. */

@@ -9,7 +9,7 @@ struct parser {
     struct arena *a;
     struct span p;
     size_t at;
-    bool icase, dotall, extended;
+    bool icase, dotall, extended, lines;
     bool gave_up;
     unsigned nesting;
 };
@@ -18,6 +18,13 @@ static struct tree *node(struct parser *p, enum tree_kind kind)
 {
     struct tree *t = ARENA_NEW(p->a, struct tree);
     t->kind = kind;
+    return t;
+}
+
+static struct tree *test(struct parser *p, enum tree_kind kind, enum tree_test test)
+{
+    struct tree *t = node(p, kind);
+    t->test = test;
     return t;
 }
 
@@ -104,7 +111,8 @@ static int escape_byte(struct span t)
     return ascii_isalnum(c) ? -1 : (unsigned char)c;
 }
 
-static struct byteset posix(struct span name, bool *known)
+/* Without regard to case, upper and lower are both of all letters, also where they are negated. */
+static struct byteset posix(struct span name, bool icase, bool *known)
 {
     static const struct {
         const char *name;
@@ -128,6 +136,8 @@ static struct byteset posix(struct span name, bool *known)
     struct byteset s = {{0}};
     bool negated = span_starts(name, SPAN("^"));
     name = span_from(name, negated);
+    if (icase && (span_eq(name, SPAN("upper")) || span_eq(name, SPAN("lower"))))
+        name = SPAN("alpha");
     *known = false;
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
         if (!span_eq(name, span_str(table[i].name)))
@@ -143,7 +153,7 @@ static struct byteset posix(struct span name, bool *known)
 
 /* One element of a class from t at *i: its set, and its byte when it is a single one (for ranges).
  */
-static struct byteset class_element(struct span t, size_t *i, int *byte, bool *ok)
+static struct byteset class_element(struct span t, bool icase, size_t *i, int *byte, bool *ok)
 {
     struct byteset s = {{0}};
     *byte = -1;
@@ -151,7 +161,7 @@ static struct byteset class_element(struct span t, size_t *i, int *byte, bool *o
         size_t end = span_search(span_from(t, *i + 2), SPAN(":]"));
         if (end != SIZE_MAX) {
             bool known;
-            s = posix(span_sub(t, *i + 2, *i + 2 + end), &known);
+            s = posix(span_sub(t, *i + 2, *i + 2 + end), icase, &known);
             *ok &= known;
             *i += end + 4;
             return s;
@@ -185,10 +195,10 @@ static struct tree *bracket(struct parser *p)
     struct byteset s = {{0}};
     for (size_t i = negated; i < t.n && ok;) {
         int from, to;
-        struct byteset part = class_element(t, &i, &from, &ok);
+        struct byteset part = class_element(t, p->icase, &i, &from, &ok);
         if (from >= 0 && i + 1 < t.n && t.p[i] == '-') {
             size_t next = i + 1;
-            struct byteset end = class_element(t, &next, &to, &ok);
+            struct byteset end = class_element(t, p->icase, &next, &to, &ok);
             if (to >= from) {
                 part = byteset_range((unsigned)from, (unsigned)to);
                 i = next;
@@ -218,6 +228,27 @@ static struct tree *literal(struct parser *p, unsigned char c)
     return one_set(p, p->icase ? byteset_folded(s) : s);
 }
 
+/* Escapes without width; TEST_NONE: it is none. */
+static enum tree_test place_of(char c)
+{
+    switch (c) {
+    case 'b':
+        return TEST_EDGE;
+    case 'B':
+        return TEST_NO_EDGE;
+    case 'A':
+        return TEST_START;
+    case 'z':
+        return TEST_END;
+    case 'Z':
+        return TEST_LAST_LINE;
+    case 'G':
+        return TEST_BEGIN;
+    default:
+        return TEST_NONE;
+    }
+}
+
 static struct tree *escape(struct parser *p)
 {
     size_t n = pattern_token(p->p, p->at);
@@ -228,8 +259,8 @@ static struct tree *escape(struct parser *p)
         return node(p, TREE_ANY);
     }
     char c = t.p[1];
-    if (one_of(c, "bBAzZGK"))
-        return node(p, TREE_EMPTY);
+    if (place_of(c) != TEST_NONE || c == 'K')
+        return test(p, TREE_EMPTY, place_of(c));
     if (c == 'Q' || c == 'E') {
         p->gave_up = true;
         return node(p, TREE_ANY);
@@ -250,7 +281,7 @@ static void set_flags(struct parser *p, struct span flags)
     for (size_t i = 0; i < flags.n; i++) {
         switch (flags.p[i]) {
         case '^':
-            p->icase = p->dotall = p->extended = false;
+            p->icase = p->dotall = p->extended = p->lines = false;
             break;
         case '-':
             on = false;
@@ -258,10 +289,14 @@ static void set_flags(struct parser *p, struct span flags)
         case 'i':
             p->icase = on;
             break;
+        case 'm':
+            p->lines = on;
+            break;
         case 's':
             p->dotall = on;
             break;
         case 'x':
+            p->gave_up |= i > 0 && flags.p[i - 1] == 'x'; /* blanks in classes count for nothing */
             p->extended = on;
             break;
         default:
@@ -271,7 +306,15 @@ static void set_flags(struct parser *p, struct span flags)
 }
 
 /* Behind "(?": what kind of group; false for "(?flags)", which is done with then. */
-enum group { GROUP_PLAIN, GROUP_AHEAD, GROUP_IGNORED, GROUP_FLAGS };
+enum group {
+    GROUP_PLAIN,
+    GROUP_ATOMIC,
+    GROUP_AHEAD,
+    GROUP_NOT_AHEAD,
+    GROUP_BEHIND,
+    GROUP_NOT_BEHIND,
+    GROUP_FLAGS
+};
 
 static enum group group_kind(struct parser *p)
 {
@@ -280,8 +323,8 @@ static enum group group_kind(struct parser *p)
         const char *open;
         enum group kind;
     } kinds[] = {
-        {":", GROUP_PLAIN},   {">", GROUP_PLAIN},    {"|", GROUP_PLAIN},    {"=", GROUP_AHEAD},
-        {"!", GROUP_IGNORED}, {"<=", GROUP_IGNORED}, {"<!", GROUP_IGNORED},
+        {":", GROUP_PLAIN},     {">", GROUP_ATOMIC},  {"|", GROUP_PLAIN},       {"=", GROUP_AHEAD},
+        {"!", GROUP_NOT_AHEAD}, {"<=", GROUP_BEHIND}, {"<!", GROUP_NOT_BEHIND},
     };
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
         if (span_starts(rest, span_str(kinds[i].open))) {
@@ -303,13 +346,32 @@ static enum group group_kind(struct parser *p)
         n++;
     if (n == rest.n || (rest.p[n] != ':' && rest.p[n] != ')')) {
         p->gave_up = true; /* conditions, recursion, comments, verbs */
-        return GROUP_IGNORED;
+        return GROUP_PLAIN;
     }
     for (size_t i = 0; i < n; i++)
         p->gave_up |= !one_of(rest.p[i], "imsxnJU^-"); /* (?R) and its like */
     set_flags(p, span_sub(rest, 0, n));
     p->at += n + 1;
     return rest.p[n] == ':' ? GROUP_PLAIN : GROUP_FLAGS;
+}
+
+/* The node of a group with this inside. */
+static struct tree *enclosed(struct parser *p, enum group kind, struct tree *inner)
+{
+    static const enum tree_test tests[] = {[GROUP_NOT_AHEAD] = TEST_NOT_AHEAD,
+                                           [GROUP_BEHIND] = TEST_BEHIND,
+                                           [GROUP_NOT_BEHIND] = TEST_NOT_BEHIND};
+    inner->loose |= kind == GROUP_ATOMIC;
+    if (kind == GROUP_PLAIN || kind == GROUP_ATOMIC)
+        return inner;
+    if (kind == GROUP_AHEAD) {
+        struct tree *ahead = node(p, TREE_AHEAD);
+        add_child(ahead, inner);
+        return ahead;
+    }
+    struct tree *t = test(p, TREE_EMPTY, tests[kind]);
+    t->look = inner;
+    return t;
 }
 
 static struct tree *group(struct parser *p)
@@ -319,7 +381,7 @@ static struct tree *group(struct parser *p)
         p->gave_up = true;
         return node(p, TREE_ANY);
     }
-    bool icase = p->icase, dotall = p->dotall, extended = p->extended;
+    bool icase = p->icase, dotall = p->dotall, extended = p->extended, lines = p->lines;
     enum group kind = GROUP_PLAIN;
     if (p->at < p->p.n && peek(p) == '?') {
         p->at++;
@@ -334,13 +396,8 @@ static struct tree *group(struct parser *p)
     p->icase = icase;
     p->dotall = dotall;
     p->extended = extended;
-    if (kind == GROUP_PLAIN)
-        return inner;
-    if (kind == GROUP_IGNORED)
-        return node(p, TREE_EMPTY);
-    struct tree *ahead = node(p, TREE_AHEAD);
-    add_child(ahead, inner);
-    return ahead;
+    p->lines = lines;
+    return enclosed(p, kind, inner);
 }
 
 static struct tree *atom(struct parser *p)
@@ -354,10 +411,10 @@ static struct tree *atom(struct parser *p)
         return escape(p);
     case '^':
         p->at++;
-        return node(p, TREE_BOL);
+        return test(p, TREE_BOL, p->lines ? TEST_LINE_START : TEST_START);
     case '$':
         p->at++;
-        return node(p, TREE_EMPTY);
+        return test(p, TREE_EMPTY, p->lines ? TEST_LINE_END : TEST_LAST_LINE);
     case '.': {
         struct byteset s = byteset_range('\n', '\n');
         p->at++;
@@ -391,27 +448,6 @@ static bool braces(struct parser *p, unsigned *min, unsigned *max)
     return true;
 }
 
-static bool quantifier(struct parser *p, unsigned *min, unsigned *max)
-{
-    *min = *max = 1;
-    if (!more(p))
-        return false;
-    char c = peek(p);
-    if (c == '{') {
-        if (!braces(p, min, max))
-            return false;
-    } else if (c == '*' || c == '+' || c == '?') {
-        *min = c == '+';
-        *max = c == '?' ? 1 : UINT32_MAX;
-        p->at++;
-    } else {
-        return false;
-    }
-    if (more(p) && (peek(p) == '?' || peek(p) == '+'))
-        p->at++;
-    return true;
-}
-
 static bool skip_extended(struct parser *p)
 {
     if (!p->extended)
@@ -427,6 +463,33 @@ static bool skip_extended(struct parser *p)
     return true;
 }
 
+static bool quantifier(struct parser *p, unsigned *min, unsigned *max, bool *possessive)
+{
+    *min = *max = 1;
+    *possessive = false;
+    while (more(p) && skip_extended(p))
+        ;
+    if (!more(p))
+        return false;
+    char c = peek(p);
+    if (c == '{') {
+        if (!braces(p, min, max))
+            return false;
+    } else if (c == '*' || c == '+' || c == '?') {
+        *min = c == '+';
+        *max = c == '?' ? 1 : UINT32_MAX;
+        p->at++;
+    } else {
+        return false;
+    }
+    bool lazy = more(p) && peek(p) == '?';
+    while (more(p) && !lazy && skip_extended(p))
+        ;
+    *possessive = !lazy && more(p) && peek(p) == '+';
+    p->at += lazy || *possessive;
+    return true;
+}
+
 static struct tree *sequence(struct parser *p)
 {
     struct tree *seq = node(p, TREE_SEQ);
@@ -435,10 +498,12 @@ static struct tree *sequence(struct parser *p)
             continue;
         struct tree *x = atom(p);
         unsigned min, max;
-        if (quantifier(p, &min, &max)) {
+        bool possessive;
+        if (quantifier(p, &min, &max, &possessive)) {
             struct tree *r = node(p, TREE_REPEAT);
             r->min = min;
             r->max = max;
+            r->loose = possessive;
             add_child(r, x);
             x = r;
         }

@@ -6,18 +6,37 @@
 #include "rules/byteset.h"
 
 enum tree_kind {
-    TREE_EMPTY,  /* matches nothing wide: \b, $, lookbehind, negative lookahead, flags */
-    TREE_BOL,    /* ^: start of the string, or of a line */
-    TREE_SET,    /* one byte of a set */
-    TREE_SEQ,    /* children one after the other */
-    TREE_ALT,    /* one of the children */
+    TREE_EMPTY, /* matches nothing wide: \b, $, lookbehind, negative lookahead, flags; see `test` */
+    TREE_BOL,   /* ^: start of the string, or of a line; see `test` */
+    TREE_SET,   /* one byte of a set */
+    TREE_SEQ,   /* children one after the other */
+    TREE_ALT,   /* one of the children */
     TREE_REPEAT, /* the child, min to max times */
     TREE_AHEAD,  /* the child must match here, without being consumed */
     TREE_ANY     /* unknown: any string */
 };
 
+/* What must be so where a TREE_EMPTY or TREE_BOL stands. */
+enum tree_test {
+    TEST_NONE,
+    TEST_START,      /* \A, ^ */
+    TEST_LINE_START, /* ^ with /m; LF at the end of the string begins no line for PCRE2 */
+    TEST_LAST_LINE,  /* $, \Z: the end, or in front of the LF there */
+    TEST_LINE_END,   /* $ with /m */
+    TEST_END,        /* \z */
+    TEST_EDGE,       /* \b */
+    TEST_NO_EDGE,    /* \B */
+    TEST_NOT_AHEAD,  /* `look` does not match from here */
+    TEST_BEHIND,     /* it matches up to here */
+    TEST_NOT_BEHIND,
+    TEST_BEGIN /* \G: where the search began */
+};
+
 struct tree {
     enum tree_kind kind;
+    enum tree_test test;
+    bool loose; /* matches less than is told: atomic, possessive */
+    struct tree *look;
     uint16_t set;      /* number in the table */
     unsigned min, max; /* max UINT32_MAX: no bound */
     struct tree *child, *last, *next;

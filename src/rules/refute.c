@@ -1,0 +1,316 @@
+/* The interpreter of the refuter's programs. */
+#include "rules/refute_private.h"
+
+enum { FRAMES = 200 };
+
+/* What is left to try: the operation there; or, of a loop, further ends from `at` to `last`. */
+struct frame {
+    const uint8_t *op, *at, *last;
+};
+
+struct run {
+    const struct byteclass *sets;
+    const uint8_t *begin, *end; /* the string */
+    int steps;                  /* left; below 0: too many were taken */
+    unsigned depth;
+    struct frame stack[FRAMES];
+};
+
+static bool in_set(const struct run *r, const uint8_t *number, uint8_t c)
+{
+    return byteclass_has(&r->sets[refute_u16(number)], c);
+}
+
+static bool is_word(uint8_t c)
+{
+    return ascii_isalnum((char)c) || c == '_';
+}
+
+static bool at_edge(const struct run *r, const uint8_t *at)
+{
+    bool before = at > r->begin && is_word(at[-1]), after = at < r->end && is_word(*at);
+    return before != after;
+}
+
+static bool test_holds(const struct run *r, uint8_t op, const uint8_t *at)
+{
+    switch (op) {
+    case OP_START:
+        return at == r->begin;
+    case OP_LINE_START:
+        return at == r->begin || (at[-1] == '\n' && at < r->end);
+    case OP_LAST_LINE:
+        return at == r->end || (*at == '\n' && at + 1 == r->end);
+    case OP_LINE_END:
+        return at == r->end || *at == '\n';
+    case OP_END:
+        return at == r->end;
+    case OP_EDGE:
+        return at_edge(r, at);
+    default:
+        return !at_edge(r, at);
+    }
+}
+
+static bool text_stands(const uint8_t *text, size_t n, const uint8_t *at)
+{
+    for (size_t i = 0; i < n; i++)
+        if ((at[i] | text[2 * i]) != text[2 * i + 1])
+            return false;
+    return true;
+}
+
+/* Where the bytes of a loop or run may end at most; NULL: there are too few of them. */
+static const uint8_t *farthest(struct run *r, const uint8_t *op, const uint8_t *at)
+{
+    size_t min = refute_u16(op + 3), max = refute_u16(op + 5), left = (size_t)(r->end - at);
+    const uint8_t *end = max == NO_BOUND || max > left ? r->end : at + max;
+    const uint8_t *to = at + byteclass_span(&r->sets[refute_u16(op + 1)], at, (size_t)(end - at));
+    r->steps -= (int)((to - at) >> 3);
+    return (size_t)(to - at) < min ? NULL : to;
+}
+
+static bool push(struct run *r, const uint8_t *op, const uint8_t *at, const uint8_t *last)
+{
+    if (r->depth == FRAMES) {
+        r->steps = -1;
+        return false;
+    }
+    r->stack[r->depth++] = (struct frame){op, at, last};
+    return true;
+}
+
+/* The next end of a loop, from `at` to `last`, where it can go on; NULL: there is none. */
+static const uint8_t *loop_end(struct run *r, const uint8_t *op, const uint8_t *at,
+                               const uint8_t *last)
+{
+    const struct byteclass *next = &r->sets[refute_u16(op + 7)];
+    size_t by = byteclass_near(next, at, (size_t)(last - at));
+    r->steps -= (int)(by >> 3);
+    at += by;
+    if (at < last)
+        (void)push(r, op, at + 1, last);
+    else if (at < r->end && !byteclass_has(next, *at))
+        return NULL;
+    return at;
+}
+
+/* Goes on at another place; NULL: there is none. */
+static const uint8_t *retry(struct run *r, unsigned bottom, const uint8_t **at)
+{
+    while (r->depth > bottom && --r->steps >= 0) {
+        struct frame f = r->stack[--r->depth];
+        if (!f.last) {
+            *at = f.at;
+            return f.op;
+        }
+        const uint8_t *found = loop_end(r, f.op, f.at, f.last);
+        if (found) {
+            *at = found;
+            return f.op + 9;
+        }
+    }
+    return NULL;
+}
+
+static bool execute(struct run *r, const uint8_t *op, const uint8_t *at)
+{
+    const unsigned bottom = r->depth;
+    const uint8_t *to;
+    bool inside, matched;
+    while (r->steps >= 0) {
+        switch (*op) {
+        case OP_MATCH:
+            r->depth = bottom;
+            return true;
+        case OP_BYTE:
+            if (at == r->end || (*at | op[1]) != op[2])
+                goto failed;
+            at++;
+            op += 3;
+            continue;
+        case OP_TEXT:
+            if ((size_t)(r->end - at) < op[1] || !text_stands(op + 2, op[1], at))
+                goto failed;
+            at += op[1];
+            op += 2 + 2 * op[1];
+            continue;
+        case OP_SET:
+            if (at == r->end || !in_set(r, op + 1, *at))
+                goto failed;
+            at++;
+            op += 3;
+            continue;
+        case OP_RUN:
+            if (!(at = farthest(r, op, at)))
+                goto failed;
+            op += 7;
+            continue;
+        case OP_LOOP:
+            to = farthest(r, op, at);
+            if (!to || !(at = loop_end(r, op, at + refute_u16(op + 3), to)))
+                goto failed;
+            op += 9;
+            continue;
+        case OP_SPLIT:
+            (void)push(r, op + refute_u16(op + 1), at, NULL);
+            op += 3;
+            continue;
+        case OP_TRY:
+        case OP_IF:
+            inside = at < r->end && in_set(r, op + 3, *at);
+            if (inside && *op == OP_TRY)
+                (void)push(r, op + refute_u16(op + 1), at, NULL);
+            op += inside ? 5 : refute_u16(op + 1);
+            continue;
+        case OP_TRY_BYTE:
+        case OP_IF_BYTE:
+            inside = at < r->end && (*at | op[3]) == op[4];
+            if (inside && *op == OP_TRY_BYTE)
+                (void)push(r, op + refute_u16(op + 1), at, NULL);
+            op += inside ? 5 : refute_u16(op + 1);
+            continue;
+        case OP_JUMP:
+            op += refute_u16(op + 1);
+            continue;
+        case OP_AGAIN:
+            r->steps--;
+            op -= refute_u16(op + 1);
+            continue;
+        case OP_NEXT:
+            if (at == r->end || !in_set(r, op + 1, *at))
+                goto failed;
+            op += 3;
+            continue;
+        case OP_NOT_NEXT:
+            if (at < r->end && in_set(r, op + 1, *at))
+                goto failed;
+            op += 3;
+            continue;
+        case OP_BEHIND:
+            if (at == r->begin || !in_set(r, op + 1, at[-1]))
+                goto failed;
+            op += 3;
+            continue;
+        case OP_NOT_BEHIND:
+            if (at > r->begin && in_set(r, op + 1, at[-1]))
+                goto failed;
+            op += 3;
+            continue;
+        case OP_LOOK:
+        case OP_NOT_LOOK:
+            matched = execute(r, op + 3, at);
+            if (matched != (*op == OP_LOOK))
+                goto failed;
+            op += refute_u16(op + 1);
+            continue;
+        case OP_BACK:
+            if ((size_t)(at - r->begin) < refute_u16(op + 1))
+                goto failed;
+            at -= refute_u16(op + 1);
+            op += 3;
+            continue;
+        default:
+            if (!test_holds(r, *op, at))
+                goto failed;
+            op++;
+            continue;
+        }
+    failed:
+        if (!(op = retry(r, bottom, &at)))
+            break;
+    }
+    r->depth = bottom;
+    return r->steps < 0;
+}
+
+static bool tests_hold(const struct byteclass_test *tests, size_t n, const uint8_t *at)
+{
+    for (size_t i = 0; i < n; i++)
+        if (!byteclass_has(tests[i].class, at[tests[i].offset]))
+            return false;
+    return true;
+}
+
+/* The first place from `at` to `last` where a match may begin; NULL: there is none. */
+static const uint8_t *next_begin(const struct run *r, const struct head *h,
+                                 const struct byteclass_test *tests, const uint8_t *at,
+                                 const uint8_t *last)
+{
+    size_t n;
+    switch (h->begin) {
+    case BEGIN_START:
+        return at == r->begin && tests_hold(tests, h->ntests, at) ? at : NULL;
+    case BEGIN_LINE:
+        for (; at <= last; at++)
+            if (at > r->begin && at[-1] != '\n') {
+                at = memchr(at, '\n', (size_t)(last - at));
+                if (!at)
+                    return NULL;
+            } else if (tests_hold(tests, h->ntests, at)) {
+                return at;
+            }
+        return NULL;
+    default:
+        n = (size_t)(last - at) + 1;
+        n = h->ntests ? byteclass_find(tests, h->ntests, at, n) : 0;
+        return at + n <= last ? at + n : NULL;
+    }
+}
+
+static int budget(size_t n)
+{
+    return n > REFUTE_STEPS_MAX / REFUTE_STEPS_A_BYTE ? REFUTE_STEPS_MAX
+                                                      : REFUTE_STEPS + (int)n * REFUTE_STEPS_A_BYTE;
+}
+
+enum refuted refuter_ask(const struct refuter *r, uint32_t number, struct span s, struct places *at)
+{
+    if (number >= r->n || !r->at[number])
+        return REFUTE_MAYBE;
+    struct head h;
+    const uint8_t *program = r->code + r->at[number];
+    memcpy(&h, program, sizeof h);
+    if (s.n < h.shortest)
+        return REFUTED;
+    size_t latest = s.n - h.shortest, last = at->last;
+    last =
+        h.later == NO_BOUND || last > latest || latest - last < h.later ? latest : last + h.later;
+    if (at->first > last)
+        return REFUTED;
+    struct run run;
+    run.sets = r->sets;
+    run.begin = (const uint8_t *)(s.p ? s.p : "");
+    run.end = run.begin + s.n;
+    run.steps = budget(s.n);
+    run.depth = 0;
+    const uint8_t *p = run.begin + at->first, *end = run.begin + last;
+    struct byteclass_test tests[BYTECLASS_TESTS];
+    for (size_t i = 0; i < h.ntests; i++)
+        tests[i] = (struct byteclass_test){&r->sets[h.set[i]], h.offset[i]};
+    for (; p <= end && (p = next_begin(&run, &h, tests, p, end)); p++)
+        if (--run.steps < 0 || execute(&run, program + sizeof h, p)) {
+            if (!h.later)
+                at->first = (size_t)(p - run.begin);
+            return h.exact && run.steps >= 0 ? REFUTE_CERTAIN : REFUTE_MAYBE;
+        }
+    return REFUTED;
+}
+
+bool refuter_knows(const struct refuter *r, uint32_t number)
+{
+    return number < r->n && r->at[number];
+}
+
+size_t refuter_size(const struct refuter *r)
+{
+    return r->size;
+}
+
+void refuter_prefetch(const struct refuter *r, uint32_t number)
+{
+    if (number < r->n) {
+        __builtin_prefetch(r->code + r->at[number]);
+        __builtin_prefetch(r->code + r->at[number] + 64);
+    }
+}
