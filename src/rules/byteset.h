@@ -29,6 +29,11 @@ static inline struct byteset byteset_or(struct byteset x, struct byteset y)
     return (struct byteset){{x.w[0] | y.w[0], x.w[1] | y.w[1], x.w[2] | y.w[2], x.w[3] | y.w[3]}};
 }
 
+static inline struct byteset byteset_and(struct byteset x, struct byteset y)
+{
+    return (struct byteset){{x.w[0] & y.w[0], x.w[1] & y.w[1], x.w[2] & y.w[2], x.w[3] & y.w[3]}};
+}
+
 static inline struct byteset byteset_not(struct byteset x)
 {
     return (struct byteset){{~x.w[0], ~x.w[1], ~x.w[2], ~x.w[3]}};
@@ -54,7 +59,7 @@ struct byteset_table {
     struct arena *arena;
     struct map index; /* bytes of the set -> number + 1 */
     struct byteset *v;
-    double *share; /* byteset_share */
+    double *share; /* how much of ordinary mail is made of its bytes */
     size_t n, cap, share_cap;
     struct map frequencies; /* of rules/frequency.h */
 };

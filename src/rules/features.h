@@ -1,5 +1,5 @@
-/* What a filter looks for: literals and runs, and which groups of which patterns they belong to.
- * Room-private, for the time a filter is built. */
+/* What a filter looks for: runs, and which groups of which patterns they belong to. Room-private,
+ * for the time a filter is built. */
 #ifndef GATEHOUSE_RULES_FEATURES_H
 #define GATEHOUSE_RULES_FEATURES_H
 
@@ -11,35 +11,46 @@
 #define FEATURES_USELESS 30.0
 
 struct feature {
-    struct span text; /* a literal */
-    bool caseless;
-    struct run run; /* or a run */
+    struct run run;
+    struct finder_key key;
+    double key_cost; /* of finding it by its key; INFINITY: it has none */
+    size_t number;   /* in the order of adding */
     struct use {
-        struct user user;
-        struct extent back; /* from its end to the beginning of the match */
+        uint32_t pattern;
+        uint16_t group, times; /* times: at how many places */
+        struct extent back;    /* from its end to the beginning of the match */
     } * users;
     size_t nusers, cap;
 };
 
-struct features {
-    struct feature *v;
-    size_t n, cap;
-    struct map index; /* key -> number + 1 */
+/* Of a pattern: the groups that are worth looking for, which are the rarest and those that spare
+ * more tries than looking for them costs. */
+struct worth {
+    uint32_t groups; /* bits; 0: none */
+    uint16_t rarest;
+    double tries; /* how often the pattern will be tried in a kilobyte; INFINITY: always */
 };
 
 struct builder {
-    struct arena *a;    /* scratch */
-    struct arena *work; /* scratch for one pattern */
+    struct arena *a;                /* scratch */
+    struct arena *work;             /* scratch for one pattern */
+    const struct byteset *alphabet; /* of the texts; NULL: any bytes */
     struct byteset_table sets;
-    struct features literals, runs;
-    struct map choices; /* run -> struct choice */
+    struct feature *v;
+    size_t n, cap;
+    struct map index; /* run -> number + 1 */
+    struct worth *patterns;
+    size_t npatterns, patterns_cap;
 };
 
 void features_init(struct builder *b);
 void features_free(struct builder *b);
-/* How often a group's features occur in a kilobyte. */
-double features_cost(struct builder *b, const struct runs *group);
-/* Adds the useful groups of a pattern; the bits of them, 0 when there is none. */
-uint32_t features_add(struct builder *b, const struct need *need, uint32_t pattern);
+/* useless: times in a kilobyte above which it is not worth looking for any. */
+struct worth features_worth(struct builder *b, const struct need *need, double useless);
+/* The next pattern. */
+void features_add(struct builder *b, const struct need *need, const struct worth *w);
+/* When all are there: orders them, first those that had better be found by their keys, and returns
+ * how many these are. The others are for the automaton. */
+size_t features_split(struct builder *b);
 
 #endif

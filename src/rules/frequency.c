@@ -1,5 +1,6 @@
 #include "rules/frequency.h"
 
+#include "rules/mail_trigrams.h"
 #include "rules/mail_words.h"
 
 enum { LETTERS = 26 };
@@ -88,4 +89,21 @@ const struct frequency *frequency_of(struct byteset_table *sets, const struct ru
     work_out(sets, r, f);
     *map_at(&sets->frequencies, arena_dup(sets->arena, key)) = f;
     return f;
+}
+
+double frequency_of_three(uint32_t folded)
+{
+    size_t low = 0, high = sizeof mail_trigrams / sizeof *mail_trigrams;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        const unsigned char *t = (const unsigned char *)mail_trigrams[middle].text;
+        uint32_t here = (t[0] | (uint32_t)t[1] << 8 | (uint32_t)t[2] << 16) & 0xdfdfdf;
+        if (here == folded)
+            return mail_trigrams[middle].often / 1000.0;
+        if (here < folded)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return 0;
 }

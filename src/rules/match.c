@@ -143,10 +143,33 @@ void match_rule(struct rules_ctx *c, struct rule *r, const struct span *elements
 
 /* --- all rules of a subject --- */
 
+/* Of DOUBT_ASKED answers, so many that were none and saved nothing; and how many are not asked for
+ * then. */
+enum { DOUBT_ASKED = 64, DOUBT_VAIN = 48, DOUBT_REST = 255 };
+
 /* What can be told of the rule's pattern without asking PCRE2. */
-static enum refuted ask(const struct subject *s, uint32_t rule, struct span text, struct places *at)
+static enum refuted ask(struct rules_ctx *c, const struct subject *s, uint32_t rule,
+                        struct span text, struct places *at)
 {
-    return s->refuter ? refuter_ask(s->refuter, rule, text, at) : REFUTE_MAYBE;
+    if (!s->refuter)
+        return REFUTE_MAYBE;
+    struct doubt *d = &c->scratch->doubts[rule];
+    if (d->rest) {
+        d->rest--;
+        return REFUTE_MAYBE;
+    }
+    if (++d->asked >= DOUBT_ASKED) {
+        d->rest = d->vain >= DOUBT_VAIN ? DOUBT_REST : 0;
+        d->asked = d->vain = 0;
+    }
+    return refuter_ask(s->refuter, rule, text, at);
+}
+
+/* PCRE2 had to be asked; what did it find? */
+static void note_vain(struct rules_ctx *c, const struct subject *s, uint32_t rule)
+{
+    if (s->refuter && !c->scratch->count[rule])
+        c->scratch->doubts[rule].vain++;
 }
 
 /* It is enough to know that the rule hits: nobody asks where or how often. */
@@ -171,7 +194,7 @@ static void match_pattern(struct rules_ctx *c, const struct subject *s, struct r
 {
     for (size_t i = r->nosubject; i < n; i++) {
         struct places at = {0, SIZE_MAX};
-        enum refuted told = ask(s, r->index, elements[i], &at);
+        enum refuted told = ask(c, s, r->index, elements[i], &at);
         if (told == REFUTED)
             continue;
         if (told == REFUTE_CERTAIN && yes_is_enough(r)) {
@@ -180,6 +203,7 @@ static void match_pattern(struct rules_ctx *c, const struct subject *s, struct r
         }
         if (match_one(c, r, r->regex, elements[i], at.first))
             return;
+        note_vain(c, s, r->index);
     }
 }
 
@@ -193,7 +217,7 @@ static void match_always(struct rules_ctx *c, const struct subject *s, const str
         hit_add(c, t->rule, 1, n ? arena_dup(c->a, span_sub(first, 0, EVIDENCE_MAX)) : SPAN_NONE);
         break;
     case TRIAL_NEGATED:
-        match_negated(c, t->rule, first, ask(s, t->index, first, &at));
+        match_negated(c, t->rule, first, ask(c, s, t->index, first, &at));
         break;
     case TRIAL_TEMPLATE:
         match_rule(c, t->rule, elements, n, 0);
@@ -243,7 +267,7 @@ static size_t sift(struct rules_ctx *c, const struct subject *s, const struct sp
         if (s->refuter && i + AHEAD < n)
             refuter_prefetch(s->refuter, v[i + AHEAD].id);
         struct places at = {v[i].first, v[i].last == CANDIDATE_ANYWHERE ? SIZE_MAX : v[i].last};
-        enum refuted told = ask(s, v[i].id, elements[v[i].element], &at);
+        enum refuted told = ask(c, s, v[i].id, elements[v[i].element], &at);
         profile_rule(c->scratch->profile, v[i].id, from);
         if (told == REFUTED)
             continue;
@@ -265,6 +289,7 @@ static void match_candidates(struct rules_ctx *c, const struct subject *s,
         uint64_t from = profile_start(c->scratch->profile);
         match_candidate(c, &c->set->rules[v[i].id], elements, v[i].element, v[i].first,
                         v[i].certain);
+        note_vain(c, s, v[i].id);
         profile_more(c->scratch->profile, v[i].id, from);
     }
     lap(profile_laps(c->scratch->profile), STAGE_CONFIRM);

@@ -15,6 +15,7 @@ enum {
     TIMES_MAX = 200,  /* of a repeated group */
     LETTERS_MAX = 3,  /* spellings of a letter that are kept apart */
     LOOP_MAX = 200,   /* bytes of a set that may be skipped */
+    SPELLED_MAX = 64, /* bytes of what may be absent and is spelled out, with and without it */
     STRETCH = 8       /* items of a run; longer ones say no more */
 };
 
@@ -384,7 +385,7 @@ static void append(struct worker *p, struct info *seq, struct info *x, unsigned 
         x->need = (struct need){0};
         if (zero_width)
             return;
-        if (max == 1 && x->exact && x->strings.n * 2 <= STRINGS_MAX / 4 &&
+        if (max == 1 && x->exact && byteset_size(&x->alphabet) <= SPELLED_MAX && x->strings.n * 2 <= STRINGS_MAX / 4 &&
             longest(&x->strings) <= 4 && (seq->exact || seq->strings.n) &&
             seq->strings.n * (x->strings.n + 1) <= STRINGS_MAX) {
             (void)ARENA_PUSH(p->a, x->strings.v, x->strings.n, x->strings.cap);

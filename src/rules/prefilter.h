@@ -1,10 +1,10 @@
 /* Which rules may match where, at the cost of one pass over the bytes.
  *
  * Every pattern is taken apart (need.h) into what any match must hold: groups of literals or of
- * short runs of byte sets, one of each group in the same string. Literals go to Vectorscan, runs to
- * a bit-parallel automaton. A pattern of which nothing useful can be said is always a candidate.
- * Groups must also stand where they can belong to one match. The answer is a superset; PCRE2
- * decides. Room-private. */
+ * short runs of byte sets, one of each group in the same string. Runs with a stretch that is rare
+ * in mail are found by it (finder.h), the others by a bit-parallel automaton (shiftand.h). A
+ * pattern of which nothing useful can be said is always a candidate. Groups must also stand where
+ * they can belong to one match. The answer is a superset; PCRE2 decides. Room-private. */
 #ifndef GATEHOUSE_RULES_PREFILTER_H
 #define GATEHOUSE_RULES_PREFILTER_H
 
@@ -23,7 +23,6 @@ struct prefilter_pattern {
     bool guardable; /* an automaton may watch for it instead: for what the filter tells little of */
 };
 
-/* Never fails: without Vectorscan every pattern is one that is always tried. */
 struct prefilter *prefilter_build(struct arena *a, const struct prefilter_pattern *p, size_t n);
 /* Ids of the patterns that must always be tried. */
 const uint32_t *prefilter_always(const struct prefilter *f, size_t *n);

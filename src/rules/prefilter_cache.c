@@ -1,9 +1,7 @@
 /* A filter as bytes, for the cache. */
 #include "rules/prefilter_private.h"
 
-#include <stdlib.h>
-
-enum { FORMAT = 6 };
+enum { FORMAT = 7 };
 
 static void save_array(struct buf *out, const void *v, size_t n, size_t size)
 {
@@ -12,29 +10,26 @@ static void save_array(struct buf *out, const void *v, size_t n, size_t size)
 
 void prefilter_save(const struct prefilter *f, struct buf *out)
 {
-    char *db = NULL;
-    size_t size = 0;
-    if (f->literals && hs_serialize_database(f->literals, &db, &size) != HS_SUCCESS)
-        size = 0;
     buf_u32(out, FORMAT);
     buf_u64(out, f->n);
     buf_u64(out, f->nalways);
-    buf_u64(out, f->nliterals);
+    buf_u64(out, f->nkeyed);
     buf_u64(out, f->nruns);
     buf_u64(out, f->nusers);
     buf_u64(out, f->nplaces);
     save_array(out, f->id, f->n, sizeof *f->id);
-    save_array(out, f->full, f->n, sizeof *f->full);
     save_array(out, f->always, f->nalways, sizeof *f->always);
-    save_array(out, f->start, f->nliterals + f->nruns + 1, sizeof *f->start);
+    save_array(out, f->start, f->nkeyed + f->nruns + 1, sizeof *f->start);
     save_array(out, f->users, f->nusers, sizeof *f->users);
     save_array(out, f->place_at, f->n + 1, sizeof *f->place_at);
     save_array(out, f->places, f->nplaces, sizeof *f->places);
-    buf_lstr(out, span_of(db ? db : "", size));
+    finder_save(f->keyed, out);
     buf_u8(out, f->runs != NULL);
     if (f->runs)
         shiftand_save(f->runs, out);
-    free(db);
+    buf_u8(out, f->plain != NULL);
+    if (f->plain)
+        prefilter_save(f->plain, out);
 }
 
 static void *load_array(struct arena *a, struct cursor *in, size_t n, size_t size)
@@ -53,15 +48,14 @@ static void *load_array(struct arena *a, struct cursor *in, size_t n, size_t siz
 /* Numbers of a damaged cache must not lead outside the arrays. */
 static bool consistent(const struct prefilter *f, size_t ids)
 {
-    size_t features = f->nliterals + f->nruns;
-    if (f->start[features] != f->nusers || (f->nliterals && !f->literals) || (f->nruns && !f->runs))
+    size_t features = f->nkeyed + f->nruns;
+    if (f->start[features] != f->nusers || (f->nruns && !f->runs))
         return false;
     for (size_t i = 0; i < features; i++)
         if (f->start[i] > f->start[i + 1])
             return false;
     for (size_t i = 0; i < f->nusers; i++)
-        if (f->users[i].pattern >= f->n || f->users[i].group >= NEED_GROUPS ||
-            f->users[i].times > UINT8_MAX)
+        if (f->users[i].pattern >= f->n)
             return false;
     for (size_t i = 0; i < f->n; i++)
         if (f->id[i] >= ids || f->place_at[i] > f->place_at[i + 1])
@@ -80,37 +74,43 @@ static bool consistent(const struct prefilter *f, size_t ids)
     return true;
 }
 
-struct prefilter *prefilter_load(struct arena *a, size_t ids, struct cursor *in)
+static struct prefilter *load(struct arena *a, size_t ids, struct cursor *in)
 {
     struct prefilter *f = ARENA_NEW(a, struct prefilter);
     if (cursor_u32(in) != FORMAT)
         in->failed = true;
     f->n = cursor_u64(in);
     f->nalways = cursor_u64(in);
-    f->nliterals = cursor_u64(in);
+    f->nkeyed = cursor_u64(in);
     f->nruns = cursor_u64(in);
     f->nusers = cursor_u64(in);
     f->nplaces = cursor_u64(in);
-    if (in->failed || f->nliterals > UINT32_MAX || f->nruns > UINT32_MAX)
+    if (in->failed || f->nkeyed > UINT32_MAX || f->nruns > UINT32_MAX)
         return NULL;
     f->id = load_array(a, in, f->n, sizeof *f->id);
-    f->full = load_array(a, in, f->n, sizeof *f->full);
     f->always = load_array(a, in, f->nalways, sizeof *f->always);
-    f->start = load_array(a, in, f->nliterals + f->nruns + 1, sizeof *f->start);
+    f->start = load_array(a, in, f->nkeyed + f->nruns + 1, sizeof *f->start);
     f->users = load_array(a, in, f->nusers, sizeof *f->users);
     f->place_at = load_array(a, in, f->n + 1, sizeof *f->place_at);
     f->places = load_array(a, in, f->nplaces, sizeof *f->places);
-    struct span db = cursor_lstr(in);
+    f->keyed = finder_load(a, f->nkeyed, in);
     bool runs = cursor_u8(in);
-    if (in->failed)
-        return NULL;
-    if (db.n && hs_deserialize_database(db.p, db.n, &f->literals) != HS_SUCCESS)
+    if (in->failed || !f->keyed)
         return NULL;
     f->runs = runs ? shiftand_load(a, in) : NULL;
-    if (in->failed || !consistent(f, ids)) {
-        hs_free_database(f->literals);
+    if (in->failed || !consistent(f, ids))
         return NULL;
-    }
     prefilter_finish(f, a);
     return f;
+}
+
+struct prefilter *prefilter_load(struct arena *a, size_t ids, struct cursor *in)
+{
+    struct prefilter *f = load(a, ids, in);
+    if (!f || !cursor_u8(in))
+        return in->failed ? NULL : f;
+    f->plain = load(a, ids, in);
+    if (!f->plain || cursor_u8(in))
+        return NULL;
+    return in->failed ? NULL : f;
 }

@@ -4,32 +4,30 @@
 
 #include "rules/prefilter.h"
 
-#include <hs/hs.h>
-
-#include "rules/need.h"
+#include "rules/finder.h"
 #include "rules/shiftand.h"
 
-/* What Vectorscan calls literals that are there for its own sake. */
-#define PREFILTER_NOBODY UINT32_MAX
-
+/* A pattern of whose rarest group the feature is. */
 struct user {
     uint32_t pattern; /* local number */
-    uint16_t group;   /* below NEED_GROUPS */
-    uint16_t times;   /* at how many places; 1 for runs, which are not counted */
+    uint32_t times;   /* at how many places; 1 for those in the automaton, which are not counted */
 };
 
 /* Where a match of a pattern begins if it holds this feature: so far before its end. */
 struct place {
     uint32_t feature;
     uint16_t group;
+    uint16_t times;     /* how many of the group there must be */
     uint16_t near, far; /* PLACE_FAR: or farther */
 };
 enum { PLACE_FAR = UINT16_MAX };
 
 struct prefilter {
+    /* Of the same patterns, for texts without the bytes that disguise letters; NULL: none. What it
+     * calls tried always is so for such texts. */
+    struct prefilter *plain;
     size_t n;         /* patterns with needs */
     uint32_t *id;     /* by local number */
-    uint32_t *full;   /* all group bits of the pattern */
     uint32_t *always; /* ids of patterns without needs */
     size_t nalways;
     /* Of pattern p, group by group: places[place_at[p]] ... places[place_at[p + 1]]. None where
@@ -38,15 +36,19 @@ struct prefilter {
     struct place *places;
     size_t nplaces;
     size_t nids; /* all ids lie below */
-    /* Features: literals, then runs. Users of feature f: users[start[f]] ... users[start[f + 1]].
-     */
-    size_t nliterals, nruns, nusers;
+    /* Features: runs with a key, which the finder finds, then the others. Users of feature f:
+     * users[start[f]] ... users[start[f + 1]]. */
+    size_t nkeyed, nruns, nusers;
     uint32_t *start;
     struct user *users;
-    bool *counted;           /* by literal: some user wants to know how many */
-    hs_database_t *literals; /* NULL: none */
+    bool *counted; /* by run with a key: some user wants to know how many */
+    struct finder *keyed;
     struct shiftand *runs;
 };
+
+/* Texts without bytes above 127 and this pair are most, and patterns are simpler there: what
+ * disguises letters is mostly made of these. */
+#define PREFILTER_DISGUISE "&#"
 
 /* What follows from the users: kept in no file. */
 void prefilter_finish(struct prefilter *f, struct arena *a);

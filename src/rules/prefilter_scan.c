@@ -4,27 +4,22 @@
 
 #include "base/xalloc.h"
 
-struct found {
-    uint64_t end;
-    uint32_t literal;
-};
-
 struct prefilter_scratch {
-    hs_scratch_t *hs;
-    struct found *found;
-    size_t nfound, found_cap;
+    struct finder_hits hits;
     struct candidate *out;
     size_t nout, out_cap;
     struct sight {
         uint32_t stamp;       /* of the last element it was seen in */
         uint32_t first, last; /* where its first and its last occurrence there ended */
-    } * seen;                 /* by feature */
-    uint32_t *named;          /* by id: stamp of the last element it was a candidate in */
-    uint32_t *stamp, *bits;   /* by pattern: of an element, and its groups found there */
-    uint8_t *count;           /* by pattern and group: places found in that element */
+        uint32_t times;
+    } * seen;        /* by feature */
+    uint32_t *named; /* by id: stamp of the last element it was a candidate in */
+    struct tally {
+        uint32_t stamp; /* of the last element something of it was seen in */
+        uint32_t times; /* places of its rarest group there */
+    } * tally;          /* by pattern */
     size_t features, patterns, ids;
     uint32_t stamps; /* given out so far: one for each element of each scan */
-    struct buf joined;
     uint64_t *ended;
     size_t ended_cap;
 };
@@ -39,19 +34,17 @@ struct prefilter_scratch *prefilter_scratch_new(void)
 
 void prefilter_scratch_fit(struct prefilter_scratch *s, const struct prefilter *f)
 {
-    if (f->literals && hs_alloc_scratch(f->literals, &s->hs) != HS_SUCCESS)
-        abort();
-    if (f->nliterals + f->nruns > s->features) {
-        s->features = f->nliterals + f->nruns;
+    if (f->plain)
+        prefilter_scratch_fit(s, f->plain);
+    if (f->nkeyed + f->nruns > s->features) {
+        s->features = f->nkeyed + f->nruns;
         free(s->seen);
         s->seen = xcalloc(s->features, sizeof *s->seen);
     }
     if (f->n > s->patterns) {
         s->patterns = f->n;
-        free(s->stamp);
-        s->stamp = xcalloc(s->patterns, sizeof *s->stamp);
-        s->bits = xrealloc(s->bits, s->patterns * sizeof *s->bits);
-        s->count = xrealloc(s->count, s->patterns * NEED_GROUPS);
+        free(s->tally);
+        s->tally = xcalloc(s->patterns, sizeof *s->tally);
     }
     if (f->nids > s->ids) {
         s->ids = f->nids;
@@ -69,73 +62,13 @@ void prefilter_scratch_free(struct prefilter_scratch *s)
 {
     if (!s)
         return;
-    hs_free_scratch(s->hs);
-    free(s->found);
+    free(s->hits.v);
     free(s->out);
     free(s->seen);
     free(s->named);
-    free(s->stamp);
-    free(s->bits);
-    free(s->count);
+    free(s->tally);
     free(s->ended);
-    buf_free(&s->joined);
     free(s);
-}
-
-static int on_literal(unsigned id, unsigned long long from, unsigned long long to, unsigned flags,
-                      void *ctx)
-{
-    struct prefilter_scratch *s = ctx;
-    (void)from, (void)flags;
-    if (id == PREFILTER_NOBODY)
-        return 0;
-    if (s->nfound == s->found_cap) {
-        s->found_cap = s->found_cap ? 2 * s->found_cap : 1024;
-        s->found = xrealloc(s->found, s->found_cap * sizeof *s->found);
-    }
-    s->found[s->nfound++] = (struct found){to, id};
-    return 0;
-}
-
-static int by_end(const void *x, const void *y)
-{
-    uint64_t a = ((const struct found *)x)->end, b = ((const struct found *)y)->end;
-    return a < b ? -1 : a > b;
-}
-
-/* All literals in all elements, by place. The elements are joined by LF for one scan; a literal
- * that spans two of them is a false alarm and no more. */
-static void find_literals(const struct prefilter *f, struct prefilter_scratch *s,
-                          const struct span *elements, size_t n)
-{
-    struct span text = elements[0];
-    s->nfound = 0;
-    if (!f->literals)
-        return;
-    if (n > 1) {
-        buf_clear(&s->joined);
-        for (size_t i = 0; i < n; i++) {
-            buf_add(&s->joined, elements[i]);
-            buf_char(&s->joined, '\n');
-        }
-        text = buf_span(&s->joined);
-    }
-    /* Vectorscan takes 32-bit lengths; longer texts in pieces that overlap by a literal's length.
-     */
-    const size_t piece = (size_t)1 << 30;
-    for (size_t at = 0; at < text.n; at += piece - 2 * RUN_ITEMS) {
-        struct span part = span_sub(text, at, at + piece);
-        size_t before = s->nfound;
-        if (part.n)
-            hs_scan(f->literals, part.p, (unsigned)part.n, 0, s->hs, on_literal, s);
-        for (size_t i = before; at && i < s->nfound; i++)
-            s->found[i].end += at;
-    }
-    for (size_t i = 1; i < s->nfound; i++)
-        if (s->found[i].end < s->found[i - 1].end) {
-            qsort(s->found, s->nfound, sizeof *s->found, by_end);
-            break;
-        }
 }
 
 /* p: local number, until the element has been read. */
@@ -145,7 +78,7 @@ static void add_candidate(struct prefilter_scratch *s, uint32_t p, uint32_t elem
         s->out_cap = s->out_cap ? 2 * s->out_cap : 256;
         s->out = xrealloc(s->out, s->out_cap * sizeof *s->out);
     }
-    s->out[s->nout++] = (struct candidate){.id = p, .element = element};
+    s->out[s->nout++] = (struct candidate){.id = p, .element = element, .last = CANDIDATE_ANYWHERE};
 }
 
 /* It ended, one or several times, between the places first and last. */
@@ -153,27 +86,22 @@ static void feature_seen(const struct prefilter *f, struct prefilter_scratch *s,
                          uint32_t element, uint32_t first, uint32_t last)
 {
     struct sight *seen = &s->seen[feature];
-    seen->last = last;
     if (seen->stamp != s->stamps) {
-        seen->stamp = s->stamps;
-        seen->first = first;
-    } else if (feature >= f->nliterals || !f->counted[feature]) {
-        return;
+        *seen = (struct sight){s->stamps, first, last, feature < f->nkeyed ? 1 : UINT16_MAX};
+    } else {
+        seen->first = first < seen->first ? first : seen->first;
+        seen->last = last > seen->last ? last : seen->last;
+        seen->times += seen->times < UINT16_MAX;
+        if (feature >= f->nkeyed || !f->counted[feature])
+            return;
     }
     for (uint32_t i = f->start[feature]; i < f->start[feature + 1]; i++) {
         const struct user *u = &f->users[i];
-        uint32_t p = u->pattern;
-        if (s->stamp[p] != s->stamps) {
-            s->stamp[p] = s->stamps;
-            s->bits[p] = 0;
-            memset(s->count + p * NEED_GROUPS, 0, NEED_GROUPS);
-        }
-        if (s->bits[p] == f->full[p] ||
-            (u->times > 1 && ++s->count[p * NEED_GROUPS + u->group] < u->times))
-            continue;
-        s->bits[p] |= 1u << u->group;
-        if (s->bits[p] == f->full[p])
-            add_candidate(s, p, element);
+        struct tally *t = &s->tally[u->pattern];
+        if (t->stamp != s->stamps)
+            *t = (struct tally){s->stamps, 0};
+        if (t->times < u->times && ++t->times == u->times)
+            add_candidate(s, u->pattern, element);
     }
 }
 
@@ -195,6 +123,7 @@ static bool together(const struct prefilter *f, const struct prefilter_scratch *
 {
     const struct window nowhere = {INT64_MAX, INT64_MIN};
     struct window all = {0, INT64_MAX}, one = nowhere;
+    uint32_t times = 0;
     const struct place *v = f->places + f->place_at[c->id];
     size_t n = f->place_at[c->id + 1] - f->place_at[c->id];
     for (size_t i = 0; i < n; i++) {
@@ -204,17 +133,21 @@ static bool together(const struct prefilter *f, const struct prefilter_scratch *
             int64_t last = (int64_t)seen->last - v[i].near;
             one.first = first < one.first ? first : one.first;
             one.last = last > one.last ? last : one.last;
+            times += seen->times;
         }
         if (i + 1 == n || v[i + 1].group != v[i].group) {
             narrow(&all, &one);
+            if (times < v[i].times || all.first > all.last)
+                return false;
             one = nowhere;
+            times = 0;
         }
     }
     if (n) {
         c->first = (uint32_t)all.first;
         c->last = all.last < CANDIDATE_ANYWHERE ? (uint32_t)all.last : CANDIDATE_ANYWHERE;
     }
-    return all.first <= all.last;
+    return true;
 }
 
 /* The same pattern is a candidate by another variant, too. */
@@ -235,7 +168,6 @@ static void sift_candidates(const struct prefilter *f, struct prefilter_scratch 
     size_t kept = from;
     for (size_t i = from; i < s->nout; i++) {
         struct candidate c = s->out[i];
-        c.last = CANDIDATE_ANYWHERE;
         if (bytes < PLACES_COUNTED && !together(f, s, &c))
             continue;
         c.id = f->id[c.id];
@@ -247,6 +179,19 @@ static void sift_candidates(const struct prefilter *f, struct prefilter_scratch 
         s->out[kept++] = c;
     }
     s->nout = kept;
+}
+
+static void find_keyed(const struct prefilter *f, struct prefilter_scratch *s, struct span text,
+                       uint32_t element)
+{
+    for (size_t at = 0; f->nkeyed && at < text.n;) {
+        s->hits.n = 0;
+        at = finder_scan(f->keyed, text, at, &s->hits);
+        for (size_t i = 0; i < s->hits.n; i++) {
+            const struct finder_hit *hit = &s->hits.v[i];
+            feature_seen(f, s, hit->run, element, hit->first, hit->last);
+        }
+    }
 }
 
 static void find_runs(const struct prefilter *f, struct prefilter_scratch *s, struct span text,
@@ -261,7 +206,7 @@ static void find_runs(const struct prefilter *f, struct prefilter_scratch *s, st
         for (size_t w = 0; w < words; w++)
             for (uint64_t bits = ended[w]; bits; bits &= bits - 1) {
                 size_t bit = w * 64 + (size_t)__builtin_ctzll(bits);
-                feature_seen(f, s, f->nliterals + f->runs->run_of[bit], element, (uint32_t)at + 1,
+                feature_seen(f, s, f->nkeyed + f->runs->run_of[bit], element, (uint32_t)at + 1,
                              (uint32_t)end);
             }
     }
@@ -270,9 +215,40 @@ static void find_runs(const struct prefilter *f, struct prefilter_scratch *s, st
 static void forget_stamps(struct prefilter_scratch *s)
 {
     memset(s->seen, 0, s->features * sizeof *s->seen);
-    memset(s->stamp, 0, s->patterns * sizeof *s->stamp);
+    memset(s->tally, 0, s->patterns * sizeof *s->tally);
     memset(s->named, 0, s->ids * sizeof *s->named);
     s->stamps = 0;
+}
+
+static bool is_plain(struct span text)
+{
+    static const char pair[] = PREFILTER_DISGUISE;
+    unsigned char all = 0;
+    for (size_t i = 0; i < text.n; i++)
+        all |= (unsigned char)text.p[i];
+    if (all >= 0x80)
+        return false;
+    for (const char *p = text.p, *end = p + text.n;
+         p < end && (p = memchr(p, pair[0], (size_t)(end - p))) != NULL; p++)
+        if (end - p > 1 && p[1] == pair[1])
+            return false;
+    return true;
+}
+
+static void scan_one(const struct prefilter *f, struct prefilter_scratch *s, struct span text,
+                     uint32_t element)
+{
+    size_t before = s->nout;
+    s->stamps++;
+    if (f->plain && is_plain(text)) {
+        f = f->plain;
+        for (size_t i = 0; i < f->nalways; i++)
+            add_candidate(s, f->always[i], element);
+        before = s->nout;
+    }
+    find_keyed(f, s, text, element);
+    find_runs(f, s, text, element);
+    sift_candidates(f, s, before, text.n);
 }
 
 struct candidate *prefilter_scan(const struct prefilter *f, struct prefilter_scratch *s,
@@ -284,21 +260,8 @@ struct candidate *prefilter_scan(const struct prefilter *f, struct prefilter_scr
         return s->out;
     if (n > UINT32_MAX - s->stamps)
         forget_stamps(s);
-    find_literals(f, s, elements, n);
-    size_t k = 0;
-    uint64_t end = 0;
-    for (uint32_t i = 0; i < n; i++) {
-        size_t before = s->nout;
-        uint64_t begin = end;
-        s->stamps++;
-        end += elements[i].n + 1;
-        for (; k < s->nfound && s->found[k].end <= end; k++) {
-            uint32_t at = (uint32_t)(s->found[k].end - begin);
-            feature_seen(f, s, s->found[k].literal, i, at, at);
-        }
-        find_runs(f, s, elements[i], i);
-        sift_candidates(f, s, before, elements[i].n);
-    }
+    for (uint32_t i = 0; i < n; i++)
+        scan_one(f, s, elements[i], i);
     *found = s->nout;
     return s->out;
 }

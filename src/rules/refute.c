@@ -9,7 +9,7 @@ struct frame {
 };
 
 struct run {
-    const struct byteset *sets;
+    const struct byteclass *sets;
     const uint8_t *begin, *end; /* the string */
     int steps;                  /* left; below 0: too many were taken */
     unsigned depth;
@@ -18,7 +18,7 @@ struct run {
 
 static bool in_set(const struct run *r, const uint8_t *number, uint8_t c)
 {
-    return byteset_has(&r->sets[refute_u16(number)], c);
+    return byteclass_has(&r->sets[refute_u16(number)], c);
 }
 
 static bool is_word(uint8_t c)
@@ -60,19 +60,12 @@ static bool text_stands(const uint8_t *text, size_t n, const uint8_t *at)
     return true;
 }
 
-static const uint8_t *skip_set(const struct byteset *set, const uint8_t *at, const uint8_t *end)
-{
-    while (at < end && byteset_has(set, *at))
-        at++;
-    return at;
-}
-
 /* Where the bytes of a loop or run may end at most; NULL: there are too few of them. */
 static const uint8_t *farthest(struct run *r, const uint8_t *op, const uint8_t *at)
 {
     size_t min = refute_u16(op + 3), max = refute_u16(op + 5), left = (size_t)(r->end - at);
     const uint8_t *end = max == NO_BOUND || max > left ? r->end : at + max;
-    const uint8_t *to = skip_set(&r->sets[refute_u16(op + 1)], at, end);
+    const uint8_t *to = at + byteclass_span(&r->sets[refute_u16(op + 1)], at, (size_t)(end - at));
     r->steps -= (int)((to - at) >> 3);
     return (size_t)(to - at) < min ? NULL : to;
 }
@@ -91,12 +84,13 @@ static bool push(struct run *r, const uint8_t *op, const uint8_t *at, const uint
 static const uint8_t *loop_end(struct run *r, const uint8_t *op, const uint8_t *at,
                                const uint8_t *last)
 {
-    const struct byteset *next = &r->sets[refute_u16(op + 7)];
-    while (at < last && !byteset_has(next, *at))
-        at++;
+    const struct byteclass *next = &r->sets[refute_u16(op + 7)];
+    size_t by = byteclass_near(next, at, (size_t)(last - at));
+    r->steps -= (int)(by >> 3);
+    at += by;
     if (at < last)
         (void)push(r, op, at + 1, last);
-    else if (at < r->end && !byteset_has(next, *at))
+    else if (at < r->end && !byteclass_has(next, *at))
         return NULL;
     return at;
 }
@@ -111,7 +105,6 @@ static const uint8_t *retry(struct run *r, unsigned bottom, const uint8_t **at)
             return f.op;
         }
         const uint8_t *found = loop_end(r, f.op, f.at, f.last);
-        r->steps -= (int)((f.last - f.at) >> 3);
         if (found) {
             *at = found;
             return f.op + 9;
@@ -231,29 +224,37 @@ static bool execute(struct run *r, const uint8_t *op, const uint8_t *at)
     return r->steps < 0;
 }
 
+static bool tests_hold(const struct byteclass_test *tests, size_t n, const uint8_t *at)
+{
+    for (size_t i = 0; i < n; i++)
+        if (!byteclass_has(tests[i].class, at[tests[i].offset]))
+            return false;
+    return true;
+}
+
 /* The first place from `at` to `last` where a match may begin; NULL: there is none. */
-static const uint8_t *next_begin(const struct run *r, const struct head *h, const uint8_t *at,
+static const uint8_t *next_begin(const struct run *r, const struct head *h,
+                                 const struct byteclass_test *tests, const uint8_t *at,
                                  const uint8_t *last)
 {
-    const uint8_t *end = last < r->end ? last + 1 : r->end;
-    const struct byteset *set;
+    size_t n;
     switch (h->begin) {
     case BEGIN_START:
-        return at == r->begin ? at : NULL;
+        return at == r->begin && tests_hold(tests, h->ntests, at) ? at : NULL;
     case BEGIN_LINE:
-        if (at == r->begin || at[-1] == '\n')
-            return at;
-        at = at < last ? memchr(at, '\n', (size_t)(last - at)) : NULL;
-        return at ? at + 1 : NULL;
-    case BEGIN_BYTE:
-        return at < end ? memchr(at, h->byte, (size_t)(end - at)) : NULL;
-    case BEGIN_SET:
-        set = &r->sets[h->set];
-        while (at < end && !byteset_has(set, *at))
-            at++;
-        return at < end ? at : NULL;
+        for (; at <= last; at++)
+            if (at > r->begin && at[-1] != '\n') {
+                at = memchr(at, '\n', (size_t)(last - at));
+                if (!at)
+                    return NULL;
+            } else if (tests_hold(tests, h->ntests, at)) {
+                return at;
+            }
+        return NULL;
     default:
-        return at <= last ? at : NULL;
+        n = (size_t)(last - at) + 1;
+        n = h->ntests ? byteclass_find(tests, h->ntests, at, n) : 0;
+        return at + n <= last ? at + n : NULL;
     }
 }
 
@@ -284,7 +285,10 @@ enum refuted refuter_ask(const struct refuter *r, uint32_t number, struct span s
     run.steps = budget(s.n);
     run.depth = 0;
     const uint8_t *p = run.begin + at->first, *end = run.begin + last;
-    for (; p <= end && (p = next_begin(&run, &h, p, end)); p++)
+    struct byteclass_test tests[BYTECLASS_TESTS];
+    for (size_t i = 0; i < h.ntests; i++)
+        tests[i] = (struct byteclass_test){&r->sets[h.set[i]], h.offset[i]};
+    for (; p <= end && (p = next_begin(&run, &h, tests, p, end)); p++)
         if (--run.steps < 0 || execute(&run, program + sizeof h, p)) {
             if (!h.later)
                 at->first = (size_t)(p - run.begin);

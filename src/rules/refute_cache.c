@@ -12,8 +12,7 @@ void refuter_save(const struct refuter *r, struct buf *out)
 
 /* --- whether it can be run --- */
 
-/* Bytes of an operation; 0: it is none. */
-static size_t size_of(const uint8_t *op, size_t left)
+size_t refute_size(const uint8_t *op, size_t left)
 {
     switch (*op) {
     case OP_MATCH:
@@ -81,7 +80,7 @@ static bool whole_operations(struct check *c)
 {
     memset(c->begins, 0, sizeof c->begins);
     for (size_t at = 0, n; at < c->size; at += n) {
-        n = size_of(c->program + at, c->size - at);
+        n = refute_size(c->program + at, c->size - at);
         if (!n || n > c->size - at || !sets_known(c->r, c->program + at))
             return false;
         c->begins[at] = true;
@@ -122,9 +121,12 @@ static bool program_works(const struct refuter *r, size_t at)
     c.program = r->code + at + sizeof h;
     c.size = h.size;
     if (h.size > REFUTE_PROGRAM + 1 || h.size > r->size - at - sizeof h || h.begin > BEGIN_LINE ||
-        h.exact > 1 || h.set >= r->nsets || !whole_operations(&c))
+        h.exact > 1 || h.ntests > BYTECLASS_TESTS || !whole_operations(&c))
         return false;
-    for (size_t i = 0; i < c.size; i += size_of(c.program + i, c.size - i))
+    for (size_t i = 0; i < h.ntests; i++)
+        if (h.offset[i] >= h.shortest || h.set[i] >= r->nsets)
+            return false;
+    for (size_t i = 0; i < c.size; i += refute_size(c.program + i, c.size - i))
         if ((leads_on(c.program[i]) || c.program[i] == OP_AGAIN) && !leads_well(&c, i))
             return false;
     return true;

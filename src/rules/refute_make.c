@@ -703,26 +703,41 @@ static enum tree_test anchor_of(const struct tree *list)
     return TEST_NONE;
 }
 
+/* Tests of first bytes are worth it up to this share of ordinary text; the first one always is. */
+static const double WORTHWHILE = 0.5;
+
+static void choose_tests(struct refuter_maker *m, struct head *h)
+{
+    struct byteset bytes[REFUTE_DEEP];
+    double share[REFUTE_DEEP];
+    size_t n = refute_first_bytes(m->program, m->used.v, bytes, h->shortest);
+    for (size_t i = 0; i < n; i++) {
+        uint16_t set = number(m, bytes[i]);
+        share[i] = byteset_size(&bytes[i]) == 256 ? 2 : m->used.share[set];
+    }
+    while (h->ntests < BYTECLASS_TESTS) {
+        size_t best = n;
+        for (size_t i = 0; i < n; i++)
+            if (share[i] < (best < n ? share[best] : h->ntests ? WORTHWHILE : 2))
+                best = i;
+        if (best == n)
+            return;
+        h->offset[h->ntests] = (uint8_t)best;
+        h->set[h->ntests++] = number(m, bytes[best]);
+        share[best] = 2;
+    }
+}
+
 static struct head head_of(struct refuter_maker *m, const struct tree *list)
 {
-    const struct next rest = whatever();
-    struct next first = first_of_list(m, list, &rest);
     enum tree_test anchor = anchor_of(list);
-    uint8_t mask, value;
     unsigned shortest = 0;
     for (const struct tree *k = list; k && shortest < TREE_SHORTEST_MAX; k = k->next)
         shortest += tree_shortest(k);
-    struct head h = {.begin = BEGIN_SET, .shortest = (uint16_t)shortest};
+    struct head h = {.size = (uint16_t)m->size, .shortest = (uint16_t)shortest};
     if (anchor != TEST_NONE)
         h.begin = anchor == TEST_START ? BEGIN_START : BEGIN_LINE;
-    else if (first.end || byteset_size(&first.set) == 256)
-        h.begin = BEGIN_ANYWHERE;
-    else if (masked(&first.set, &mask, &value) && mask == 0) {
-        h.begin = BEGIN_BYTE;
-        h.byte = value;
-    } else {
-        h.set = number(m, first.set);
-    }
+    choose_tests(m, &h);
     return h;
 }
 
@@ -773,8 +788,7 @@ static void emit_program(struct refuter_maker *m, const struct tree *t)
     struct head h = head_of(m, list);
     h.exact = exact(m, t) && !m->full && !m->dropped;
     h.later = (uint16_t)later;
-    h.size = (uint16_t)m->size;
-    if (m->program[0] == OP_MATCH && h.begin == BEGIN_ANYWHERE && h.shortest == 0)
+    if (m->program[0] == OP_MATCH && !h.begin && !h.shortest)
         m->size = 0; /* it would say nothing */
     else
         buf_add(&m->all, span_of((const char *)&h, sizeof h));
@@ -821,7 +835,8 @@ struct refuter *refuter_finish(struct refuter_maker *m, struct arena *a)
     r->size = code.n;
     r->nsets = m->used.n;
     r->sets = arena_array(a, r->nsets + 1, sizeof *r->sets);
-    memcpy(r->sets, m->used.v, r->nsets * sizeof *r->sets);
+    for (size_t i = 0; i < r->nsets; i++)
+        r->sets[i] = byteclass_of(&m->used.v[i]);
     buf_free(&m->all);
     arena_free(m->keep);
     arena_free(m->work);

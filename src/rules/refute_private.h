@@ -2,7 +2,7 @@
 #ifndef GATEHOUSE_RULES_REFUTE_PRIVATE_H
 #define GATEHOUSE_RULES_REFUTE_PRIVATE_H
 
-#include "rules/byteset.h"
+#include "rules/byteclass.h"
 #include "rules/refute.h"
 
 /* One byte each, operands behind it; numbers of two bytes are little-endian. `to` is counted from
@@ -45,22 +45,20 @@ enum { REFUTE_LOOKS = 3 };
 /* Where a match may begin. */
 enum begin {
     BEGIN_ANYWHERE,
-    BEGIN_SET,
-    BEGIN_BYTE,
     BEGIN_START, /* of the string */
     BEGIN_LINE   /* start of a line */
 };
 
 /* In front of the program. */
 struct head {
-    uint8_t begin; /* enum begin */
-    uint8_t byte;
-    uint8_t exact; /* it matches what the pattern does and nothing else */
-    uint16_t size; /* of the program */
-    uint16_t set;
-    uint16_t shortest;
-    uint16_t later; /* a match of the program may begin that much later than one of the pattern;
-                       NO_BOUND: or more */
+    uint8_t begin;     /* enum begin */
+    uint8_t exact;     /* it matches what the pattern does and nothing else */
+    uint16_t size;     /* of the program */
+    uint16_t shortest; /* match of it */
+    uint16_t later;    /* that may begin so much later than one of the pattern; NO_BOUND: or more */
+    uint8_t ntests;    /* what holds where it begins */
+    uint8_t offset[BYTECLASS_TESTS]; /* below `shortest` */
+    uint16_t set[BYTECLASS_TESTS];
 };
 
 struct refuter {
@@ -68,7 +66,7 @@ struct refuter {
     size_t n;
     uint8_t *code;
     size_t size;
-    struct byteset *sets;
+    struct byteclass *sets;
     size_t nsets;
 };
 
@@ -76,5 +74,14 @@ static inline uint16_t refute_u16(const uint8_t *p)
 {
     return (uint16_t)(p[0] | p[1] << 8);
 }
+
+/* Bytes of an operation; 0: it is none, or `left` does not hold enough to tell. */
+size_t refute_size(const uint8_t *op, size_t left);
+
+/* Which bytes may stand at the beginning of a match, behind it, and so on, in `bytes`; how many are
+ * known, at most `max`. */
+size_t refute_first_bytes(const uint8_t *program, const struct byteset *sets, struct byteset *bytes,
+                          size_t max);
+enum { REFUTE_DEEP = 16 };
 
 #endif

@@ -170,6 +170,12 @@ struct absent {
     size_t n;
 };
 
+/* How the refuter fares with a rule: it is left out for a while where it nearly always has no answer
+ * and PCRE2 finds nothing. */
+struct doubt {
+    uint8_t asked, vain, rest; /* rest: tries that it is left out of */
+};
+
 struct rules_scratch {
     const struct ruleset *set;
     double *value;     /* by rule */
@@ -180,6 +186,7 @@ struct rules_scratch {
     size_t ntouched;
     struct arena *arena;    /* as long as the scratch */
     struct meta_run *metas; /* one for each set of rules that it was used with */
+    struct doubt *doubts;   /* by rule */
     struct absent *absent;  /* by subject: what hits without the header; worked out once */
     struct hit *hits;       /* first hits, in order of occurrence */
     size_t nhits, hits_cap;

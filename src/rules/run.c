@@ -22,6 +22,7 @@ struct rules_scratch *rules_scratch_new(const struct ruleset *rs)
     s->value = xcalloc(n, sizeof *s->value);
     s->count = xcalloc(n, sizeof *s->count);
     s->limited = xcalloc(n, sizeof *s->limited);
+    s->doubts = xcalloc(n, sizeof *s->doubts);
     s->arena = arena_new(0);
     s->touched = arena_array(s->arena, 2 * n, sizeof *s->touched); /* what was taken back may hit */
     s->subrules = arena_array(s->arena, n / 64 + 1, sizeof *s->subrules);
@@ -46,6 +47,7 @@ void rules_scratch_free(struct rules_scratch *s)
     free(s->value);
     free(s->count);
     free(s->limited);
+    free(s->doubts);
     arena_free(s->arena);
     for (size_t i = 0; i < s->set->nsubjects; i++)
         free(s->absent[i].v);

@@ -52,19 +52,19 @@ static void allocate(struct shiftand *m, struct arena *a)
 }
 
 struct shiftand *shiftand_build(struct arena *a, const struct byteset_table *sets,
-                                const struct run *runs, size_t n)
+                                const struct run *const *runs, size_t n)
 {
     struct shiftand *m = ARENA_NEW(a, struct shiftand);
     bool *used = arena_array(a, sets->n + 1, sizeof *used);
     size_t bits = 0, words = 1;
     for (size_t i = 0; i < n; i++) {
-        for (size_t k = 0; k < runs[i].n; k++)
-            used[runs[i].set[k]] = used[runs[i].loop[k]] = true;
-        if (bits + runs[i].n > 64) {
+        for (size_t k = 0; k < runs[i]->n; k++)
+            used[runs[i]->set[k]] = used[runs[i]->loop[k]] = true;
+        if (bits + runs[i]->n > 64) {
             words++;
             bits = 0;
         }
-        bits += runs[i].n;
+        bits += runs[i]->n;
     }
     if (n == 0)
         return m;
@@ -74,12 +74,12 @@ struct shiftand *shiftand_build(struct arena *a, const struct byteset_table *set
     size_t word = 0;
     bits = 0;
     for (size_t i = 0; i < n; i++) {
-        if (bits + runs[i].n > 64) {
+        if (bits + runs[i]->n > 64) {
             word++;
             bits = 0;
         }
-        place(m, sets, &runs[i], (uint32_t)i, word, (unsigned)bits);
-        bits += runs[i].n;
+        place(m, sets, runs[i], (uint32_t)i, word, (unsigned)bits);
+        bits += runs[i]->n;
     }
     return m;
 }

@@ -21,7 +21,7 @@ struct shiftand {
 };
 
 struct shiftand *shiftand_build(struct arena *a, const struct byteset_table *sets,
-                                const struct run *runs, size_t n);
+                                const struct run *const *runs, size_t n);
 /* The string is looked at in blocks, so that it is known about where a run ended: block i is bytes
  * [i * shiftand_block, (i + 1) * shiftand_block). */
 enum { SHIFTAND_BLOCKS = 16, SHIFTAND_BLOCK_MIN = 64 };

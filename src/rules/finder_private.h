@@ -1,0 +1,124 @@
+/* A finder, between the files that build it, look with it and keep it. */
+#ifndef GATEHOUSE_RULES_FINDER_PRIVATE_H
+#define GATEHOUSE_RULES_FINDER_PRIVATE_H
+
+#include "rules/finder.h"
+
+#include <endian.h>
+
+/* A run that may stand where its key's bytes do. */
+struct finder_entry {
+    uint64_t bytes; /* of the piece, under the mask */
+    uint32_t run;
+    uint16_t mask;
+    uint8_t piece : 4;  /* so far before the key it begins */
+    uint8_t before : 4; /* bytes that the run has at least before the key's first */
+    uint8_t after;      /* and from there on */
+};
+
+/* A run that is not told by eight bytes under a mask. First its items before the key, backwards,
+ * then those from the key on; loop: what may stand before the item, in that direction. */
+struct finder_walk {
+    uint16_t n, key; /* items; how many of them before the key */
+    uint16_t loops;  /* some item has one */
+    uint16_t set[RUN_ITEMS], loop[RUN_ITEMS];
+};
+
+enum {
+    FINDER_KEY = 3,      /* bytes that are hashed */
+    FINDER_SECONDS = 32, /* classes of second bytes of short keys */
+    FINDER_MASKS = 4096,
+    FINDER_BITS_MIN = 8,
+    FINDER_BITS_MAX = 15,
+    FINDER_BUCKET_BITS = 2
+};
+
+/* Which of three bytes may begin a key, in eight groups of keys, by their halves: for filters of
+ * few keys, as many places at once as a vector holds. */
+struct finder_sieve {
+    uint8_t low[FINDER_KEY][16], high[FINDER_KEY][16];
+};
+
+struct finder {
+    /* By first byte of keys of one byte or two: which second ones may follow, as bits. */
+    uint32_t second[256];
+    struct finder_sieve sieve;
+    uint32_t sieved; /* 0: too much passes it */
+    uint32_t bits;   /* the table has 1 << bits bytes */
+    uint8_t *table;  /* by hash of three bytes: which fourth ones may follow, as bits */
+    /* By bucket, which is the hash but for its last bits, or of a short key the first byte:
+     * entries[start[i]] ... entries[start[i + 1]]. */
+    uint32_t *start;
+    struct finder_entry *entries;
+    uint64_t *masks;
+    uint32_t *walk_of; /* by run: number of the walk and 1; 0: none */
+    struct finder_walk *walks;
+    struct byteset *sets;
+    size_t n, nentries, nmasks, nwalks, nsets;
+};
+
+/* Buckets of the table; those of short keys follow. */
+static inline size_t finder_hashed(const struct finder *f)
+{
+    return (size_t)1 << (f->bits - FINDER_BUCKET_BITS);
+}
+
+static inline size_t finder_buckets(const struct finder *f)
+{
+    return finder_hashed(f) + 256;
+}
+
+/* Four bytes, the first one lowest: letters lose their case, of the fourth three bits remain. */
+static inline uint32_t finder_fold(uint32_t four)
+{
+    return four & 0x07dfdfdf;
+}
+
+/* Of the first three. */
+static inline uint32_t finder_hash(uint32_t folded, uint32_t bits)
+{
+    return folded * (0x9e3779b1u << 8) >> (32 - bits);
+}
+
+/* What may stand at a place of a key: its item, or any byte behind the last one. */
+static inline struct byteset finder_item(const struct byteset_table *sets, const struct run *r,
+                                         struct finder_key key, size_t i)
+{
+    return i < key.items ? sets->v[r->set[key.from + i]] : BYTESET_ALL;
+}
+
+/* Whether a key of three bytes and more may begin with these four; whether a shorter one: in the
+ * last bit. */
+static inline uint32_t finder_long(const struct finder *f, uint32_t four, uint32_t *hash)
+{
+    uint32_t folded = finder_fold(four);
+    *hash = finder_hash(folded, f->bits);
+    return f->table[*hash] >> (folded >> 24);
+}
+
+static inline uint32_t finder_short(const struct finder *f, uint32_t four)
+{
+    return f->second[four & 0xff] >> (four >> 8 & (FINDER_SECONDS - 1));
+}
+
+static inline uint32_t finder_four(const char *p)
+{
+    uint32_t v;
+    memcpy(&v, p, sizeof v);
+    return le32toh(v);
+}
+
+static inline uint32_t finder_may_begin(const struct finder *f, const char *p)
+{
+    uint32_t four = finder_four(p), hash;
+    return (finder_long(f, four, &hash) | finder_short(f, four)) & 1;
+}
+
+/* finder_sieve.c: places below n at which a key may begin; four bytes more can be read behind each.
+ * Only where finder_sieves says so. */
+bool finder_sieves(const struct finder *f);
+size_t finder_sift(const struct finder *f, const char *p, size_t n, uint16_t *at);
+void finder_make_sieve(struct finder *f, const struct byteset_table *sets,
+                       const struct run *const *runs, const struct finder_key *keys, size_t n);
+
+#endif
