@@ -22,7 +22,7 @@
 #include "rules/pattern.h"
 #include "rules/tree.h"
 
-static const char magic[] = "gatehouse rules 8\n";
+static const char magic[] = "gatehouse rules 9\n";
 enum { DIGEST = 32 };
 
 /* --- the name --- */
@@ -184,8 +184,8 @@ static void build_all(struct ruleset *rs, unsigned threads)
 static void add_program(struct refuter_maker *m, const struct rule *r)
 {
     struct arena *scratch = arena_new(0);
-    if (r->regex && !r->def->is_template)
-        refuter_add(m, r->index, pattern_pcre(scratch, r->def->pattern, r->def->mods));
+    if (r->regex || r->def->is_template)
+        refuter_add(m, r->index, filter_pattern(scratch, r));
     arena_free(scratch);
 }
 

@@ -123,8 +123,10 @@ static struct regex *from_template(struct rules_ctx *c, const struct rule *r)
     struct err e;
     struct regex *re = complete ? regex_new(c->a, buf_span(&b), r->def->mods, &e) : NULL;
     buf_free(&b);
-    if (re)
+    if (re) {
         regex_set_limits(re, c->set->match_limit, c->set->depth_limit);
+        regex_set_brief(re);
+    }
     return re;
 }
 
@@ -207,6 +209,19 @@ static void match_pattern(struct rules_ctx *c, const struct subject *s, struct r
     }
 }
 
+/* A template is made anew for each message: only where its text without the tags can match. */
+static void match_template(struct rules_ctx *c, const struct subject *s, struct rule *r,
+                           const struct span *elements, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        struct places at = {0, SIZE_MAX};
+        if (!s->refuter || refuter_ask(s->refuter, r->index, elements[i], &at) != REFUTED) {
+            match_rule(c, r, elements, n, i);
+            return;
+        }
+    }
+}
+
 static void match_always(struct rules_ctx *c, const struct subject *s, const struct trial *t,
                          const struct span *elements, size_t n)
 {
@@ -220,7 +235,7 @@ static void match_always(struct rules_ctx *c, const struct subject *s, const str
         match_negated(c, t->rule, first, ask(c, s, t->index, first, &at));
         break;
     case TRIAL_TEMPLATE:
-        match_rule(c, t->rule, elements, n, 0);
+        match_template(c, s, t->rule, elements, n);
         break;
     case TRIAL_PATTERN:
         match_pattern(c, s, t->rule, elements, n);

@@ -52,7 +52,7 @@ struct regex {
     pcre2_code_32 *code32;
     struct words *words;    /* NULL: it is none */
     struct stretch stretch; /* .n 0: none */
-    bool factored;
+    bool factored, brief;
     _Atomic unsigned vain;     /* tries without a match so far */
     _Atomic int64_t slow;      /* nanoseconds that they took, less those that are no reason */
     _Atomic int64_t waste;     /* bytes tried where the automaton told, less a third of all */
@@ -191,6 +191,11 @@ struct regex *regex_new_delimited(struct arena *a, struct span text, struct err 
     return regex_new(a, pattern, mods, e);
 }
 
+void regex_set_brief(struct regex *r)
+{
+    r->brief = r->no_automaton = true;
+}
+
 void regex_set_limits(struct regex *r, uint32_t match, uint32_t depth)
 {
     r->match_limit = match ? match : REGEX_MATCH_LIMIT;
@@ -253,6 +258,8 @@ static enum state compile(struct regex *r)
     size_t at;
     r->code8 = compile8(r->pattern, 0, &code, &at);
     if (r->code8) {
+        if (r->brief)
+            return READY_8;
         r->words = words_new(r->pattern);
         (void)stretch_of(r->pattern, &r->stretch);
         return READY_8;
@@ -308,7 +315,7 @@ static enum state ready(const struct regex *cr)
     pthread_mutex_lock(&r->lock);
     if ((s = atomic_load_explicit(&r->state, memory_order_relaxed)) == FRESH) {
         s = compile(r);
-        if (s == READY_8 && (r->factored || !giant(r)))
+        if (s == READY_8 && !r->brief && (r->factored || !giant(r)))
             r->jit = pcre2_jit_compile_8(r->code8, PCRE2_JIT_COMPLETE) == 0;
         atomic_store_explicit(&r->state, s, memory_order_release);
     }

@@ -27,6 +27,9 @@ int regex_check(const struct regex *r, struct err *e);
 enum { REGEX_MATCH_LIMIT = 1000000, REGEX_DEPTH_LIMIT = 20000 };
 void regex_set_limits(struct regex *r, uint32_t match, uint32_t depth);
 
+/* Before its first use: it will be used for one message, which machine code is not worth. */
+void regex_set_brief(struct regex *r);
+
 enum { REGEX_GROUPS = 10 };
 struct regex_match {
     size_t start, end; /* of the whole match */
