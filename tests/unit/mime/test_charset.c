@@ -120,7 +120,7 @@ static void codes(void **state)
         {"x-mac-hebrew", "\xe0\x81", "\xd7\x90\xd7\xb2\xd6\xb7",
          true},                                           /* one byte, two characters */
         {"big5-hkscs", "\x88\x62", "\xef\x8c\xa5", true}, /* the edition of 2001 */
-        {"gsm0338", "\x1b\x65\x00", "\xe2\x82\xac@", true},
+        {"gsm0338", "\x1b\x65\x1b(", "\xe2\x82\xac{", true},
         {"gsm0338", "a\x01", "a\xa3", false}, /* Latin-1, as the constants in GSM0338.pm are */
         {"null", "\x80", "\xe2\x82\xac", true},
         {"utf32", "", "", true},
