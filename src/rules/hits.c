@@ -159,6 +159,8 @@ void hits_report(struct rules_ctx *c)
         score += score_of(s, r);
     }
     list_subrules(c, s->nhits);
+    f->all = s->hits;
+    f->nall = s->nhits;
     f->score = rounded(score);
     f->required = c->set->required;
     f->autolearn = "unavailable";
