@@ -1,4 +1,5 @@
-/* Chinese charsets: made by tools/charset-tables. */
+/* Chinese charsets:
+ * made by tools/charset-tables. */
 #include "mime/charset_private.h"
 
 /* clang-format off */

@@ -1,4 +1,5 @@
-/* Hong Kong, in the edition that Encode has: made by tools/charset-tables. */
+/* Hong Kong, in the edition that Encode has:
+ * made by tools/charset-tables. */
 #include "mime/charset_private.h"
 
 /* clang-format off */

@@ -1,4 +1,5 @@
-/* Japanese charsets: made by tools/charset-tables. */
+/* Japanese charsets:
+ * made by tools/charset-tables. */
 #include "mime/charset_private.h"
 
 /* clang-format off */

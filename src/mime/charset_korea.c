@@ -1,4 +1,5 @@
-/* Korean charsets: made by tools/charset-tables. */
+/* Korean charsets:
+ * made by tools/charset-tables. */
 #include "mime/charset_private.h"
 
 /* clang-format off */

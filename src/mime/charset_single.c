@@ -1,4 +1,5 @@
-/* Single-byte charsets in which ASCII is not ASCII, or a byte several characters: made by tools/charset-tables. */
+/* Single-byte charsets in which ASCII is not ASCII, or a byte several characters:
+ * made by tools/charset-tables. */
 #include "mime/charset_private.h"
 
 /* clang-format off */
