@@ -200,25 +200,39 @@ static struct span report_of(const struct judged *j)
                               "_SUMMARY_\n"));
 }
 
-/* The bytes that each rule saw: line ends and the like as \\xHH. */
-static void matched(struct buf *out, const struct rules_facts *r)
+/* Line ends and the like as \\xHH. */
+static void visible(struct buf *out, struct span s)
 {
-    bool any = false;
-    for (size_t i = 0; i < r->nhits; i++) {
-        struct span s = r->hits[i].evidence;
-        if (!s.n)
-            continue;
-        buf_printf(out, "%s%-22s ", any ? "" : "What matched:\n", r->hits[i].name);
-        any = true;
-        for (size_t k = 0; k < s.n; k++) {
-            unsigned char c = (unsigned char)s.p[k];
-            if (c < ' ' || c >= 0x7f)
-                buf_printf(out, "\\x%02x", c);
-            else
-                buf_char(out, (char)c);
-        }
-        buf_char(out, '\n');
+    for (size_t k = 0; k < s.n; k++) {
+        unsigned char c = (unsigned char)s.p[k];
+        if (c < ' ' || c >= 0x7f)
+            buf_printf(out, "\\x%02x", c);
+        else
+            buf_char(out, (char)c);
     }
+}
+
+static void reason(void *ctx, const struct rule_reason *r)
+{
+    struct buf *out = ctx;
+    int indent = (int)r->level * 2, width = 22 - indent;
+    buf_printf(out, "%*s%-*s ", indent, "", width > 0 ? width : 0, r->name);
+    if (r->again)
+        buf_str(out, "META: see above");
+    else if (r->expression.n)
+        buf_printf(out, "META: %.*s", SPAN_ARG(r->expression));
+    else if (r->definition.n)
+        buf_printf(out, "(%.*s)", SPAN_ARG(r->definition));
+    visible(out, r->bytes);
+    buf_char(out, '\n');
+}
+
+/* What each rule saw, and what of its conditions held. */
+static void matched(struct buf *out, const struct message *m)
+{
+    if (m->facts.rules.nhits)
+        buf_str(out, "What matched:\n");
+    rules_why(m, reason, out);
 }
 
 static void text_report(struct buf *out, const struct judged *j)
@@ -239,7 +253,7 @@ static void text_report(struct buf *out, const struct judged *j)
     }
     if (r->ran && j->rules) {
         printable(out, report_of(j));
-        matched(out, r);
+        matched(out, j->m);
     }
     for (size_t i = 0; i < j->m->facts.nskipped; i++) {
         const struct skipped *s = &j->m->facts.skipped[i];

@@ -402,6 +402,8 @@ static int load(struct scan *s)
         fprintf(stderr, "gatehouse scan: %s\n", e.text);
         return EXIT_CONFIG;
     }
+    if (s->rs && s->o->format == FORMAT_TEXT)
+        ruleset_keep_bytes(s->rs);
     if (s->o->prefs && s->rs && load_prefs(s) != 0)
         return EXIT_NOINPUT;
     s->loaded_in = clock_mono() - before;

@@ -19,11 +19,15 @@ struct rule_hit {
     struct span log;      /* what the function found, for reports ("score: 0.9999"); or absent */
 };
 
+struct hit; /* of the rules' own */
+
 struct rules_facts {
     bool ran;
     double score, required;
     struct rule_hit *hits; /* visible rules, in order of occurrence */
     size_t nhits, hits_cap;
+    const struct hit *all; /* these and the sub-rules, for rules_why */
+    size_t nall;
     const char **subrules; /* __NAMES that hit, each once, sorted */
     size_t nsubrules;
     struct span subject_prefix; /* of the rules that hit (subjprefix): "[A] [B] ", a template */

@@ -156,6 +156,8 @@ static struct span by_declaration(struct arena *a, struct span s, struct span de
         *chars = false;
         return utf7_bytes(a, s);
     }
+    if (cs.kind == CHARSET_GSM)
+        return charset_by_gsm(a, s, cs.runs, !insist, chars);
     if (cs.kind == CHARSET_HZ)
         return charset_by_hz(a, s, &cs, !insist, chars);
     return charset_decode(a, s, cs, !insist);

@@ -200,25 +200,6 @@ static struct span by_table(struct arena *a, struct span s, const struct charset
 
 /* --- UTF-7 (RFC 2152) --- */
 
-/* Big-endian UTF-16; half a pair becomes U+FFFD, half a unit nothing. */
-static size_t put_utf16be(char *out, struct span s)
-{
-    size_t n = 0;
-    const unsigned char *p = (const unsigned char *)s.p;
-    for (size_t i = 0; i + 1 < s.n; i += 2) {
-        uint32_t c = (uint32_t)p[i] << 8 | p[i + 1];
-        uint32_t low = i + 3 < s.n ? (uint32_t)p[i + 2] << 8 | p[i + 3] : 0;
-        if (c >= 0xd800 && c < 0xdc00 && low >= 0xdc00 && low < 0xe000) {
-            c = 0x10000 + ((c - 0xd800) << 10) + (low - 0xdc00);
-            i += 2;
-        } else if (c >= 0xd800 && c < 0xe000) {
-            c = 0xfffd;
-        }
-        n += put_utf8(out + n, c);
-    }
-    return n;
-}
-
 static size_t utf7_run(struct span s)
 {
     size_t n = 0;
@@ -238,6 +219,7 @@ bool utf7_has_wide(struct span s)
 /* "+" base64 "-" is UTF-16, "+-" a plus; a byte outside ASCII is itself, as Encode has it. */
 static struct span from_utf7(struct arena *a, struct span s)
 {
+    static const struct charset_unicode form = {.size = 2, .order = UNICODE_BIG};
     char *out = arena_raw(a, s.n * 3 + 1);
     size_t n = 0;
     for (size_t i = 0; i < s.n;) {
@@ -248,15 +230,28 @@ static struct span from_utf7(struct arena *a, struct span s)
         i++;
         struct span rest = span_from(s, i);
         size_t run = utf7_run(rest);
-        if (run)
-            n += put_utf16be(out + n, base64_decode(a, span_sub(rest, 0, run)).bytes);
-        else
+        if (run) {
+            struct span units = base64_decode(a, span_sub(rest, 0, run)).bytes;
+            struct span text = charset_by_unicode(a, units, &form, false);
+            memcpy(out + n, text.p, text.n);
+            n += text.n;
+        } else {
             out[n++] = '+';
+        }
         i += run;
         if (i < s.n && s.p[i] == '-')
             i++;
     }
     return span_of(out, n);
+}
+
+static struct span all_replaced(struct arena *a, struct span s, bool strict)
+{
+    char *out = arena_raw(a, s.n * 3 + 1);
+    size_t n = 0;
+    for (size_t i = 0; i < s.n; i++)
+        n += put_utf8(out + n, 0xfffd);
+    return strict && s.n ? SPAN_NONE : span_of(out, n);
 }
 
 struct span charset_decode(struct arena *a, struct span s, struct charset cs, bool strict)
@@ -273,6 +268,16 @@ struct span charset_decode(struct arena *a, struct span s, struct charset cs, bo
         return by_table(a, s, cs.table, strict);
     case CHARSET_ICU:
         return charset_by_icu(a, s, cs.icu, strict ? ON_ERROR_FAIL : ON_ERROR_REPLACE);
+    case CHARSET_CODES:
+        return charset_by_codes(a, s, cs.runs, strict);
+    case CHARSET_RAW:
+        return charset_by_raised(a, s, &cs, strict);
+    case CHARSET_GSM:
+        return charset_by_gsm(a, s, cs.runs, strict, &wide);
+    case CHARSET_NULL:
+        return all_replaced(a, s, strict);
+    case CHARSET_UNICODE:
+        return charset_by_unicode(a, s, cs.unicode, strict);
     case CHARSET_HZ:
         return charset_by_hz(a, s, &cs, strict, &wide);
     case CHARSET_2022_JP:

@@ -43,33 +43,11 @@ static void put_text(struct utf8_out *o, struct span text)
     o->n += text.n;
 }
 
-/* Of the character that begins with this byte. */
-static size_t utf8_length(char lead)
-{
-    unsigned char c = (unsigned char)lead;
-    return c < 0x80 ? 1 : c < 0xe0 ? 2 : c < 0xf0 ? 3 : 4;
-}
-
 /* --- Where Encode's tables say something else --- */
 
-static const struct charset_run *run_of(const struct charset_runs *runs, uint32_t code)
-{
-    size_t low = 0, high = runs->n;
-    while (low < high) {
-        size_t mid = (low + high) / 2;
-        const struct charset_run *r = &runs->v[mid];
-        if (code < r->first)
-            high = mid;
-        else if (code >= r->first + r->n)
-            low = mid + 1;
-        else
-            return r;
-    }
-    return NULL;
-}
-
 /* The length of the code at p that Encode maps otherwise, or 0; *text: what it means. */
-static size_t mapped_otherwise(const struct charset_icu *cs, struct span s, struct span *text)
+static size_t mapped_otherwise(const struct charset_icu *cs, struct span s, struct span *text,
+                               char buf[4])
 {
     const unsigned char *p = (const unsigned char *)s.p;
     if (!cs->runs || s.n < 2 || p[0] < 0x80)
@@ -80,14 +58,10 @@ static size_t mapped_otherwise(const struct charset_icu *cs, struct span s, stru
     uint32_t code = (uint32_t)p[0] << 8 | p[1];
     if (three)
         code = code << 8 | p[2];
-    const struct charset_run *run = run_of(cs->runs, code);
+    const struct charset_run *run = charset_run_of(cs->runs, code);
     if (!run)
         return 0;
-    *text = span_str(run->text);
-    for (uint32_t skip = code - run->first; skip; skip--)
-        *text = span_from(*text, utf8_length(text->p[0]));
-    if (run->n > 1)
-        *text = span_sub(*text, 0, utf8_length(text->p[0]));
+    *text = charset_run_text(run, code, buf);
     return three ? 3 : 2;
 }
 
@@ -98,14 +72,6 @@ static uint32_t odd_byte(const struct charset_icu *cs, unsigned char byte)
         if (cs->odd[i].byte == byte)
             return cs->odd[i].c;
     return 0;
-}
-
-/* Of a character of two units, the second with the first before it. */
-static bool is_noncharacter(const UChar *c, bool any_before)
-{
-    if (*c >= 0xdc00 && *c < 0xe000)
-        return any_before && (*c & 0x3fe) == 0x3fe && (c[-1] & 0xfc3f) == 0xd83f;
-    return (*c >= 0xfdd0 && *c <= 0xfdef) || *c >= 0xfffe;
 }
 
 /* Whether ICU maps the character that begins with this byte, but Encode does not. */
@@ -137,13 +103,10 @@ static size_t convert_good(UConverter *cnv, const struct charset_icu *cs, struct
             if ((cs->quirks & QUIRK_ASCII) && lead < 0x80)
                 chunk[i] = lead; /* IBM's tables exchange three control characters */
             struct span otherwise;
-            if ((cs->quirks & QUIRK_UTF16) && is_noncharacter(&chunk[i], i > 0)) {
-                size_t pair = chunk[i] >= 0xdc00 && chunk[i] < 0xe000;
-                put_utf16(o, chunk, i - pair);
-                return (size_t)(start - s.p) + at;
-            }
+            char buf[4];
             if (!is_foreign(cs, lead, chunk[i]) &&
-                !mapped_otherwise(cs, span_of(start + at, (size_t)(end - start) - at), &otherwise))
+                !mapped_otherwise(cs, span_of(start + at, (size_t)(end - start) - at), &otherwise,
+                                  buf))
                 continue;
             put_utf16(o, chunk, i);
             return (size_t)(start - s.p) + at;
@@ -197,7 +160,8 @@ struct span charset_by_icu(struct arena *a, struct span s, const struct charset_
     while (s.n && !failed) {
         s = span_from(s, convert_good(cnv, cs, s, &o));
         struct span text;
-        size_t n = mapped_otherwise(cs, s, &text);
+        char buf[4];
+        size_t n = mapped_otherwise(cs, s, &text, buf);
         if (n && text.n) {
             put_text(&o, text);
             s = span_from(s, n);
@@ -205,7 +169,7 @@ struct span charset_by_icu(struct arena *a, struct span s, const struct charset_
             break;
         } else if (s.n) {
             failed = !put_bad(&o, cs, (unsigned char)s.p[0], on_error);
-            s = span_from(s, cs->quirks & QUIRK_UTF16 ? 2 : 1);
+            s = span_from(s, 1);
         }
     }
     ucnv_close(cnv);

@@ -4,6 +4,7 @@
 
 /* clang-format off */
 static const struct charset_run euc_jp[] = {
+    {0x8ee0, 4, ""},
     {0xa1c1, 2, "〜‖"},
     {0xa1dd, 1, "−"},
     {0xa1f1, 2, "¢£"},

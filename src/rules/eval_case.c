@@ -21,8 +21,7 @@ bool charset_likes_capitals(struct span s)
     return false;
 }
 
-/* charset="x", else charset='x', else charset=x up to white space. */
-static struct span charset_of(struct span line)
+struct span content_type_charset(struct span line)
 {
     static const char *const forms[] = {"charset=\"", "charset='", "charset="};
     static const char ends[] = {'"', '\'', ' '};
@@ -48,7 +47,7 @@ static bool capitals_expected(struct rules_ctx *c)
 {
     size_t n;
     const struct span *charsets = mime_charsets(c, &n);
-    struct span type = header_scalar(c, "Content-Type"), root = charset_of(type);
+    struct span type = header_scalar(c, "Content-Type"), root = content_type_charset(type);
     if (root.p && charset_likes_capitals(root))
         return true;
     for (size_t i = 0; i < n; i++) {

@@ -391,26 +391,6 @@ static double check_base64_length(struct rules_ctx *c, const struct eval_call *c
     return v >= eval_number(call, 0, 0) && (call->nargs < 2 || v <= eval_number(call, 1, 0));
 }
 
-/* charset="X", 'X' or X of a Content-Type line; absent when there is none. */
-static struct span charset_of(struct span type)
-{
-    struct span name = SPAN("charset=");
-    for (size_t i = 0; i + name.n < type.n; i++) {
-        if (!span_ieq(span_sub(type, i, i + name.n), name))
-            continue;
-        struct span v = span_from(type, i + name.n);
-        char quote = v.p[0];
-        size_t end = quote == '"' || quote == '\'' ? span_find(span_from(v, 1), quote) : SIZE_MAX;
-        if (end != SIZE_MAX && end > 0)
-            return span_sub(v, 1, end + 1);
-        for (end = 0; end < v.n && !ascii_isspace(v.p[end]);)
-            end++;
-        if (end)
-            return span_sub(v, 0, end);
-    }
-    return SPAN_NONE;
-}
-
 static bool faraway_part(struct rules_ctx *c)
 {
     const struct mime_scan *m = scan(c);
@@ -428,7 +408,7 @@ static double check_for_faraway_charset(struct rules_ctx *c, const struct eval_c
     (void)call;
     if (locales_all(ok))
         return 0;
-    struct span type = header_scalar(c, "Content-Type"), charset = charset_of(type);
+    struct span type = header_scalar(c, "Content-Type"), charset = content_type_charset(type);
     if (!charset.p || locales_charset_ok(ok, charset))
         return 0;
     /* Some of these charsets hold ASCII too: only text that is mostly 8-bit counts. */

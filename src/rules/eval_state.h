@@ -91,6 +91,8 @@ bool ctx_domain_valid(struct rules_ctx *c, struct span domain);
 /* Received headers are missing or were taken away: ezmlm, MSN groups (semantics 8.5). */
 bool received_headers_removed(struct rules_ctx *c);
 
+/* charset="x" of Content-Type lines, else charset='x', else charset=x up to white space. */
+struct span content_type_charset(struct span lines);
 /* The ALL header; sets fetched_all. */
 struct span header_all(struct rules_ctx *c);
 /* Marks the fields that stand in it, all but those that do not fit; true when some do not. */

@@ -178,6 +178,8 @@ void hits_report(struct rules_ctx *c)
         score += score_of(s, r);
     }
     list_subrules(c, s->nhits - n);
+    f->all = s->hits;
+    f->nall = s->nhits;
     f->score = score_rounded(score);
     f->required = c->set->required;
     f->autolearn = "unavailable";

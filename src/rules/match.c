@@ -175,9 +175,9 @@ static void note_vain(struct rules_ctx *c, const struct subject *s, uint32_t rul
 }
 
 /* It is enough to know that the rule hits: nobody asks where or how often. */
-static bool yes_is_enough(const struct rule *r)
+static bool yes_is_enough(const struct rules_ctx *c, const struct rule *r)
 {
-    return r->sub && !r->multiple && !r->def->captures;
+    return !c->set->keep_bytes && r->sub && !r->multiple && !r->def->captures;
 }
 
 /* A header rule with `!~` hits when nothing matches. */
@@ -199,7 +199,7 @@ static void match_pattern(struct rules_ctx *c, const struct subject *s, struct r
         enum refuted told = ask(c, s, r->index, elements[i], &at);
         if (told == REFUTED)
             continue;
-        if (told == REFUTE_CERTAIN && yes_is_enough(r)) {
+        if (told == REFUTE_CERTAIN && yes_is_enough(c, r)) {
             hit_add(c, r, 1, SPAN_NONE);
             return;
         }
@@ -253,7 +253,7 @@ static void match_candidate(struct rules_ctx *c, struct rule *r, const struct sp
         match_rule(c, r, elements, element + 1, element);
     else if (r->nosubject && element == 0)
         return;
-    else if (certain && yes_is_enough(r))
+    else if (certain && yes_is_enough(c, r))
         hit_add(c, r, 1, SPAN_NONE);
     else
         match_one(c, r, r->regex, elements[element], from);

@@ -44,6 +44,14 @@ static char opening(struct span text, size_t *start)
     return p && (p - pairs) % 2 == 0 ? p[1] : text.p[n];
 }
 
+/* An escape that means nothing is the letter itself in front of "{n,m}", and a mistake else. */
+static bool is_bare_letter(struct span p, size_t at)
+{
+    unsigned min, max;
+    return at + 2 < p.n && p.p[at] == '\\' && one_of(p.p[at + 1], "EFIJLMOQTUYijlmquy") &&
+           pattern_braces(span_from(p, at + 2), &min, &max);
+}
+
 /* What Perl refuses, or passes through with a warning, which SpamAssassin takes for a mistake;
  * PCRE2 would take it for something else: \Q, \E, \C and the boundaries of Unicode (\b{wb}). */
 static bool has_foreign_escape(struct span p, char *which)
@@ -51,8 +59,10 @@ static bool has_foreign_escape(struct span p, char *which)
     for (size_t i = 0; i + 1 < p.n; i++) {
         if (p.p[i] != '\\')
             continue;
+        bool bare = is_bare_letter(p, i);
         *which = p.p[++i];
-        if (one_of(*which, "QEC") || (one_of(*which, "bB") && i + 1 < p.n && p.p[i + 1] == '{'))
+        if ((one_of(*which, "QEC") && !bare) ||
+            (one_of(*which, "bB") && i + 1 < p.n && p.p[i + 1] == '{'))
             return true;
     }
     return false;
@@ -89,7 +99,7 @@ static int split(struct span text, bool loose, struct span *pattern, struct span
     char which;
     if (has_foreign_escape(*pattern, &which))
         return err_set(e, "'\\%c' has no such meaning in a rule", which);
-    return pattern_check_width(*pattern, *mods, e);
+    return pattern_refuse(*pattern, *mods, e);
 }
 
 int pattern_split(struct span text, struct span *pattern, struct span *mods, struct err *e)
@@ -171,17 +181,6 @@ size_t pattern_token(struct span p, size_t at)
     return c == 'c' && at + 2 < p.n ? 3 : 2;
 }
 
-/* "{,n}" is a quantifier since Perl 5.34, but not for PCRE2. */
-static bool open_quantifier(struct span p, size_t at)
-{
-    size_t i = at + 2;
-    if (at + 2 >= p.n || p.p[at + 1] != ',')
-        return false;
-    while (i < p.n && ascii_isdigit(p.p[i]))
-        i++;
-    return i > at + 2 && i < p.n && p.p[i] == '}';
-}
-
 /* Length of the flags of "(?flags)" or "(?flags:" at `at`; 0 when it is another kind of group. */
 static size_t flags_length(struct span p, size_t at)
 {
@@ -208,31 +207,22 @@ static size_t copy_flags(struct buf *b, struct span p, size_t at, size_t n)
     return n + 3;
 }
 
-/* "\x{263a}" and "\N{U+263a}": the number; -1 for anything else. */
-static long code_point(struct span t)
-{
-    size_t n = span_starts(t, SPAN("\\x{")) ? 3 : span_starts(t, SPAN("\\N{U+")) ? 5 : 0;
-    long code = 0;
-    if (!n || t.p[t.n - 1] != '}')
-        return -1;
-    for (; n < t.n - 1 && code <= 0x10ffff; n++) {
-        int digit = ascii_hex(t.p[n]);
-        if (digit < 0)
-            return -1;
-        code = code * 16 + digit;
-    }
-    return code;
-}
+/* What a pattern is written into. */
+struct target {
+    struct buf b;
+    bool caseless; /* somewhere in it */
+    size_t captures;
+};
 
 /* A class without what no byte is. Ranges that begin among the bytes end at the last. */
-static void add_class(struct buf *b, struct span t)
+static void add_class(struct target *o, struct span t)
 {
     bool negated = t.n > 1 && t.p[1] == '^', range = false, any = false;
     struct buf in = {0};
     for (size_t i = 1u + negated; i + 1 < t.n;) {
         size_t n = t.p[i] == '\\' ? pattern_token(t, i) : 1;
         struct span e = span_sub(t, i, i + n);
-        long code = code_point(e);
+        long code = pattern_code_point(e, 0);
         i += n;
         if (code > 0xff && range) {
             buf_str(&in, "\\xff");
@@ -242,41 +232,73 @@ static void add_class(struct buf *b, struct span t)
             continue;
         } else if (code >= 0) {
             buf_printf(&in, "\\x{%lx}", code);
-        } else {
+        } else if (n == 1 || !pattern_property(&in, e, o->caseless)) {
             buf_add(&in, e);
         }
         range = any && !range && span_eq(e, SPAN("-"));
         any = true;
     }
     if (in.n)
-        buf_printf(b, negated ? "[^%.*s]" : "[%.*s]", SPAN_ARG(buf_span(&in)));
+        buf_printf(&o->b, negated ? "[^%.*s]" : "[%.*s]", SPAN_ARG(buf_span(&in)));
     else
-        buf_str(b, negated ? "(?s:.)" : "(?:(?!))");
+        buf_str(&o->b, negated ? "(?s:.)" : "(?:(?!))");
     buf_free(&in);
+}
+
+/* Whether a class names something that PCRE2 spells otherwise. */
+static bool has_names(struct span t)
+{
+    static const char *const names[] = {"\\x{", "\\o{", "\\N{", "\\p{", "\\P{",
+                                        "\\4",  "\\5",  "\\6",  "\\7"};
+    if (t.n < 3 || t.p[0] != '[' || t.p[t.n - 1] != ']' || span_find(t, '\\') == SIZE_MAX)
+        return false;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (span_search(t, span_str(names[i])) != SIZE_MAX)
+            return true;
+    return false;
+}
+
+/* "\p{Punct}" as a class, "\g{ 1 }" without its blanks. false: it is neither. */
+static bool add_braced(struct target *o, struct span t)
+{
+    struct buf in = {0};
+    bool property = pattern_property(&in, t, o->caseless);
+    if (property && in.n)
+        buf_printf(&o->b, "[%.*s]", SPAN_ARG(buf_span(&in)));
+    else if (property)
+        buf_str(&o->b, "(?:(?!))");
+    buf_free(&in);
+    if (property || t.n < 5 || t.p[0] != '\\' || !one_of(t.p[1], "gk") || t.p[2] != '{')
+        return property;
+    for (size_t i = 0; i < t.n; i++)
+        if (!one_of(t.p[i], " \t"))
+            buf_char(&o->b, t.p[i]);
+    return true;
 }
 
 /* What PCRE2 says otherwise than Perl: characters beyond bytes, which match nothing here, and
  * places that are repeated (^{0,1}, $?). */
-static void add_token(struct buf *b, struct span t, struct span rest)
+static void add_token(struct target *o, struct span t, struct span rest)
 {
+    unsigned min, max;
     bool place =
         t.n == 1 ? one_of(t.p[0], "^$") : t.n == 2 && t.p[0] == '\\' && one_of(t.p[1], "bBAzZG");
-    bool repeated = rest.n && (one_of(rest.p[0], "*+?") ||
-                               (rest.p[0] == '{' && rest.n > 1 &&
-                                (ascii_isdigit(rest.p[1]) || open_quantifier(rest, 0))));
-    long code = code_point(t);
-    if (t.n > 2 && t.p[0] == '[' && t.p[t.n - 1] == ']' && span_find(t, '\\') != SIZE_MAX &&
-        (span_search(t, SPAN("\\x{")) != SIZE_MAX || span_search(t, SPAN("\\N{U+")) != SIZE_MAX)) {
-        add_class(b, t);
+    bool repeated = rest.n && (one_of(rest.p[0], "*+?") || pattern_braces(rest, &min, &max));
+    long code = pattern_code_point(t, o->captures);
+    bool colons = t.n > 3 && t.p[0] == '[' && t.p[1] == ':' && t.p[t.n - 2] == ':';
+    if (has_names(t)) {
+        add_class(o, t);
+    } else if (colons) { /* no POSIX class here, whatever PCRE2 thinks */
+        buf_printf(&o->b, "[\\%.*s", SPAN_ARG(span_from(t, 1)));
     } else if (code >= 0) {
         if (code > 0xff)
-            buf_str(b, "(?:(?!))");
+            buf_str(&o->b, "(?:(?!))");
         else
-            buf_printf(b, "\\x{%lx}", code);
-    } else {
-        buf_str(b, place && repeated ? "(?:" : "");
-        buf_add(b, t);
-        buf_str(b, place && repeated ? ")" : "");
+            buf_printf(&o->b, "\\x{%lx}", code);
+    } else if (!add_braced(o, t)) {
+        buf_str(&o->b, place && repeated ? "(?:" : "");
+        buf_add(&o->b, t);
+        buf_str(&o->b, place && repeated ? ")" : "");
     }
 }
 
@@ -298,6 +320,8 @@ static size_t add_group(struct buf *b, struct span p, size_t at, size_t captures
     size_t n = pattern_group(p, at, &kind);
     uint64_t number;
     struct span condition = span_sub(p, at + 3, at + n - 1);
+    if (kind == OPENS_CONDITION && span_starts(condition, SPAN("R")))
+        condition = span_from(condition, 1);
     if (kind == OPENS_CONDITION && span_u64(condition, &number) && number > captures)
         buf_str(b, "(?(?!)");
     else if (kind == OPENS_ATOM && span_starts(span_from(p, at), SPAN("(*F")))
@@ -309,45 +333,113 @@ static size_t add_group(struct buf *b, struct span p, size_t at, size_t captures
     return n;
 }
 
-struct span pattern_pcre(struct arena *a, struct span p, struct span mods)
+/* Two groups of the same name, which PCRE2 wants to be told. */
+static bool has_names_twice(struct span p)
 {
-    struct buf b = {0};
-    bool nothing = true; /* that a quantifier could be about */
-    size_t captures = pattern_captures(p);
-    if (mods.n) {
-        struct span head = arena_printf(a, "(?%.*s)", SPAN_ARG(mods));
-        copy_flags(&b, head, 0, mods.n);
+    enum { NAMES_MAX = 64 };
+    struct span names[NAMES_MAX];
+    enum pattern_opening kind;
+    size_t n = 0;
+    for (size_t at = 0; at < p.n && n < NAMES_MAX;) {
+        if (p.p[at] != '(') {
+            at += pattern_token(p, at);
+            continue;
+        }
+        size_t length = pattern_group(p, at, &kind);
+        names[n] = span_sub(p, at, at + length);
+        at += length;
+        if (kind != OPENS_CAPTURE || length == 1)
+            continue;
+        for (size_t i = 0; i < n; i++)
+            if (span_eq(names[i], names[n]))
+                return true;
+        n++;
     }
+    return false;
+}
+
+/* A quantifier as PCRE2 spells it: "{ ,3 }" is "{0,3}". */
+static void add_braces(struct buf *b, unsigned min, unsigned max, bool fixed)
+{
+    if (fixed)
+        buf_printf(b, "{%u}", min);
+    else if (max == UINT_MAX)
+        buf_printf(b, "{%u,}", min);
+    else
+        buf_printf(b, "{%u,%u}", min, max);
+}
+
+static void translate(struct target *o, struct span p);
+
+/* What stands at `at` and is not the same to both. Returns its length. */
+static size_t add_special(struct target *o, struct span p, size_t at, bool *nothing)
+{
+    struct span rest = span_from(p, at);
+    size_t n = p.p[at] == '(' ? flags_length(p, at) : 0, braces;
+    unsigned min, max;
+    if (n && !span_starts(rest, SPAN("(?R)"))) {
+        *nothing = true;
+        return copy_flags(&o->b, p, at, n);
+    }
+    struct buf expanded = {0};
+    n = p.p[at] == '(' ? pattern_lookbehind(&expanded, p, at) : 0;
+    if (n)
+        translate(o, buf_span(&expanded));
+    buf_free(&expanded);
+    if (n) {
+        *nothing = false;
+        return n;
+    }
+    if (p.p[at] == '(')
+        return add_group(&o->b, p, at, o->captures, nothing);
+    braces = pattern_braces(rest, &min, &max);
+    if (*nothing && braces) {
+        buf_str(&o->b, "\\{"); /* then it stands for itself */
+        *nothing = false;
+        return 1;
+    }
+    if (braces) {
+        add_braces(&o->b, min, max, span_find(span_sub(rest, 0, braces), ',') == SIZE_MAX);
+        return braces;
+    }
+    if (is_bare_letter(p, at)) {
+        buf_char(&o->b, p.p[at + 1]);
+        *nothing = false;
+        return 2;
+    }
+    n = pattern_token(p, at);
+    add_token(o, span_sub(p, at, at + n), span_from(p, at + n));
+    *nothing = p.p[at] == '|';
+    return n;
+}
+
+static void translate(struct target *o, struct span p)
+{
+    bool nothing = true; /* that a quantifier could be about */
     for (size_t at = 0; at < p.n;) {
         size_t same = same_bytes(p, at);
-        buf_add(&b, span_sub(p, at, at + same));
+        buf_add(&o->b, span_sub(p, at, at + same));
         at += same;
         if (same)
             nothing = p.p[at - 1] == '|';
-        if (at == p.n)
-            break;
-        size_t n = p.p[at] == '(' ? flags_length(p, at) : 0;
-        unsigned min, max;
-        if (n && !span_starts(span_from(p, at), SPAN("(?R)"))) {
-            at += copy_flags(&b, p, at, n);
-            nothing = true;
-        } else if (p.p[at] == '(') {
-            at += add_group(&b, p, at, captures, &nothing);
-        } else if (nothing && pattern_braces(span_from(p, at), &min, &max)) {
-            buf_str(&b, "\\{"); /* then it stands for itself */
-            nothing = false;
-            at++;
-        } else if (p.p[at] == '{' && open_quantifier(p, at)) {
-            buf_str(&b, "{0");
-            at++;
-        } else {
-            n = pattern_token(p, at);
-            add_token(&b, span_sub(p, at, at + n), span_from(p, at + n));
-            nothing = p.p[at] == '|';
-            at += n;
-        }
+        if (at < p.n)
+            at += add_special(o, p, at, &nothing);
     }
-    struct span out = arena_dup(a, buf_span(&b));
-    buf_free(&b);
+}
+
+struct span pattern_pcre(struct arena *a, struct span p, struct span mods)
+{
+    struct target o = {.caseless = span_find(mods, 'i') != SIZE_MAX ||
+                                   span_search(p, SPAN("(?i")) != SIZE_MAX,
+                       .captures = pattern_captures(p)};
+    if (has_names_twice(p))
+        buf_str(&o.b, "(?J)");
+    if (mods.n) {
+        struct span head = arena_printf(a, "(?%.*s)", SPAN_ARG(mods));
+        copy_flags(&o.b, head, 0, mods.n);
+    }
+    translate(&o, p);
+    struct span out = arena_dup(a, buf_span(&o.b));
+    buf_free(&o.b);
     return out;
 }

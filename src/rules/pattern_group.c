@@ -78,9 +78,17 @@ size_t pattern_captures(struct span p)
     return n;
 }
 
+/* Blanks may stand beside the braces and the comma. */
+static size_t skip_blank(struct span s, size_t i)
+{
+    while (i < s.n && one_of(s.p[i], " \t"))
+        i++;
+    return i;
+}
+
 size_t pattern_braces(struct span s, unsigned *min, unsigned *max)
 {
-    size_t i = 1;
+    size_t i = skip_blank(s, 1);
     bool lower = false, upper = false;
     if (!s.n || s.p[0] != '{')
         return 0;
@@ -88,12 +96,14 @@ size_t pattern_braces(struct span s, unsigned *min, unsigned *max)
     for (; i < s.n && ascii_isdigit(s.p[i]); i++, lower = true)
         *min = *min > 100000 ? *min : *min * 10 + (unsigned)(s.p[i] - '0');
     *max = *min;
+    i = skip_blank(s, i);
     if (i < s.n && s.p[i] == ',') {
         *max = 0;
-        for (i++; i < s.n && ascii_isdigit(s.p[i]); i++, upper = true)
+        for (i = skip_blank(s, i + 1); i < s.n && ascii_isdigit(s.p[i]); i++, upper = true)
             *max = *max > 100000 ? *max : *max * 10 + (unsigned)(s.p[i] - '0');
         if (!upper)
             *max = UINT_MAX;
+        i = skip_blank(s, i);
     }
     return (lower || upper) && i < s.n && s.p[i] == '}' ? i + 1 : 0;
 }
@@ -104,12 +114,14 @@ enum { DEPTH_MAX = 200 };
 
 struct piece {
     bool any, wide, captures; /* any: something that a quantifier is about */
+    bool start;               /* a ^, behind which a brace may stand */
 };
 
 struct scan {
     struct span p;
     size_t at;
     bool extended;
+    size_t captures; /* of all of it */
     struct err *e;
     bool bad;
 };
@@ -147,6 +159,7 @@ static struct piece group(struct scan *s, unsigned depth)
     struct span text = span_sub(s->p, s->at, s->at + n);
     bool extended = s->extended;
     s->at += n;
+    s->bad |= pattern_check_group(text, kind, s->e) != 0;
     if (kind == OPENS_COMMENT)
         return (struct piece){0};
     if (kind == OPENS_ATOM)
@@ -171,9 +184,24 @@ static struct piece atom(struct scan *s, unsigned depth)
         return group(s, depth);
     struct span t = span_sub(s->p, s->at, s->at + pattern_token(s->p, s->at));
     s->at += t.n;
+    s->bad |= pattern_check_token(t, span_from(s->p, s->at), s->captures, s->e) != 0;
     bool place =
         t.n == 1 ? one_of(t.p[0], "^$") : t.n == 2 && t.p[0] == '\\' && one_of(t.p[1], "bBAzZGK");
-    return (struct piece){.any = true, .wide = !place};
+    return (struct piece){.any = true, .wide = !place, .start = t.p[0] == '^'};
+}
+
+/* "{n}?" says nothing that "{n}" does not. */
+static int check_braces(struct scan *s, struct span behind, unsigned min, unsigned max)
+{
+    enum { REPEATS_MAX = 65534 };
+    struct scan next = {.p = behind, .extended = s->extended};
+    skip_blanks(&next);
+    bool lazy = next.at < behind.n && behind.p[next.at] == '?';
+    s->bad |= lazy && min == max;
+    if (lazy && min == max)
+        return err_set(s->e, "useless '?' behind a fixed number of repetitions");
+    s->bad |= min > REPEATS_MAX || (max > REPEATS_MAX && max != UINT_MAX);
+    return s->bad ? err_set(s->e, "more than %d repetitions", REPEATS_MAX) : 0;
 }
 
 /* The quantifier that stands here, if any. */
@@ -182,7 +210,11 @@ static void quantify(struct scan *s, struct piece *piece)
     struct span rest = span_from(s->p, s->at);
     unsigned min = 0, max = UINT_MAX;
     size_t n = rest.n && one_of(rest.p[0], "*+?") ? 1 : pattern_braces(rest, &min, &max);
+    if (!n && rest.n && rest.p[0] == '{' && piece->any && !piece->start)
+        s->bad |= err_set(s->e, "a '{' that begins no quantifier needs a backslash") != 0;
     if (!n || !piece->any)
+        return;
+    if (rest.p[0] == '{' && check_braces(s, span_from(rest, n), min, max) != 0)
         return;
     if (rest.p[0] == '?')
         max = 1;
@@ -219,9 +251,14 @@ static struct piece alternatives(struct scan *s, unsigned depth)
     return all;
 }
 
-int pattern_check_width(struct span p, struct span mods, struct err *e)
+int pattern_refuse(struct span p, struct span mods, struct err *e)
 {
-    struct scan s = {.p = p, .e = e, .extended = span_find(mods, 'x') != SIZE_MAX};
+    struct scan s = {.p = p,
+                     .e = e,
+                     .extended = span_find(mods, 'x') != SIZE_MAX,
+                     .captures = pattern_captures(p)};
+    if (pattern_check_flags(mods, e) != 0)
+        return -1;
     while (s.at < p.n && !s.bad) {
         size_t before = s.at;
         (void)alternatives(&s, 0);

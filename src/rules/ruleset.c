@@ -86,6 +86,11 @@ void ruleset_free(struct ruleset *rs)
         arena_free(rs->arena);
 }
 
+void ruleset_keep_bytes(struct ruleset *rs)
+{
+    rs->keep_bytes = true;
+}
+
 const struct rule_problem *ruleset_problems(const struct ruleset *rs, size_t *n)
 {
     *n = rs->nproblems;

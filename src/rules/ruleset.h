@@ -95,6 +95,21 @@ struct rules_question rules_question(const struct rules_work *w, size_t i);
 bool rules_answer(struct rules_work *w, size_t i, const struct dns_answer *a);
 void rules_judge(struct rules_work *w, struct rules_scratch *s);
 
+/* Why the rules of a judged message hit, in the order of its hits; below each meta, one level
+ * deeper, what of its expression held, told in full once. Of the texts one is there: at most 200
+ * bytes. ruleset_keep_bytes: before judging; without it the bytes of sub-rules may be missing. */
+void ruleset_keep_bytes(struct ruleset *rs);
+struct rule_reason {
+    const char *name;
+    unsigned level;         /* 0: a visible rule */
+    struct span bytes;      /* that matched */
+    struct span expression; /* of a meta */
+    struct span definition; /* of what sees no bytes: functions, missing headers */
+    bool again;             /* a meta that was told before */
+};
+void rules_why(const struct message *m, void (*tell)(void *ctx, const struct rule_reason *reason),
+               void *ctx);
+
 struct rule_problem {
     const char *file;
     unsigned line;

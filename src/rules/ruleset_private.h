@@ -118,6 +118,7 @@ struct ruleset {
     struct conf *conf;
     unsigned score_set;
     bool local_only, check; /* of the options */
+    bool keep_bytes;        /* that matched, of sub-rules too: for rules_why */
     bool learned;           /* rules of Bayes run: score sets 2 and 3 */
     bool network; /* rules ask the network: not local_only, and dns_available is not "no" */
 

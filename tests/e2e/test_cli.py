@@ -104,6 +104,26 @@ def test_text_is_a_report(desk):
     assert "\nWhat matched:\nT_SUBJ_TAGME           please tag me\n" in out
 
 
+def test_text_tells_what_of_a_meta_held(desk):
+    desk.write("rules/meta.cf", """\
+body   __LIGHT   /first (?:light|night)/
+header __NO_LIST List-Id !~ /./
+header __NEVER   exists:X-Never
+meta   __INNER   __LIGHT && !__NEVER
+meta   OUTER     (__INNER + __NO_LIST + __NEVER) > 1
+meta   SECOND    __INNER
+""")
+    desk.write("a.eml", mail())
+    out = desk.run("scan", "--format", "text", "a.eml").stdout.decode()
+    assert out.partition("What matched:\n")[2].splitlines()[:6] == [
+        "OUTER                  META: (__INNER + __NO_LIST + __NEVER) > 1",
+        "  __INNER              META: __LIGHT && !__NEVER",
+        "    __LIGHT            first light",
+        "  __NO_LIST            (List-Id !~ /./)",
+        "SECOND                 META: __INNER",
+        "  __INNER              META: see above"]
+
+
 def test_message_changes_nothing_but_the_header(desk):
     original = mail("please tag me", "body\n with \t blanks  \n\n")
     desk.write("a.eml", original)

@@ -106,6 +106,8 @@ def messages():
                             "1A1zP1eP5QGefi2DMPTfTL5SLmv7DivfNa within 48 hours.\n", subject="your password")
     yield "freemail-reply", simple("please write to my private address\n", sender="M <m.one@gmail.com>",
                                    Reply_To="m.two@outlook.com")
+    yield "two-types", (b"Content-Type: text/x-old; charset=us-ascii\n" + coded("대출 상담 무료\n", "quoted-printable", "euc-kr")
+                       .replace(b'charset="euc-kr"', b'Charset="EUC-KR"'))
     yield "crlf", simple().replace(b"\n", b"\r\n")
 
 

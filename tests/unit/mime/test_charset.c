@@ -106,6 +106,57 @@ static void tables_of_encode(void **state)
     check(state, v, sizeof v / sizeof *v, true);
 }
 
+/* Charsets that have no table in ICU, or another one; the expected texts are Encode's. */
+static void codes(void **state)
+{
+    static const struct conversion v[] = {
+        {"VISCII", "Vi\xae\xd5t", "Vi\xe1\xbb\x87\xe1\xba\xa1t", true},
+        {"johab", "\xd0\x65\x8b\x69 \xd9\x31", "\xed\x95\x9c\xea\xb8\x80 \xe3\x80\x80", true},
+        {"iso-ir-165", "VPND", "\xe4\xb8\xad\xe6\x96\x87", true},
+        {"cp037", "\xc8z", "\xc3\x88z", true}, /* a label nothing knows */
+        {"ibm-37", "\x88\x85\x93\x93\x96\x40\x5a", "hello !", true},
+        {"ibm1047", "\xad\xbd\x25", "[]\xc2\x85", true},
+        {"x-mac-japanese", "\x93\xfa\xff", "\xe6\x97\xa5\xe2\x80\xa6\xef\xa1\xbf", true},
+        {"x-mac-hebrew", "\xe0\x81", "\xd7\x90\xd7\xb2\xd6\xb7",
+         true},                                           /* one byte, two characters */
+        {"big5-hkscs", "\x88\x62", "\xef\x8c\xa5", true}, /* the edition of 2001 */
+        {"gsm0338", "\x1b\x65\x1b(", "\xe2\x82\xac{", true},
+        {"gsm0338", "a\x01", "a\xa3", false}, /* Latin-1, as the constants in GSM0338.pm are */
+        {"null", "\x80", "\xe2\x82\xac", true},
+        {"utf32", "", "", true},
+    };
+    check(state, v, sizeof v / sizeof *v, false);
+    static const struct conversion lax[] = {
+        {"johab", "\xd0\x30\xd0",
+         "\xef\xbf\xbd"
+         "0",
+         true}, /* half a code at the end is dropped */
+        {"jis0208-raw", "\x46\x7c\xa0", "\xe6\x97\xa5\xef\xbf\xbd", true},
+        {"gsm0338", "\x1b\x1b\x65", "\xef\xbf\xbd", true},
+        {"utf_16be", "\xd8\x3d\xde\x01\xff", "\xf0\x9f\x98\x81", true},
+        {"ucs2", "\xd8\x3d\xde\x01", "\xef\xbf\xbd\xef\xbf\xbd", true},
+    };
+    check(state, lax, sizeof lax / sizeof *lax, true);
+}
+
+/* Which labels Encode can make something of. */
+static void labels(void **state)
+{
+    static const struct conversion v[] = {
+        {"tis-620.2533", "\xa1", "\xe0\xb8\x81", true},
+        {"csuhc", "\xb0\xa1", "\xea\xb0\x80", true},
+        {"x_mac-ce", "\x81", "\xc4\x80", true},
+        {"latin-2", "\xb1", "\xc4\x85", true},
+        {"iso_8859_2", "\xb1", "\xc4\x85", true},
+        {"iso 88591", "\x80", "\xc2\x80", true},
+        {"jp_euc", "\xc6\xfc", "\xe6\x97\xa5", true},
+        {"gb2312-raw-x", "\xd6\xd0", "\xc3\x96\xc3\x90", true},
+        {"ANSI_X3.4_1968", "ab", "ab", true},
+        {"C", "ab", "ab", true},
+    };
+    check(state, v, sizeof v / sizeof *v, false);
+}
+
 static void utf16(void **state)
 {
     bool chars;
@@ -140,8 +191,14 @@ static void without_normalising(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(in_order_of_attempts), TEST(insisting), TEST(escapes),
-        TEST(tables_of_encode),     TEST(utf16),     TEST(without_normalising),
+        TEST(in_order_of_attempts),
+        TEST(insisting),
+        TEST(escapes),
+        TEST(tables_of_encode),
+        TEST(codes),
+        TEST(labels),
+        TEST(utf16),
+        TEST(without_normalising),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

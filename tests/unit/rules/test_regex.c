@@ -76,6 +76,44 @@ static void perl_spelling(void **state)
     assert_false(hit("a(*F)b|c", "", SPAN("ab")));
 }
 
+static void only_perl_has(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *pattern, *mods, *text;
+        bool hits;
+    } t[] = {
+        {"^a\\E{0,2}b$", "", "aEEb", true},
+        {"^x{ 1, 3 }$", "", "xxx", true},
+        {"^\\x{ 41 }\\o{ 102 }$", "", "AB", true},
+        {"^(a)\\g{ 1 }$", "", "aa", true},
+        {"^(?<n>a)\\k{ n }$", "", "aa", true},
+        {"\\x{1_41}?b", "", "b", true},
+        {"\\400", "", "\1", false},
+        {"[\\x{20ac}\\o{101}]", "", "A", true},
+        {"\\N{LATIN SMALL LETTER A}b", "", "ab", true},
+        {"(?<n>a)|(?<n>b)\\k<n>", "", "bb", true},
+        {"(?(R1)a|b)", "", "b", true},
+        {"(?<=xa{1,3})b", "", "xaab", true},
+        {"(?<=xa{1,3})b", "", "xb", false},
+        {"(?<!a{2,3})b", "", "aab", false},
+        {"(?<!\\s?foo)bar", "", "x bar", true},
+        {"(?<=(?:ab?|\\R){1,2}c)d", "", "abacd", true},
+        {"(?<=\\p{Digit}?,)x", "", ",x", true},
+        {"^\\p{Punct}+$", "", "!?.", true},
+        {"^\\p{PosixPunct}+$", "", "!?$", true},
+        {"^\\p{Punct}+$", "", "$", false},
+        {"^\\p{IsWord}\\p{XPosixAlpha}\\P{Letter}$", "", "_\xe9.", true},
+        {"^\\p{InLatin1}\\p{Script: Latin}$", "", "\xe9z", true},
+        {"^\\p{Lu}\\p{ lower }$", "i", "aB", true},
+        {"^[\\p{Digit}\\p{^Any}]$", "", "7", true},
+        {"[:x:]y", "", ":y", true},
+    };
+    for (size_t i = 0; i < sizeof t / sizeof *t; i++)
+        if (hit(t[i].pattern, t[i].mods, span_str(t[i].text)) != t[i].hits)
+            fail_msg("/%s/%s on %s", t[i].pattern, t[i].mods, t[i].text);
+}
+
 static void split_case(const char *text, const char *pattern, const char *mods)
 {
     struct span p, m;
@@ -120,6 +158,33 @@ static void repeated_nothing_is_a_mistake(void **state)
     struct err e;
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         if (pattern_split(span_str(bad[i]), &p, &m, &e) == 0 || !strstr(e.text, "matches nothing"))
+            fail_msg("%s is taken", bad[i]);
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++)
+        if (pattern_split(span_str(good[i]), &p, &m, &e) != 0)
+            fail_msg("%s: %s", good[i], e.text);
+}
+
+static void what_perl_warns_about_is_a_mistake(void **state)
+{
+    (void)state;
+    static const char *const bad[] = {
+        "/\\xg/",          "/[\\x4]/",     "/\\x{4g}/",        "/\\08/",        "/(a)\\19/",
+        "/[\\8]/",         "/\\c!/",       "/[[:alpha]/",      "/[:alpha:]/",   "/[[alpha:]]/",
+        "/(?<n>a)\\g<n>/", "/(a)\\g{01}/", "/(?<n>a)(?(n)b)/", "/a{2}?/",       "/a{65535}/",
+        "/a{x}/",          "/a{}/",        "/${x}/",           "/(?-p)a/",      "/(?aaa)a/",
+        "/(?ad)a/",        "/a/ad",        "/(*FOO)a/",        "/(*napla:a)b/", "/(?*a)/",
+        "/(?<*a)/",        "/\\E+/",       "/[\\E]/",          "/a{2} ?/x",     "/\\x{80000000}/"};
+    static const char *const good[] = {
+        "/\\x4/",        "/\\x{}/",        "/\\cA\\c[\\c?/", "/[[:alpha:]]/",
+        "/(a)\\g{-1}/",  "/(a)(?(1)b)/",   "/a{2,3}?/",      "/{x}/",
+        "/^{x}/",        "/a+{x}/",        "/(?^a)a/",       "/(?i-i)a/",
+        "/a/aa",         "/(*ACCEPT)/",    "/(*pla:a)a/",    "/(*MARK:x)a/",
+        "/\\x{110000}/", "/(?(DEFINE)a)/", "/(?(R)a)/",      "/[[.a]/",
+        "/a|{x}/",       "/(?i){x}/",      "/\\1(a)/",       "/(?(<n>)a)(?<n>b)/"};
+    struct span p, m;
+    struct err e;
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        if (pattern_split(span_str(bad[i]), &p, &m, &e) == 0)
             fail_msg("%s is taken", bad[i]);
     for (size_t i = 0; i < sizeof good / sizeof *good; i++)
         if (pattern_split(span_str(good[i]), &p, &m, &e) != 0)
@@ -231,8 +296,10 @@ int main(void)
         cmocka_unit_test(latin1_folds_ascii_classes),
         cmocka_unit_test(ends_and_dots),
         cmocka_unit_test(perl_spelling),
+        cmocka_unit_test(only_perl_has),
         cmocka_unit_test(delimiters),
         cmocka_unit_test(repeated_nothing_is_a_mistake),
+        cmocka_unit_test(what_perl_warns_about_is_a_mistake),
         cmocka_unit_test(broken_patterns_are_told),
         cmocka_unit_test(giants_go_wide),
         cmocka_unit_test(no_match_is_unbounded),
