@@ -98,7 +98,7 @@ static const uint8_t *loop_end(struct run *r, const uint8_t *op, const uint8_t *
 /* Goes on at another place; NULL: there is none. */
 static const uint8_t *retry(struct run *r, unsigned bottom, const uint8_t **at)
 {
-    while (r->depth > bottom && --r->steps >= 0) {
+    while (r->depth > bottom) {
         struct frame f = r->stack[--r->depth];
         if (!f.last) {
             *at = f.at;
@@ -118,7 +118,7 @@ static bool execute(struct run *r, const uint8_t *op, const uint8_t *at)
     const unsigned bottom = r->depth;
     const uint8_t *to;
     bool inside, matched;
-    while (r->steps >= 0) {
+    while (--r->steps >= 0) {
         switch (*op) {
         case OP_MATCH:
             r->depth = bottom;
@@ -174,7 +174,6 @@ static bool execute(struct run *r, const uint8_t *op, const uint8_t *at)
             op += refute_u16(op + 1);
             continue;
         case OP_AGAIN:
-            r->steps--;
             op -= refute_u16(op + 1);
             continue;
         case OP_NEXT:
