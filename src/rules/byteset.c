@@ -36,6 +36,15 @@ static double byte_share(unsigned c)
     return c < 0x20 || c >= 0x80 ? .001 : .004;
 }
 
+double byteset_share(const struct byteset *s)
+{
+    double share = 0;
+    for (unsigned c = 0; c < 256; c++)
+        if (byteset_has(s, (unsigned char)c))
+            share += byte_share(c);
+    return share < 1 ? share : 1;
+}
+
 void byteset_table_init(struct byteset_table *t, struct arena *a)
 {
     *t = (struct byteset_table){.arena = a, .index = map_in(a), .frequencies = map_in(a)};
@@ -49,13 +58,9 @@ uint16_t byteset_number(struct byteset_table *t, struct byteset s)
         return (uint16_t)(known - 1);
     if (t->n == BYTESET_NONE)
         return BYTESET_NONE;
-    double share = 0;
-    for (unsigned c = 0; c < 256; c++)
-        if (byteset_has(&s, (unsigned char)c))
-            share += byte_share(c);
     size_t n = t->n;
     *ARENA_PUSH(t->arena, t->v, t->n, t->cap) = s;
-    *ARENA_PUSH(t->arena, t->share, n, t->share_cap) = share < 1 ? share : 1;
+    *ARENA_PUSH(t->arena, t->share, n, t->share_cap) = byteset_share(&s);
     struct span key = arena_dup(t->arena, span_of((const char *)&s, sizeof s));
     *map_at(&t->index, key) = (void *)(uintptr_t)t->n;
     return (uint16_t)(t->n - 1);
