@@ -1,7 +1,7 @@
 /* What the first bytes of a program's matches are, and which of them tell most. */
 #include "rules/refute_private.h"
 
-enum { DEEP = 16, STATES = 100 };
+enum { DEEP = 16, STATES = 1000 };
 
 /* An operation that waits for a byte, after `seen` bytes of its own. */
 struct state {
@@ -117,6 +117,16 @@ static void run(struct survey *s)
         s->bytes[i] = BYTESET_ALL;
 }
 
+/* From this state at depth 0 on, no deeper than `depth`. */
+static void survey_from(struct survey *s, struct state x, size_t depth)
+{
+    memset(s->nstates, 0, sizeof s->nstates);
+    memset(s->bytes, 0, sizeof s->bytes);
+    s->depth = depth;
+    reach(s, 0, x.op, x.seen);
+    run(s);
+}
+
 static bool waits_for_byte(uint8_t op)
 {
     return op == OP_BYTE || op == OP_SET || op == OP_TEXT || op == OP_LOOP || op == OP_RUN ||
@@ -126,6 +136,7 @@ static bool waits_for_byte(uint8_t op)
 /* --- kinds of beginnings --- */
 
 struct kinds {
+    double of_byte[256]; /* how much of ordinary text it makes */
     struct byteset bytes[FIRSTBYTES_KINDS][DEEP];
     double share[FIRSTBYTES_KINDS][DEEP]; /* of ordinary text */
     size_t n;
@@ -143,38 +154,74 @@ static struct byteset of_halves(const struct byteset *s)
     return all;
 }
 
+static double share(const struct kinds *k, const struct byteset *s)
+{
+    double sum = 0;
+    for (unsigned w = 0; w < 4; w++)
+        for (uint64_t bits = s->w[w]; bits; bits &= bits - 1)
+            sum += k->of_byte[w * 64 + (unsigned)__builtin_ctzll(bits)];
+    return sum < 1 ? sum : 1;
+}
+
+/* Of how many places the first bytes allow the kind, with those of `more` as well. */
+static double places(const struct kinds *k, const struct byteset *kind, const struct byteset *more)
+{
+    enum { FIRST = 4 };
+    double part = 1;
+    for (size_t d = 0; d < FIRST; d++) {
+        struct byteset all = more ? byteset_or(kind[d], more[d]) : kind[d];
+        part *= share(k, &all);
+    }
+    return part;
+}
+
+/* To the kind that becomes larger by it least. */
+static void add_kind(struct kinds *k, const struct byteset *bytes)
+{
+    size_t best = 0;
+    double least = 2;
+    for (size_t i = 0; i < FIRSTBYTES_KINDS; i++) {
+        double more = places(k, k->bytes[i], bytes) - places(k, k->bytes[i], NULL);
+        if (more < least) {
+            least = more;
+            best = i;
+        }
+        if (i == k->n)
+            break; /* the next one is as empty */
+    }
+    for (size_t d = 0; d < DEEP; d++)
+        k->bytes[best][d] = byteset_or(k->bytes[best][d], bytes[d]);
+    k->n = best < k->n ? k->n : best + 1;
+}
+
 /* What a match may begin with, each kind followed on its own. */
 static void find_kinds(struct kinds *k, const uint8_t *program, const struct byteset *sets,
                        size_t shortest)
 {
-    struct survey all = {.program = program, .sets = sets, .depth = 1}, one;
-    size_t kinds = 0;
-    reach(&all, 0, 0, 0);
-    run(&all);
-    for (size_t i = 0; i < all.nstates[0]; i++) {
-        struct state x = all.states[0][i];
-        if (!waits_for_byte(program[x.op]))
-            continue;
-        one = (struct survey){
-            .program = program, .sets = sets, .depth = shortest < DEEP ? shortest : DEEP};
-        reach(&one, 0, x.op, x.seen);
-        run(&one);
-        size_t to = kinds++ % FIRSTBYTES_KINDS;
-        for (size_t d = 0; d < DEEP; d++)
-            k->bytes[to][d] = byteset_or(k->bytes[to][d], one.bytes[d]);
+    struct survey s = {.program = program, .sets = sets};
+    struct state begin[STATES];
+    for (unsigned c = 0; c < 256; c++) {
+        struct byteset set = byteset_range(c, c);
+        k->of_byte[c] = byteset_share(&set);
     }
-    k->n = kinds < FIRSTBYTES_KINDS ? kinds : FIRSTBYTES_KINDS;
-    if (all.nstates[0] == STATES)
-        k->n = 0;
+    survey_from(&s, (struct state){0, 0}, 1);
+    size_t n = s.nstates[0] < STATES ? s.nstates[0] : 0;
+    memcpy(begin, s.states[0], n * sizeof *begin);
+    for (size_t i = 0; i < n; i++)
+        if (waits_for_byte(program[begin[i].op])) {
+            survey_from(&s, begin[i], shortest);
+            add_kind(k, s.bytes);
+        }
     for (size_t i = 0; i < k->n; i++)
         for (size_t d = 0; d < DEEP; d++) {
             struct byteset allowed = of_halves(&k->bytes[i][d]);
-            k->share[i][d] = byteset_share(&allowed);
+            k->share[i][d] = share(k, &allowed);
         }
 }
 
-/* Another offset is worth looking at when it leaves less than this part of the places. */
-static const double WORTHWHILE = 0.7;
+/* Another offset is worth looking at when it leaves less than this part of what the others leave;
+ * all of them together, when they leave less than that part of the places. */
+static const double HELPFUL = 0.9, WORTHWHILE = 0.7;
 
 /* The offset at which fewest places remain, of those that remain so far. */
 static size_t best_offset(const struct kinds *k, const double *remain, size_t n, double *least)
@@ -198,22 +245,24 @@ struct firstbytes refute_first_bytes(const uint8_t *program, const struct bytese
 {
     struct firstbytes f = {0};
     struct kinds k = {0};
-    double remain[FIRSTBYTES_KINDS], all = 1, least;
+    double remain[FIRSTBYTES_KINDS], all, least;
     size_t n = shortest < DEEP ? shortest : DEEP;
     find_kinds(&k, program, sets, n);
     for (size_t i = 0; i < k.n; i++)
         remain[i] = 1;
+    all = (double)k.n;
     while (k.n && n && f.n < FIRSTBYTES) {
         size_t d = best_offset(&k, remain, n, &least);
-        if (least > all * WORTHWHILE)
+        if (least > all * HELPFUL)
             break;
         all = least;
         f.offset[f.n] = (uint8_t)d;
         for (size_t i = 0; i < k.n; i++) {
             firstbytes_allow(&f, f.n, (unsigned)i, &k.bytes[i][d]);
             remain[i] *= k.share[i][d];
+            k.share[i][d] = 1; /* told already */
         }
         f.n++;
     }
-    return f;
+    return all < WORTHWHILE ? f : (struct firstbytes){0};
 }
