@@ -193,6 +193,40 @@ static void walks_are_bounded(void **state)
     automaton_free(m);
 }
 
+/* Many starts that go on for long: one pass over everything takes less, leaps over what can't begin
+ * a match, and leads to the same places. */
+static void passes_lead_there_too(void **state)
+{
+    (void)state;
+    enum { ROUNDS = 1500, PIECES = 60 };
+    static const char *const parts[] = {
+        "<a ", "<a href=x123", "<a\nhref=", ">", "href", "y<<<", "qqqqqqqqqqqqqqqqqqqqqqqq", "\n"};
+    static const char form[] = "<a\\s[^>]*href=(?:x|y)[^<]{3}";
+    struct arena *a = arena_new(0), *texts = arena_new(0);
+    struct err e;
+    struct automaton *m = automaton_new(span_str(form));
+    struct regex *ahead = regex_new(a, arena_printf(a, "(?=%s)", form), SPAN(""), &e);
+    size_t yes = 0, no = 0;
+    for (int k = 0; k < ROUNDS; k++) {
+        struct buf b = {0};
+        for (int i = 0; i < PIECES; i++)
+            buf_str(&b, parts[k % 3 ? next(8) : 0]);
+        struct span s = arena_dup(texts, buf_span(&b));
+        size_t from = next((unsigned)s.n), start = found(ahead, s, from);
+        struct window w;
+        if (start != SIZE_MAX)
+            assert_true(leads_to(m, s, from, start));
+        no += !automaton_next(m, s, from, &w);
+        yes += start != SIZE_MAX;
+        buf_free(&b);
+        arena_reset(texts);
+    }
+    assert_true(yes > ROUNDS / 20 && no > ROUNDS / 20);
+    automaton_free(m);
+    arena_free(texts);
+    arena_free(a);
+}
+
 static void stretches_of_patterns(void **state)
 {
     (void)state;
@@ -280,13 +314,10 @@ static void words_are_counted(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(automata_lead_to_every_match),
-        cmocka_unit_test(led_ones_find_the_same),
-        cmocka_unit_test(giants_are_led_at_once),
-        cmocka_unit_test(walks_are_bounded),
-        cmocka_unit_test(stretches_of_patterns),
-        cmocka_unit_test(stretches_are_found),
-        cmocka_unit_test(words_are_counted),
+        cmocka_unit_test(automata_lead_to_every_match), cmocka_unit_test(led_ones_find_the_same),
+        cmocka_unit_test(giants_are_led_at_once),       cmocka_unit_test(walks_are_bounded),
+        cmocka_unit_test(passes_lead_there_too),        cmocka_unit_test(stretches_of_patterns),
+        cmocka_unit_test(stretches_are_found),          cmocka_unit_test(words_are_counted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
