@@ -34,43 +34,59 @@ static void note_drop(struct automaton *m, struct states *t)
     m->gave_up = ++m->drops >= AUTOMATON_DROPS;
 }
 
-/* Moves over the bytes from `at` as far as the states are known; the place where that ends, in
- * *state the one before it. */
-static size_t glide(const struct automaton *m, struct span s, size_t at, uint16_t *state,
-                    size_t *first)
+/* Bytes that nothing is under way for until it is worth asking where a match may begin next. */
+enum { IDLE = 16 };
+
+struct ride {
+    uint16_t state;
+    size_t first; /* where the last match that is under way may have begun */
+    bool idle;
+};
+
+/* Moves over the bytes from `at` as far as the states are known, or until nothing has been under
+ * way for a while; the place where that ends. */
+static size_t glide(const struct automaton *m, struct span s, size_t at, struct ride *r)
 {
     const uint8_t *p = (const uint8_t *)s.p, *class_of = m->nfa.class_of;
     const uint16_t *next = m->pass.next;
     const unsigned shift = m->nfa.shift;
-    size_t from = *state, start = *first, i = at;
-    for (; i < s.n; i++) {
+    size_t from = r->state, first = r->first, busy = at, i = at;
+    for (; i < s.n && i - busy < IDLE; i++) {
         size_t to = next[(from << shift) + class_of[p[i]]];
         if (to <= STATE_MATCH)
             break;
-        start = to <= STATE_LINE ? i + 1 : start;
+        first = to <= STATE_LINE ? i + 1 : first;
+        busy = to <= STATE_LINE ? busy : i;
         from = to;
     }
-    *state = (uint16_t)from;
-    *first = start;
+    *r = (struct ride){(uint16_t)from, first, i - busy >= IDLE};
     return i;
+}
+
+static void set_out(struct span s, size_t at, struct ride *r)
+{
+    *r = (struct ride){at == 0 || s.p[at - 1] == '\n' ? STATE_LINE : STATE_NONE, at, false};
 }
 
 static bool pass_over(struct automaton *m, struct span s, size_t from, struct window *w)
 {
-    const uint8_t *p = (const uint8_t *)s.p;
-    uint16_t state = from == 0 || p[from - 1] == '\n' ? STATE_LINE : STATE_NONE;
-    w->first = from;
-    for (size_t i = from; (i = glide(m, s, i, &state, &w->first)) < s.n;) {
-        unsigned class = m->nfa.class_of[p[i]];
-        uint16_t to = m->pass.next[((size_t)state << m->nfa.shift) + class];
+    struct ride r;
+    set_out(s, from, &r);
+    for (size_t i = from; (i = glide(m, s, i, &r)) < s.n;) {
+        if (r.idle && (i = openings_next(&m->openings, s, i)) == SIZE_MAX)
+            return false;
+        if (r.idle) {
+            set_out(s, i, &r);
+            continue;
+        }
+        unsigned class = m->nfa.class_of[(unsigned char)s.p[i]];
+        uint16_t to = m->pass.next[((size_t)r.state << m->nfa.shift) + class];
         if (to == STATE_UNKNOWN)
-            to = states_move(&m->pass, state, class);
+            to = states_move(&m->pass, r.state, class);
         if (to <= STATE_MATCH) {
-            w->last = i;
-            if (to == STATE_UNKNOWN) {
+            *w = (struct window){r.first, to == STATE_UNKNOWN ? s.n : i};
+            if (to == STATE_UNKNOWN)
                 note_drop(m, &m->pass);
-                w->last = s.n;
-            }
             return true;
         }
     }

@@ -258,9 +258,15 @@ static uint64_t fitting(const struct openings *o, struct span s, size_t at)
 /* fit: those that fit with their first bytes. */
 static bool begins(const struct openings *o, struct span s, size_t at, uint64_t fit)
 {
-    for (size_t k = OPENING_FIRST, i = at + o->offset; fit && k < OPENING_BYTES && i + k < s.n; k++)
-        fit &= o->more[(unsigned char)s.p[i + k]][k - OPENING_FIRST];
-    return (fit & o->anywhere) || (fit && (at == 0 || s.p[at - 1] == '\n'));
+    if (at && s.p[at - 1] != '\n')
+        fit &= o->anywhere;
+    if (fit == 0)
+        return false;
+    const uint8_t *p = (const uint8_t *)s.p;
+    size_t end = at + o->offset + OPENING_BYTES < s.n ? at + o->offset + OPENING_BYTES : s.n;
+    for (size_t i = at + o->offset + OPENING_FIRST, k = 0; i < end; i++, k++)
+        fit &= o->more[p[i]][k];
+    return fit != 0;
 }
 
 static size_t next_line(const struct openings *o, struct span s, size_t from, size_t end)

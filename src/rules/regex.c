@@ -23,6 +23,8 @@ enum {
     HEAP_LIMIT_KIB = 20000,
     /* A giant pattern takes long to translate to machine code: only when it is used a lot. */
     JIT_AT_ONCE = 4 * 1024,
+    /* Longer ones are too large for the 8-bit library, most likely: they are made small first. */
+    FACTOR_FIRST = 40 * 1024,
     JIT_AFTER_USES = 16,
     /* A pattern whose tries in vain took so much longer than an automaton would gets one: SOON
      * tells after few tries, MUCH at any time. From then on every SAMPLE-th try is timed, until
@@ -254,9 +256,10 @@ static pcre2_code_8 *compile_factored(struct span pattern, uint32_t options)
 
 static enum state compile(struct regex *r)
 {
-    int code;
+    int code = PCRE2_ERROR_PATTERN_TOO_LARGE;
     size_t at;
-    r->code8 = compile8(r->pattern, 0, &code, &at);
+    if (r->pattern.n <= FACTOR_FIRST)
+        r->code8 = compile8(r->pattern, 0, &code, &at);
     if (r->code8) {
         if (r->brief)
             return READY_8;
@@ -269,10 +272,10 @@ static enum state compile(struct regex *r)
         return BROKEN;
     }
     r->code8 = compile_factored(r->pattern, 0);
-    if (!r->code8)
-        return compile32(r);
-    r->factored = true;
-    return READY_8;
+    r->factored = r->code8 != NULL;
+    if (!r->code8 && r->pattern.n > FACTOR_FIRST)
+        r->code8 = compile8(r->pattern, 0, &code, &at);
+    return r->code8 ? READY_8 : compile32(r);
 }
 
 /* The code that heeds the ends of windows, which is the slower one elsewhere. NULL: there is none.
@@ -321,6 +324,26 @@ static enum state ready(const struct regex *cr)
     }
     pthread_mutex_unlock(&r->lock);
     return s;
+}
+
+/* NULL: there is none. */
+static struct automaton *make_automaton(struct regex *r)
+{
+    pthread_mutex_lock(&r->lock);
+    if (!r->automaton && !r->no_automaton) {
+        struct automaton *m = automaton_new(r->pattern);
+        r->no_automaton = m == NULL;
+        atomic_store_explicit(&r->automaton, m, memory_order_release);
+    }
+    pthread_mutex_unlock(&r->lock);
+    return r->no_automaton ? NULL : r->automaton;
+}
+
+void regex_warm(const struct regex *cr)
+{
+    struct regex *r = (struct regex *)(uintptr_t)cr;
+    if (ready(r) != BROKEN && giant(r))
+        (void)make_automaton(r);
 }
 
 int regex_check(const struct regex *r, struct err *e)
@@ -406,19 +429,6 @@ static int64_t now_ns(void)
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
-
-/* NULL: there is none. */
-static struct automaton *make_automaton(struct regex *r)
-{
-    pthread_mutex_lock(&r->lock);
-    if (!r->automaton && !r->no_automaton) {
-        struct automaton *m = automaton_new(r->pattern);
-        r->no_automaton = m == NULL;
-        atomic_store_explicit(&r->automaton, m, memory_order_release);
-    }
-    pthread_mutex_unlock(&r->lock);
-    return r->no_automaton ? NULL : r->automaton;
 }
 
 /* The automaton that the pattern deserves after a try in vain. */
