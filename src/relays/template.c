@@ -270,26 +270,13 @@ static size_t match_at(struct template_match *m, size_t i, size_t at)
 
 static void note_pairs(struct template_match *m)
 {
-    enum { PIECE = 256 };
-    uint16_t pairs[PIECE]; /* all of a piece first: that goes many at a time */
-    const char *p = m->line.p;
-    memset(m->pairs, 0, sizeof m->pairs);
-    m->pairs[PAIR_NONE / 64] = 1;
-    for (size_t left = m->line.n ? m->line.n - 1 : 0; left;) {
-        size_t n = left < PIECE ? left : PIECE;
-        for (size_t i = 0; i < n; i++)
-            pairs[i] = (uint16_t)pair_of(p[i], p[i + 1]);
-        for (size_t i = 0; i < n; i++)
-            m->pairs[pairs[i] / 64] |= (uint64_t)1 << pairs[i] % 64;
-        p += n;
-        left -= n;
-    }
+    pairs_of(&m->pairs, m->line);
     m->paired = m->line;
 }
 
 static unsigned has_pair(const struct template_match *m, unsigned pair)
 {
-    return (unsigned)(m->pairs[pair / 64] >> pair % 64) & 1;
+    return pairs_have(&m->pairs, pair);
 }
 
 /* A piece of a line has no pairs but the line's. */

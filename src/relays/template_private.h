@@ -81,7 +81,7 @@ struct compiled {
 enum { MEMORY_SLOTS = 1024, MEMORY_MOST = 512 };
 
 /* Four pairs of a template, the rarest ones; PAIR_NONE fills up. */
-enum { HELD_PAIRS = 4, PAIR_NONE = TEMPLATE_PAIRS };
+enum { HELD_PAIRS = 4 };
 struct held {
     uint16_t pairs[HELD_PAIRS];
 };
@@ -106,12 +106,6 @@ struct template_memory {
     size_t nplans;
     uint16_t slots[MEMORY_SLOTS]; /* index + 1 */
 };
-
-/* Of two bytes side by side, in any case. */
-static inline unsigned pair_of(char a, char b)
-{
-    return ((unsigned char)ascii_lower(a) * 37u ^ (unsigned char)ascii_lower(b)) % TEMPLATE_PAIRS;
-}
 
 /* Steps in the memory's arena. */
 struct compiled *template_compile(struct template_memory *t, const char *template);
