@@ -150,6 +150,24 @@ static void searches_agree_with_plain_ones(void **state)
     }
 }
 
+/* All bytes in all places, against one another. */
+static void letters_are_compared_without_case(void **state)
+{
+    (void)state;
+    char x[20], y[20];
+    for (size_t n = 1; n < sizeof x; n++)
+        for (size_t at = 0; at < n; at++)
+            for (unsigned pair = 0; pair < 65536; pair += n < 10 ? 1 : 7) {
+                memset(x, 'q', n);
+                memset(y, 'Q', n);
+                x[at] = (char)(pair >> 8);
+                y[at] = (char)pair;
+                bool same = ascii_lower(x[at]) == ascii_lower(y[at]);
+                if (span_ieq(span_of(x, n), span_of(y, n)) != same)
+                    fail_msg("%zu bytes, %04x at %zu", n, pair, at);
+            }
+}
+
 static void pairs_of_a_text(void **state)
 {
     (void)state;
@@ -313,6 +331,7 @@ int main(void)
         cmocka_unit_test(arena_grows_large),
         cmocka_unit_test(arena_limit_is_kept),
         cmocka_unit_test(searches_agree_with_plain_ones),
+        cmocka_unit_test(letters_are_compared_without_case),
         cmocka_unit_test(pairs_of_a_text),
         cmocka_unit_test(map_finds_what_was_put),
         cmocka_unit_test(utf8_is_checked),
