@@ -2,16 +2,21 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 
 #include "base/xalloc.h"
 
 /* Blocks double from 64 KiB to 1 MiB, so that a small message costs one block and a large one few.
  */
 enum { FIRST_BLOCK = 64 * 1024, LARGEST_BLOCK = 1024 * 1024, ALIGN = 16 };
+/* An arena that has grown to HUGE_FROM takes pages of HUGE_PAGE bytes: there a page fault for each
+ * 4 KiB is a good part of the work. */
+enum { HUGE_PAGE = 2 * 1024 * 1024, HUGE_BLOCK = 2 * HUGE_PAGE, HUGE_FROM = 4 * 1024 * 1024 };
 
 struct block {
     struct block *next; /* older */
     size_t size, used;
+    size_t mapped; /* bytes, when it is a mapping; 0: of malloc */
     _Alignas(ALIGN) char data[];
 };
 
@@ -34,8 +39,36 @@ static struct block *block_new(size_t size, struct block *next)
     struct block *b = xmalloc(sizeof *b + size);
     b->next = next;
     b->size = size;
+    b->used = b->mapped = 0;
+    return b;
+}
+
+/* At the beginning of a huge page. */
+static struct block *huge_block(struct block *next)
+{
+    size_t room = HUGE_BLOCK + HUGE_PAGE;
+    char *p = mmap(NULL, room, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (p == MAP_FAILED)
+        return NULL;
+    size_t before = -(uintptr_t)p % HUGE_PAGE;
+    if (before)
+        munmap(p, before);
+    munmap(p + before + HUGE_BLOCK, HUGE_PAGE - before);
+    struct block *b = (struct block *)(void *)(p + before);
+    madvise(b, HUGE_BLOCK, MADV_HUGEPAGE); /* where there are none, it's as well without */
+    b->next = next;
+    b->size = HUGE_BLOCK - sizeof *b;
+    b->mapped = HUGE_BLOCK;
     b->used = 0;
     return b;
+}
+
+static void block_free(struct block *b)
+{
+    if (b->mapped)
+        munmap(b, b->mapped);
+    else
+        free(b);
 }
 
 struct arena *arena_new(size_t limit)
@@ -85,7 +118,7 @@ void arena_reset(struct arena *a)
     for (struct block *b = a->top, *older; b; b = older) {
         older = b->next;
         if (b != kept)
-            free(b);
+            block_free(b);
     }
     kept->next = NULL;
     kept->used = 0;
@@ -98,7 +131,7 @@ void arena_free(struct arena *a)
     if (!a)
         return;
     arena_reset(a);
-    free(a->top);
+    block_free(a->top);
     free(a);
 }
 
@@ -118,10 +151,12 @@ static void *take_new_block(struct arena *a, size_t n)
     size_t left = !a->limit ? SIZE_MAX : a->limit > a->total ? a->limit - a->total : 0;
     if (n > left)
         exhausted(a, n);
+    bool huge = a->total >= HUGE_FROM && n <= LARGEST_BLOCK && left > HUGE_BLOCK;
+    struct block *new = huge ? huge_block(a->top) : NULL;
     if (size < n || size > left)
         size = n;
-    a->top = block_new(size, a->top);
-    a->total += size;
+    a->top = new ? new : block_new(size, a->top);
+    a->total += a->top->size;
     a->top->used = n;
     return a->top->data;
 }

@@ -107,14 +107,53 @@ size_t span_isearch(struct span s, struct span needle)
     return at < most ? at : SIZE_MAX;
 }
 
+static uint64_t load_64(const char *p)
+{
+    uint64_t w;
+    memcpy(&w, p, sizeof w);
+    return w;
+}
+
+static uint64_t load_32(const char *p)
+{
+    uint32_t w;
+    memcpy(&w, p, sizeof w);
+    return w;
+}
+
+/* Eight bytes, those from 'A' to 'Z' lower: 0x80 + byte - 'A' has its high bit from 'A' on, 0x80 +
+ * byte - 'Z' - 1 behind 'Z'; bytes beyond ASCII stay. */
+static uint64_t lower_64(uint64_t w)
+{
+    const uint64_t ones = 0x0101010101010101u;
+    uint64_t low = w & ones * 0x7F;
+    uint64_t upper = (low + ones * (0x80 - 'A')) & ~(low + ones * (0x80 - 'Z' - 1)) & ~w;
+    return w | (upper & ones * 0x80) >> 2;
+}
+
+static bool same_64(uint64_t x, uint64_t y)
+{
+    return x == y || lower_64(x) == lower_64(y);
+}
+
 bool span_ieq(struct span a, struct span b)
 {
-    if (a.n != b.n)
+    size_t n = a.n;
+    if (n != b.n)
         return false;
-    for (size_t i = 0; i < a.n; i++)
-        if (ascii_lower(a.p[i]) != ascii_lower(b.p[i]))
+    if (n < 4) {
+        for (size_t i = 0; i < n; i++)
+            if (ascii_lower(a.p[i]) != ascii_lower(b.p[i]))
+                return false;
+        return true;
+    }
+    if (n < 8)
+        return same_64(load_32(a.p) | load_32(a.p + n - 4) << 32,
+                       load_32(b.p) | load_32(b.p + n - 4) << 32);
+    for (size_t i = 0; i + 8 < n; i += 8)
+        if (!same_64(load_64(a.p + i), load_64(b.p + i)))
             return false;
-    return true;
+    return same_64(load_64(a.p + n - 8), load_64(b.p + n - 8));
 }
 
 int span_cmp(struct span a, struct span b)

@@ -1,5 +1,6 @@
 #include "flow/guarded.h"
 
+#include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -35,6 +36,12 @@ static void on_alarm(int sig)
         set_alarm(at, now);
 }
 
+/* A child has no timer of its parent's. */
+static void in_child(void)
+{
+    due = set_until = 0;
+}
+
 static void start_clock(usec time)
 {
     static bool handled;
@@ -43,6 +50,7 @@ static void start_clock(usec time)
         struct sigaction act = {.sa_handler = on_alarm, .sa_flags = SA_RESTART};
         sigemptyset(&act.sa_mask);
         sigaction(SIGALRM, &act, NULL);
+        pthread_atfork(NULL, NULL, in_child);
         handled = true;
     }
     due = now + time;

@@ -1,6 +1,7 @@
 /* The two changes that SpamAssassin makes to lines before it looks for parts: long runs of blank
  * lines and long lines are cut. Nearly no message needs either, so both look first and copy only
  * then. */
+#include "base/sixteen.h"
 #include "mime/mime_private.h"
 
 /* Sets [*from, *to) to the lines that lie entirely in the white space around pos and returns their
@@ -37,6 +38,21 @@ static size_t skip_lines(struct span s, size_t pos, size_t lines)
     return pos;
 }
 
+/* Whether there is white space of 16 bytes or more in a row, or may be at the end: half a block of
+ * sixteen bytes lies in it. */
+static bool has_wide_space(struct span s)
+{
+    typedef uint64_t halves __attribute__((vector_size(16)));
+    size_t i = 0;
+    for (; i + SIXTEEN <= s.n; i += SIXTEEN) {
+        sixteen v = sixteen_at(s.p + i);
+        halves h = (halves)(sixteen_is(v, ' ') | sixteen_within(v, '\t', '\r'));
+        if (h[0] == UINT64_MAX || h[1] == UINT64_MAX)
+            return true;
+    }
+    return i + SIXTEEN / 2 <= s.n && ascii_isspace(s.p[i]);
+}
+
 /* A run of more than 20 blank lines has more than 20 bytes of white space in a row, so looking at
  * every 20th byte finds them all. Kept are the first line (two when the run opens the body) and the
  * last 19. */
@@ -45,9 +61,10 @@ struct text blank_runs_cut(struct mime *m, struct text *t)
     struct span s = t->s;
     struct text_copy c = {0};
     size_t copied = 0;
+    if (!has_wide_space(s))
+        return *t;
     for (size_t pos = MIME_BLANK_RUN; pos < s.n; pos += MIME_BLANK_RUN) {
-        bool alone = pos + 1 < s.n && !ascii_isspace(s.p[pos + 1]) && !ascii_isspace(s.p[pos - 1]);
-        if (!ascii_isspace(s.p[pos]) || alone)
+        if (!ascii_isspace(s.p[pos]))
             continue;
         size_t from, to;
         size_t lines = blank_lines_around(s, pos, &from, &to, &pos);

@@ -1,68 +1,9 @@
 #include "relays/template_private.h"
 
-#include <stdlib.h>
-
-#include "base/xalloc.h"
 #include "relays/ip_pattern.h"
 
 enum { STEPS_BEFORE_MEMORY = 4000 };
 static const size_t NO_MATCH = SIZE_MAX;
-
-/* --- the memory --- */
-
-/* At home in a. */
-static struct template_memory *memory_in(struct arena *a)
-{
-    struct template_memory *t = ARENA_NEW(a, struct template_memory);
-    t->arena = a;
-    return t;
-}
-
-struct template_memory *template_memory_new(void)
-{
-    return memory_in(arena_new(0));
-}
-
-void template_memory_free(struct template_memory *t)
-{
-    if (t)
-        arena_free(t->arena);
-}
-
-/* A full memory, which constants never fill, has one place for all others. */
-static const struct compiled *look_up(struct template_memory *t, const char *template)
-{
-    size_t at = (size_t)((uintptr_t) template * 0x9e3779b97f4a7c15u >> 54) % MEMORY_SLOTS;
-    for (; t->slots[at]; at = (at + 1) % MEMORY_SLOTS) {
-        t->last = t->slots[at] - 1u;
-        if (t->keys[t->last] == template)
-            return t->v[t->last];
-    }
-    struct compiled *new = template_compile(t, template);
-    if (t->n < MEMORY_MOST) {
-        size_t n = t->n;
-        (void)ARENA_PUSH(t->arena, t->keys, n, t->keys_cap);
-        (void)ARENA_PUSH(t->arena, t->v, t->n, t->cap);
-        t->slots[at] = (uint16_t)t->n;
-    }
-    t->last = t->n - 1;
-    t->keys[t->last] = template;
-    return t->v[t->last] = new;
-}
-
-static struct template_memory *memory_of(struct template_match *m)
-{
-    return m->memory ? m->memory : (m->memory = memory_in(m->arena));
-}
-
-/* Templates are tried in the order in which they were tried before. */
-static const struct compiled *compiled_of(struct template_match *m, const char *template)
-{
-    struct template_memory *t = memory_of(m);
-    if (t->last + 1 < t->n && t->keys[t->last + 1] == template)
-        return t->v[++t->last];
-    return look_up(t, template);
-}
 
 /* --- steps --- */
 
@@ -270,26 +211,13 @@ static size_t match_at(struct template_match *m, size_t i, size_t at)
 
 static void note_pairs(struct template_match *m)
 {
-    enum { PIECE = 256 };
-    uint16_t pairs[PIECE]; /* all of a piece first: that goes many at a time */
-    const char *p = m->line.p;
-    memset(m->pairs, 0, sizeof m->pairs);
-    m->pairs[PAIR_NONE / 64] = 1;
-    for (size_t left = m->line.n ? m->line.n - 1 : 0; left;) {
-        size_t n = left < PIECE ? left : PIECE;
-        for (size_t i = 0; i < n; i++)
-            pairs[i] = (uint16_t)pair_of(p[i], p[i + 1]);
-        for (size_t i = 0; i < n; i++)
-            m->pairs[pairs[i] / 64] |= (uint64_t)1 << pairs[i] % 64;
-        p += n;
-        left -= n;
-    }
+    pairs_of(&m->pairs, m->line);
     m->paired = m->line;
 }
 
 static unsigned has_pair(const struct template_match *m, unsigned pair)
 {
-    return (unsigned)(m->pairs[pair / 64] >> pair % 64) & 1;
+    return pairs_have(&m->pairs, pair);
 }
 
 /* A piece of a line has no pairs but the line's. */
@@ -313,7 +241,7 @@ bool template_maybe(struct template_match *m, struct span line, const char *text
  * literal. NULL: this one does. */
 static const struct compiled *possible(struct template_match *m, const char *template, bool search)
 {
-    const struct compiled *p = compiled_of(m, template);
+    const struct compiled *p = template_compiled(m, template);
     bool known = within(m->line, m->paired);
     if (!known && p->npairs && within(m->line, m->tried)) { /* several for one line: it pays */
         note_pairs(m);
@@ -330,56 +258,10 @@ static const struct compiled *possible(struct template_match *m, const char *tem
 
 /* --- lists --- */
 
-/* Pairs that nearly every line has. */
-static bool is_common(unsigned pair)
-{
-    static const char common[] = " by  with from  id  for esmtp ";
-    for (size_t i = 0; i + 2 < sizeof common; i++)
-        if (pair_of(common[i], common[i + 1]) == pair)
-            return true;
-    return false;
-}
-
-static struct held held_by(const struct compiled *p)
-{
-    struct held h;
-    size_t n = 0;
-    for (unsigned common = 0; common < 2; common++)
-        for (size_t i = 0; i < p->npairs && n < HELD_PAIRS; i++)
-            if (is_common(p->pairs[i]) == (common == 1))
-                h.pairs[n++] = p->pairs[i];
-    while (n < HELD_PAIRS)
-        h.pairs[n++] = PAIR_NONE;
-    return h;
-}
-
-static const char *nth(const void *list, size_t size, size_t i)
-{
-    const char *template;
-    memcpy(&template, (const char *)list + i * size, sizeof template);
-    return template;
-}
-
-static const struct plan *plan_of(struct template_match *m, const void *list, size_t size)
-{
-    struct template_memory *t = memory_of(m);
-    for (size_t i = 0; i < t->nplans; i++)
-        if (t->plans[i].list == list)
-            return &t->plans[i];
-    struct plan *p = &t->plans[t->nplans < PLANS_MOST ? t->nplans++ : PLANS_MOST - 1];
-    *p = (struct plan){.list = list};
-    while (p->n < TEMPLATE_LIST_MOST && nth(list, size, p->n))
-        p->n++;
-    p->held = arena_raw(t->arena, (p->n + 1) * sizeof *p->held);
-    for (size_t i = 0; i < p->n; i++)
-        p->held[i] = held_by(compiled_of(m, nth(list, size, i)));
-    return p;
-}
-
 /* Without a branch for each: no two lines are alike. */
 uint64_t template_which(struct template_match *m, struct span line, const void *list, size_t size)
 {
-    const struct plan *p = plan_of(m, list, size);
+    const struct plan *p = template_plan(m, list, size);
     uint64_t may = 0;
     m->line = line;
     if (!within(line, m->paired))

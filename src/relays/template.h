@@ -15,13 +15,12 @@
 #define GATEHOUSE_RELAYS_TEMPLATE_H
 
 #include "base/arena.h"
+#include "base/pairs.h"
 
 /* What was found out about templates, for many messages; those used with one are constants. */
 struct template_memory;
 struct template_memory *template_memory_new(void);
 void template_memory_free(struct template_memory *t);
-
-enum { TEMPLATE_PAIRS = 4096 };
 
 struct template_match {
     struct span line;               /* its bytes stay as they are as long as this lives */
@@ -29,11 +28,11 @@ struct template_match {
     struct template_memory *memory; /* may be NULL: then one in the arena */
     bool icase;                     /* literals match in any case */
     /* private */
-    struct span got[26];                     /* by letter */
-    uint32_t stored;                         /* of which letters */
-    struct span tried;                       /* the line of the last template */
-    struct span paired;                      /* the line of .pairs */
-    uint64_t pairs[TEMPLATE_PAIRS / 64 + 1]; /* bytes that stand side by side in it, hashed */
+    struct span got[26]; /* by letter */
+    uint32_t stored;     /* of which letters */
+    struct span tried;   /* the line of the last template */
+    struct span paired;  /* the line of .pairs */
+    struct pairs pairs;
     size_t mark[26];
     size_t steps;
     unsigned char *failed;

@@ -3,7 +3,8 @@
  *
  *   template_class.c    the classes of characters
  *   template_compile.c  text -> steps, what every match holds, what it may begin with
- *   template.c          steps on a line, and the memory of compiled templates */
+ *   template_memory.c   what was compiled
+ *   template.c          steps on a line */
 #ifndef GATEHOUSE_RELAYS_TEMPLATE_PRIVATE_H
 #define GATEHOUSE_RELAYS_TEMPLATE_PRIVATE_H
 
@@ -25,7 +26,7 @@ int template_class_of(char letter);
 /* The class of any byte but a line end. */
 bool template_class_is_any(unsigned class);
 
-/* --- template_compile.c --- */
+/* --- what templates become --- */
 
 enum step_kind {
     STEP_DONE,
@@ -81,13 +82,13 @@ struct compiled {
 enum { MEMORY_SLOTS = 1024, MEMORY_MOST = 512 };
 
 /* Four pairs of a template, the rarest ones; PAIR_NONE fills up. */
-enum { HELD_PAIRS = 4, PAIR_NONE = TEMPLATE_PAIRS };
+enum { HELD_PAIRS = 4 };
 struct held {
     uint16_t pairs[HELD_PAIRS];
 };
 
 /* Those of a list, close together: every line is asked for all of them. */
-enum { PLANS_MOST = 16 };
+enum { PLANS_MOST = 24 };
 struct plan {
     const void *list;
     struct held *held;
@@ -107,11 +108,14 @@ struct template_memory {
     uint16_t slots[MEMORY_SLOTS]; /* index + 1 */
 };
 
-/* Of two bytes side by side, in any case. */
-static inline unsigned pair_of(char a, char b)
-{
-    return ((unsigned char)ascii_lower(a) * 37u ^ (unsigned char)ascii_lower(b)) % TEMPLATE_PAIRS;
-}
+/* --- template_memory.c --- */
+
+/* The memory in use; one in the arena when there is none yet. */
+struct template_memory *template_memory_of(struct template_match *m);
+const struct compiled *template_compiled(struct template_match *m, const char *template);
+const struct plan *template_plan(struct template_match *m, const void *list, size_t size);
+
+/* --- template_compile.c --- */
 
 /* Steps in the memory's arena. */
 struct compiled *template_compile(struct template_memory *t, const char *template);

@@ -2,16 +2,9 @@
  * most are ruled out by pairs of letters that must stand in what they match. */
 #include "rules/conf_private.h"
 
+#include "base/pairs.h"
 #include "rules/need.h"
 #include "rules/pattern.h"
-
-enum { PAIRS = 4096 };
-
-/* Two bytes side by side, in any case. */
-static unsigned pair_of(char a, char b)
-{
-    return ((unsigned char)ascii_lower(a) * 37u ^ (unsigned char)ascii_lower(b)) % PAIRS;
-}
 
 /* --- what they need --- */
 
@@ -30,7 +23,7 @@ static int only_byte(const struct byteset_table *sets, uint16_t number)
     return found;
 }
 
-static void pairs_of(const struct byteset_table *sets, const struct run *run,
+static void pairs_in(const struct byteset_table *sets, const struct run *run,
                      struct redirector_pairs *out)
 {
     *out = (struct redirector_pairs){0};
@@ -48,7 +41,7 @@ static bool group_pairs(const struct byteset_table *sets, const struct runs *gro
     if (group->n > REDIRECTOR_RUNS)
         return false;
     for (size_t i = 0; i < group->n; i++) {
-        pairs_of(sets, &group->v[i], &r->needs[i]);
+        pairs_in(sets, &group->v[i], &r->needs[i]);
         if (r->needs[i].n == 0)
             return false;
     }
@@ -72,25 +65,12 @@ static void find_needs(struct redirector *r)
 
 /* --- used --- */
 
-struct pairs {
-    uint64_t bits[PAIRS / 64];
-};
-
-static void note_pairs(struct pairs *p, struct span s)
-{
-    memset(p, 0, sizeof *p);
-    for (size_t i = 0; i + 1 < s.n; i++) {
-        unsigned pair = pair_of(s.p[i], s.p[i + 1]);
-        p->bits[pair / 64] |= (uint64_t)1 << pair % 64;
-    }
-}
-
 static bool possible(const struct redirector *r, const struct pairs *p)
 {
     for (size_t i = 0; i < r->nneeds; i++) {
         const struct redirector_pairs *need = &r->needs[i];
         size_t k = 0;
-        while (k < need->n && (p->bits[need->v[k] / 64] >> need->v[k] % 64 & 1))
+        while (k < need->n && pairs_have(p, need->v[k]))
             k++;
         if (k == need->n)
             return true;
@@ -103,7 +83,7 @@ static size_t redirect(void *ctx, size_t from, struct span s, struct span *group
     const struct conf *c = ctx;
     struct pairs pairs;
     struct regex_match m;
-    note_pairs(&pairs, s);
+    pairs_of(&pairs, s);
     for (size_t i = from; i < c->nredirectors; i++) {
         const struct redirector *r = &c->redirectors[i];
         if (!possible(r, &pairs) || regex_exec(r->regex, s, 0, &m) != 1 ||

@@ -202,7 +202,7 @@ static void find_kinds(struct kinds *k, const uint8_t *program, const struct byt
     struct state begin[STATES];
     for (unsigned c = 0; c < 256; c++) {
         struct byteset set = byteset_range(c, c);
-        k->of_byte[c] = byteset_share(&set);
+        k->of_byte[c] = byteset_share(set);
     }
     survey_from(&s, (struct state){0, 0}, 1);
     size_t n = s.nstates[0] < STATES ? s.nstates[0] : 0;

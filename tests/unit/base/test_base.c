@@ -12,6 +12,7 @@
 #include "base/ip.h"
 #include "base/json.h"
 #include "base/map.h"
+#include "base/pairs.h"
 #include "base/utf8.h"
 
 static void spans(void **state)
@@ -63,6 +64,30 @@ static void jump_out(void *ctx)
     longjmp(*(jmp_buf *)ctx, 1);
 }
 
+/* Blocks of every kind: what was put there stays, and nothing is there twice. */
+static void arena_grows_large(void **state)
+{
+    (void)state;
+    enum { PIECES = 4000, PIECE = 5000 };
+    struct arena *a = arena_new(0);
+    static unsigned char *v[PIECES];
+    for (unsigned round = 0; round < 2; round++) {
+        for (size_t i = 0; i < PIECES; i++)
+            v[i] = memset(arena_raw(a, PIECE), (int)(i % 251), PIECE);
+        unsigned char *whole = arena_alloc(a, 3000000); /* larger than any block */
+        for (size_t i = 0; i < 3000000; i += 999)
+            assert_int_equal(whole[i], 0);
+        for (size_t i = 0; i < PIECES; i++) {
+            assert_int_equal((uintptr_t)v[i] % 16, 0);
+            assert_int_equal(v[i][0], i % 251);
+            assert_int_equal(v[i][PIECE - 1], i % 251);
+        }
+        assert_true(arena_used(a) >= (size_t)PIECES * PIECE);
+        arena_reset(a);
+    }
+    arena_free(a);
+}
+
 static void arena_limit_is_kept(void **state)
 {
     (void)state;
@@ -77,6 +102,90 @@ static void arena_limit_is_kept(void **state)
         }
     assert_in_range(taken, 50, 105);
     arena_free(a);
+}
+
+static size_t plainly(struct span s, struct span needle, bool icase)
+{
+    for (size_t i = 0; i + needle.n <= s.n; i++) {
+        struct span at = span_sub(s, i, i + needle.n);
+        if (icase ? span_ieq(at, needle) : span_eq(at, needle))
+            return i;
+    }
+    return SIZE_MAX;
+}
+
+/* Texts of all lengths around those that are looked at together, each in memory of its own so that
+ * a byte read beyond its end is seen. */
+static void searches_agree_with_plain_ones(void **state)
+{
+    (void)state;
+    uint32_t seed = 7;
+    for (size_t n = 0; n < 70; n++) {
+        char *p = test_malloc(n + 1), *in = test_malloc(n ? n : 1);
+        for (unsigned round = 0; round < 60; round++) {
+            for (size_t i = 0; i < n; i++) {
+                seed = seed * 1664525 + 1013904223;
+                in[i] = "aAbB.:\xe2 "[seed >> 24 & 7];
+            }
+            struct span s = span_of(in, n);
+            for (size_t k = 1; k <= 40 && k <= n + 1; k += k < 4 ? 1 : 9) {
+                size_t from = (seed >> 8) % (n + 1);
+                memcpy(p, s.p + from, n - from < k ? n - from : k);
+                struct span needle = span_of(p, n - from < k ? n - from : k);
+                if (round % 3 == 0 && needle.n)
+                    p[needle.n / 2] = 'B';
+                assert_true(span_search(s, needle) == plainly(s, needle, false));
+                assert_true(span_isearch(s, needle) == plainly(s, needle, true));
+            }
+            size_t from = (seed >> 16) % (n + 1), any = from, ascii = from;
+            while (any < n && !memchr(".:A", in[any], 3))
+                any++;
+            while (ascii < n && !((unsigned char)in[ascii] & 0x80))
+                ascii++;
+            assert_int_equal(span_find_any(s, from, ".:A."), any);
+            assert_int_equal(span_ascii_end(s, from), ascii);
+        }
+        test_free(p);
+        test_free(in);
+    }
+}
+
+/* All bytes in all places, against one another. */
+static void letters_are_compared_without_case(void **state)
+{
+    (void)state;
+    char x[20], y[20];
+    for (size_t n = 1; n < sizeof x; n++)
+        for (size_t at = 0; at < n; at++)
+            for (unsigned pair = 0; pair < 65536; pair += n < 10 ? 1 : 7) {
+                memset(x, 'q', n);
+                memset(y, 'Q', n);
+                x[at] = (char)(pair >> 8);
+                y[at] = (char)pair;
+                bool same = ascii_lower(x[at]) == ascii_lower(y[at]);
+                if (span_ieq(span_of(x, n), span_of(y, n)) != same)
+                    fail_msg("%zu bytes, %04x at %zu", n, pair, at);
+            }
+}
+
+static void pairs_of_a_text(void **state)
+{
+    (void)state;
+    static char text[600];
+    struct pairs pairs;
+    for (size_t i = 0; i < sizeof text; i++)
+        text[i] = (char)('a' + i % 3);
+    text[299] = 'X';
+    pairs_of(&pairs, span_of(text, sizeof text));
+    assert_true(pairs_have(&pairs, pair_of('A', 'b')));
+    assert_true(pairs_have(&pairs, pair_of(text[298], 'x')));
+    assert_true(pairs_have(&pairs, pair_of('x', text[300])));
+    assert_true(pairs_have(&pairs, PAIR_NONE));
+    assert_false(pairs_have(&pairs, pair_of('b', 'a')));
+    pairs_of(&pairs, SPAN("q"));
+    assert_false(pairs_have(&pairs, pair_of('a', 'b')));
+    pairs_of(&pairs, SPAN_NONE);
+    assert_true(pairs_have(&pairs, PAIR_NONE));
 }
 
 static void map_finds_what_was_put(void **state)
@@ -219,7 +328,11 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(spans),
         cmocka_unit_test(arena_grows_in_place_and_copies),
+        cmocka_unit_test(arena_grows_large),
         cmocka_unit_test(arena_limit_is_kept),
+        cmocka_unit_test(searches_agree_with_plain_ones),
+        cmocka_unit_test(letters_are_compared_without_case),
+        cmocka_unit_test(pairs_of_a_text),
         cmocka_unit_test(map_finds_what_was_put),
         cmocka_unit_test(utf8_is_checked),
         cmocka_unit_test(json_is_written),

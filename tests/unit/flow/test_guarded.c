@@ -75,6 +75,19 @@ static void steps_in_time_are_left_alone(void **state)
     assert_true(WIFEXITED(status_of(behind, 2)));
 }
 
+/* Whatever alarm its parent has set. */
+static void a_child_has_an_alarm_of_its_own(void **state)
+{
+    (void)state;
+    static const struct steps hangs[] = {{LONG, 20 * MILLISECOND}};
+    struct message *m = message_new(0);
+    usec works = 0;
+    assert_true(guarded(m, 10 * MILLISECOND, busy, &works)); /* earlier than the child's */
+    int status = status_of(hangs, 1);
+    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM);
+    message_free(m);
+}
+
 static void devour(void *ctx)
 {
     struct message *m = ctx;
@@ -98,6 +111,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_step_that_hangs_ends_the_process),
         cmocka_unit_test(steps_in_time_are_left_alone),
+        cmocka_unit_test(a_child_has_an_alarm_of_its_own),
         cmocka_unit_test(a_step_without_memory_is_left),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
