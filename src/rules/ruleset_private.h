@@ -126,6 +126,9 @@ struct ruleset {
     size_t nsubjects, subjects_cap;
     struct header_place *headers; /* header subjects, in order */
     size_t nheaders, headers_cap;
+    struct subject **mimeheaders; /* MIME header subjects */
+    size_t nmimeheaders, mimeheaders_cap;
+    struct subject *only[SUBJECT_MIMEHEADER]; /* by kind, of those that have one; NULL: no rules */
 
     struct text_limits text_limits;
     uint32_t match_limit, depth_limit;
