@@ -88,6 +88,13 @@ static bool wildcard(struct span pattern, struct span s)
     return true;
 }
 
+/* Most patterns fail at their first byte. */
+static bool may_start(struct span pattern, struct span s)
+{
+    char first = pattern.n ? pattern.p[0] : '*';
+    return first == '*' || first == '?' || (s.n && first == s.p[0]);
+}
+
 static bool judge_email(const struct conf *conf, struct span email)
 {
     const struct conf_freemail *f = &conf->freemail;
@@ -101,7 +108,7 @@ static bool judge_email(const struct conf *conf, struct span email)
     if (map_get(&f->domains, domain))
         return true;
     for (size_t i = 0; at != SIZE_MAX && i < f->nwildcards; i++)
-        if (wildcard(f->wildcards[i], domain))
+        if (may_start(f->wildcards[i], domain) && wildcard(f->wildcards[i], domain))
             return true;
     return false;
 }

@@ -144,13 +144,13 @@ struct ruleset {
 struct hit {
     struct rule *rule;
     int64_t turn; /* of the rule, as the others: reading it once is cheaper */
-    uint32_t rank;
+    uint32_t rank, index;
     bool sub;
     struct span evidence;
 };
 static inline struct hit hit_of(struct rule *r, struct span evidence)
 {
-    return (struct hit){r, r->turn, r->rank, r->sub, evidence};
+    return (struct hit){r, r->turn, r->rank, r->index, r->sub, evidence};
 }
 
 /* Rules of a header subject that hit when the header is missing: always the same ones. */

@@ -267,7 +267,9 @@ static void run_metas(struct rules_ctx *c)
     bool compute, division = false;
     meta_run_begin(run);
     for (size_t i = 0; i < s->nhits; i++)
-        meta_run_changed(run, s->hits[i].rule->index);
+        meta_run_expect(run, s->hits[i].index);
+    for (size_t i = 0; i < s->nhits; i++)
+        meta_run_changed(run, s->hits[i].index);
     for (size_t i = 0; (i = meta_run_next(run, i, &compute)) != SIZE_MAX; i++) {
         const struct meta_code *m = &run->plan->code[i];
         double v = m->base;
