@@ -41,15 +41,16 @@ static int by_text(const void *a, const void *b)
 /* Names are separated by commas, sorted, each once. */
 static void names(struct buf *out, const char **v, size_t n)
 {
-    bool sorted = true;
-    for (size_t i = 1; i < n && sorted; i++)
-        sorted = strcmp(v[i - 1], v[i]) <= 0;
-    if (!sorted)
+    bool ready = true;
+    for (size_t i = 1; i < n && ready; i++)
+        ready = strcmp(v[i - 1], v[i]) < 0;
+    if (!ready)
         qsort(v, n, sizeof *v, by_text);
     for (size_t i = 0; i < n; i++) {
-        if (i > 0 && strcmp(v[i], v[i - 1]) == 0)
+        if (!ready && i > 0 && strcmp(v[i], v[i - 1]) == 0)
             continue;
-        buf_str(out, i > 0 ? "," : "");
+        if (i > 0)
+            buf_char(out, ',');
         buf_str(out, v[i]);
     }
 }

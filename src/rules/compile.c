@@ -274,10 +274,14 @@ static void sort_into_lists(struct ruleset *rs)
         qsort(rs->evals, rs->nevals, sizeof(struct rule *), eval_order);
 }
 
-static void index_headers(struct ruleset *rs)
+static void index_subjects(struct ruleset *rs)
 {
     for (size_t i = 0; i < rs->nsubjects; i++) {
         struct subject *s = &rs->subjects[i];
+        if (s->kind == SUBJECT_MIMEHEADER)
+            *ARENA_PUSH(rs->arena, rs->mimeheaders, rs->nmimeheaders, rs->mimeheaders_cap) = s;
+        else if (!rs->only[s->kind])
+            rs->only[s->kind] = s;
         if (s->kind != SUBJECT_HEADER)
             continue;
         for (size_t k = 0; k < s->nrules; k++) {
@@ -328,7 +332,7 @@ void ruleset_compile(struct ruleset *rs, const struct ruleset_options *o)
     ruleset_place_evals(rs);
     ruleset_set_turns(rs);
     ruleset_rank_names(rs);
-    index_headers(rs);
+    index_subjects(rs);
     ruleset_compile_filters(rs, o);
     shortcircuit_prepare(rs);
 }

@@ -9,6 +9,9 @@ static bool word_byte(char ch)
 
 bool charset_likes_capitals(struct span s)
 {
+    if (span_ieq(s, SPAN("us-ascii")) || span_ieq(s, SPAN("utf-8")) ||
+        span_ieq(s, SPAN("iso-8859-1")))
+        return false;
     static const char *const parts[] = {"koi",          "jp",         "jis",   "euc",
                                         "gb",           "big5",       "isoir", "cp1251",
                                         "windows-1251", "georgianps", "pt154", "tis"};

@@ -49,15 +49,16 @@ static bool is_forwarded(struct span s)
 /* Local parts that are no persons. */
 static bool is_role(struct span email)
 {
-    static const char *const roles[] = {"abuse",      "support",      "sales",   "info",
-                                        "helpdesk",   "contact",      "kontakt", "postmaster",
-                                        "hostmaster", "domainmaster", "bounce-", "bounced-"};
+    static const struct span roles[] = {
+        {"abuse", 5},       {"support", 7},       {"sales", 5},   {"info", 4},
+        {"helpdesk", 8},    {"contact", 7},       {"kontakt", 7}, {"postmaster", 10},
+        {"hostmaster", 10}, {"domainmaster", 12}, {"bounce-", 7}, {"bounced-", 8}};
     struct span local = span_sub(email, 0, span_find(email, '@'));
     size_t last = span_rfind(email, '@');
     if (last == SIZE_MAX)
         return false;
     for (size_t i = 0; i < sizeof roles / sizeof *roles; i++)
-        if (span_ieq(local, span_str(roles[i])))
+        if (span_ieq(local, roles[i]))
             return true;
     if (span_istarts(email, SPAN("undisclosed")) || is_forwarded(span_sub(email, 0, last)))
         return true;
@@ -87,6 +88,13 @@ static bool wildcard(struct span pattern, struct span s)
     return true;
 }
 
+/* Most patterns fail at their first byte. */
+static bool may_start(struct span pattern, struct span s)
+{
+    char first = pattern.n ? pattern.p[0] : '*';
+    return first == '*' || first == '?' || (s.n && first == s.p[0]);
+}
+
 static bool judge_email(const struct conf *conf, struct span email)
 {
     const struct conf_freemail *f = &conf->freemail;
@@ -100,7 +108,7 @@ static bool judge_email(const struct conf *conf, struct span email)
     if (map_get(&f->domains, domain))
         return true;
     for (size_t i = 0; at != SIZE_MAX && i < f->nwildcards; i++)
-        if (wildcard(f->wildcards[i], domain))
+        if (may_start(f->wildcards[i], domain) && wildcard(f->wildcards[i], domain))
             return true;
     return false;
 }

@@ -310,35 +310,54 @@ const struct span *mime_charsets(struct rules_ctx *c, size_t *n)
 
 static bool faraway_part(struct rules_ctx *c);
 
+/* What check_for_mime may be asked for, in the order of its answers; FARAWAY is not one of them. */
+static const char *const mime_flags[] = {
+    "mime_base64_count",       "mime_base64_encoded_text",
+    "mime_body_html_count",    "mime_body_text_count",
+    "mime_attachment",         "mime_bad_iso_charset",
+    "mime_missing_boundary",   "mime_multipart_alternative",
+    "mime_multipart_ratio",    "mime_qp_count",
+    "mime_qp_long_line",       "mime_qp_ratio",
+    "mime_qp_bytes",           "mime_ascii_text_illegal",
+    "mime_text_unicode_ratio",
+};
+enum { FLAGS = sizeof mime_flags / sizeof *mime_flags, FARAWAY = FLAGS, UNKNOWN };
+
+static int prepare_flag(struct arena *a, const struct conf *conf, struct eval_call *call,
+                        struct err *e)
+{
+    struct span name = eval_arg(call, 0);
+    size_t *flag = call->prepared = ARENA_NEW(a, size_t);
+    (void)conf, (void)e;
+    while (*flag < FLAGS && !span_eq(name, span_str(mime_flags[*flag])))
+        ++*flag;
+    if (*flag == FLAGS)
+        *flag = span_eq(name, SPAN("mime_faraway_charset")) ? FARAWAY : UNKNOWN;
+    return 0;
+}
+
 static double check_for_mime(struct rules_ctx *c, const struct eval_call *call)
 {
-    if (span_eq(eval_arg(call, 0), SPAN("mime_faraway_charset")))
-        return faraway_part(c);
+    size_t flag = *(const size_t *)call->prepared;
+    if (flag >= FLAGS)
+        return flag == FARAWAY && faraway_part(c);
     const struct mime_scan *m = scan(c);
-    const struct {
-        const char *name;
-        bool value;
-    } flags[] = {
-        {"mime_base64_count", m->base64 > 0},
-        {"mime_base64_encoded_text", m->base64_text},
-        {"mime_body_html_count", m->html > 0},
-        {"mime_body_text_count", m->text > 0},
-        {"mime_attachment", m->attachment > 0},
-        {"mime_bad_iso_charset", m->bad_iso},
-        {"mime_missing_boundary", (c->mime->flags & MIME_UNBALANCED_BOUNDARY) != 0},
-        {"mime_multipart_alternative", m->multipart_alternative > 0},
-        {"mime_multipart_ratio", m->multipart_ratio != 0},
-        {"mime_qp_count", m->qp > 0},
-        {"mime_qp_long_line", m->qp_long},
-        {"mime_qp_ratio", m->qp_ratio != 0},
-        {"mime_qp_bytes", m->qp_bytes > 0},
-        {"mime_ascii_text_illegal", m->ascii_illegal > 0},
-        {"mime_text_unicode_ratio", m->unicode_ratio != 0},
-    };
-    for (size_t i = 0; i < sizeof flags / sizeof *flags; i++)
-        if (span_eq(eval_arg(call, 0), span_str(flags[i].name)))
-            return flags[i].value;
-    return 0;
+    const bool answers[FLAGS] = {m->base64 > 0,
+                                 m->base64_text,
+                                 m->html > 0,
+                                 m->text > 0,
+                                 m->attachment > 0,
+                                 m->bad_iso,
+                                 (c->mime->flags & MIME_UNBALANCED_BOUNDARY) != 0,
+                                 m->multipart_alternative > 0,
+                                 m->multipart_ratio != 0,
+                                 m->qp > 0,
+                                 m->qp_long,
+                                 m->qp_ratio != 0,
+                                 m->qp_bytes > 0,
+                                 m->ascii_illegal > 0,
+                                 m->unicode_ratio != 0};
+    return answers[flag];
 }
 
 static double check_for_mime_html(struct rules_ctx *c, const struct eval_call *call)
@@ -469,7 +488,7 @@ static double check_ma_non_text(struct rules_ctx *c, const struct eval_call *cal
 #fn, "MIMEEval", fn, .types = EVAL_BODIES, .prepare = how                                  \
     }
 const struct eval_fn_def eval_mime[] = {
-    ROW(check_for_mime),
+    PREPARED(check_for_mime, prepare_flag),
     ROW(check_for_mime_html),
     ROW(check_for_mime_html_only),
     ROW(check_mime_multipart_ratio),

@@ -80,7 +80,22 @@ bool ctx_domain_valid(struct rules_ctx *c, struct span domain)
            map_get(&c->conf->uri.tld, arena_lower(c->a, span_from(domain, dot + 1)));
 }
 
-static struct span link_domain(struct rules_ctx *c, struct span key)
+static struct span host_domain(struct rules_ctx *c, struct span host)
+{
+    if (!host.n || ip_pattern_is(host))
+        return SPAN_NONE;
+    struct span name = ctx_registered_domain(c, host), full, domain;
+    if (!uri_host_domain(&c->conf->uri, c->a, name, &full, &domain) || !ctx_domain_valid(c, domain))
+        return SPAN_NONE;
+    return name;
+}
+
+/* Most links of a message lead to the host of the one before. */
+struct last_host {
+    struct span host, domain;
+};
+
+static struct span link_domain(struct rules_ctx *c, struct span key, struct last_host *last)
 {
     struct span host;
     if (span_istarts(key, SPAN("https://")))
@@ -89,12 +104,9 @@ static struct span link_domain(struct rules_ctx *c, struct span key)
         host = host_after(key, 7, "/:?#");
     else
         return SPAN_NONE;
-    if (!host.n || ip_pattern_is(host))
-        return SPAN_NONE;
-    struct span name = ctx_registered_domain(c, host), full, domain;
-    if (!uri_host_domain(&c->conf->uri, c->a, name, &full, &domain) || !ctx_domain_valid(c, domain))
-        return SPAN_NONE;
-    return name;
+    if (!span_eq(host, last->host))
+        *last = (struct last_host){host, host_domain(c, host)};
+    return last->domain;
 }
 
 /* The domain that an anchor text claims by "https://HOST"; the address itself when it is one. */
@@ -133,9 +145,10 @@ static double check_https_http_mismatch(struct rules_ctx *c, const struct eval_c
         const struct html_links *links = &c->text->html[i].html->links;
         bool hit = false;
         double anchors = 0;
+        struct last_host last = {SPAN_NONE, SPAN_NONE};
         for (size_t k = 0; k < links->n; k++) {
             const struct html_link *l = &links->v[k];
-            struct span domain = l->anchors.n ? link_domain(c, l->key.s) : SPAN_NONE;
+            struct span domain = l->anchors.n ? link_domain(c, l->key.s, &last) : SPAN_NONE;
             if (!domain.n)
                 continue;
             anchors++;

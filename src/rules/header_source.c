@@ -38,6 +38,12 @@ static struct span unfolded(struct rules_ctx *c, struct span raw)
     return span_of(p, n);
 }
 
+/* The next field of the name of field i. */
+static size_t next_field(const struct mime_fields *f, size_t i)
+{
+    return f->v[i].next ? mime_find(f, f->v[i].name, i + 1) : f->n;
+}
+
 enum form { FORM_DECODED, FORM_RAW, FORM_UNFOLDED };
 
 static void add_header(struct rules_ctx *c, struct span name, enum form form, struct values *out)
@@ -45,7 +51,7 @@ static void add_header(struct rules_ctx *c, struct span name, enum form form, st
     if (header_hidden(name))
         return;
     struct mime_fields *f = &c->mime->root->fields;
-    for (size_t i = mime_find(f, name, 0); i < f->n; i = mime_find(f, name, i + 1)) {
+    for (size_t i = mime_find(f, name, 0); i < f->n; i = next_field(f, i)) {
         struct mime_field *field = &f->v[i];
         if (form == FORM_DECODED)
             push(c, out, decoded_line(c, field));

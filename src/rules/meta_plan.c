@@ -332,6 +332,11 @@ void meta_run_begin(struct meta_run *r)
     memcpy(r->due, p->always, (p->nmetas / WORD + 1) * sizeof *r->due);
 }
 
+void meta_run_expect(const struct meta_run *r, uint32_t index)
+{
+    __builtin_prefetch(&r->plan->edges[r->plan->first[index]]);
+}
+
 void meta_run_changed(struct meta_run *r, uint32_t index)
 {
     const struct meta_plan *p = r->plan;
@@ -341,8 +346,10 @@ void meta_run_changed(struct meta_run *r, uint32_t index)
         if (*word & bit)
             continue;
         *word |= bit;
-        if (--r->open[e.meta] == 0)
+        if (--r->open[e.meta] == 0) {
             r->due[e.meta / WORD] |= (uint64_t)1 << e.meta % WORD;
+            __builtin_prefetch(&p->code[e.meta]);
+        }
     }
 }
 

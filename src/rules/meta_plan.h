@@ -48,6 +48,8 @@ struct meta_run {
 };
 struct meta_run *meta_run_new(struct arena *a, const struct meta_plan *p);
 void meta_run_begin(struct meta_run *r);
+/* The rule will be told of in a moment: what that needs is fetched. */
+void meta_run_expect(const struct meta_run *r, uint32_t index);
 /* The value of a rule is another one than when nothing has hit. */
 void meta_run_changed(struct meta_run *r, uint32_t index);
 /* The first meta from `from` on that is due; SIZE_MAX: none. *compute: what it names has changed,

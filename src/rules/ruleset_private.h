@@ -140,6 +140,9 @@ struct ruleset {
     struct refuter *refuter;      /* of all subjects, by index of rules */
     struct header_place *headers; /* header subjects, in order */
     size_t nheaders, headers_cap;
+    struct subject **mimeheaders; /* MIME header subjects */
+    size_t nmimeheaders, mimeheaders_cap;
+    struct subject *only[SUBJECT_MIMEHEADER]; /* by kind, of those that have one; NULL: no rules */
 
     struct text_limits text_limits;
     uint32_t match_limit, depth_limit;
@@ -155,13 +158,13 @@ struct ruleset {
 struct hit {
     struct rule *rule;
     int64_t turn; /* of the rule, as the others: reading it once is cheaper */
-    uint32_t rank;
+    uint32_t rank, index;
     bool sub;
     struct span evidence;
 };
 static inline struct hit hit_of(struct rule *r, struct span evidence)
 {
-    return (struct hit){r, r->turn, r->rank, r->sub, evidence};
+    return (struct hit){r, r->turn, r->rank, r->index, r->sub, evidence};
 }
 
 /* Rules of a header subject that hit when the header is missing: always the same ones. */

@@ -159,10 +159,8 @@ static void run_mime_subject(struct rules_ctx *c, struct subject *s)
 
 static void run_mime_headers(struct rules_ctx *c)
 {
-    for (size_t i = 0; i < c->set->nsubjects; i++) {
-        struct subject *s = &c->set->subjects[i];
-        if (s->kind != SUBJECT_MIMEHEADER)
-            continue;
+    for (size_t i = 0; i < c->set->nmimeheaders; i++) {
+        struct subject *s = c->set->mimeheaders[i];
         run_mime_subject(c, s);
         for (size_t k = 0; k < s->nspecial; k++)
             run_mime_rule(c, s, s->special[k]);
@@ -271,7 +269,9 @@ static void run_metas(struct rules_ctx *c)
     bool compute, division = false;
     meta_run_begin(run);
     for (size_t i = 0; i < s->nhits; i++)
-        meta_run_changed(run, s->hits[i].rule->index);
+        meta_run_expect(run, s->hits[i].index);
+    for (size_t i = 0; i < s->nhits; i++)
+        meta_run_changed(run, s->hits[i].index);
     for (size_t i = 0; (i = meta_run_next(run, i, &compute)) != SIZE_MAX; i++) {
         const struct meta_code *m = &run->plan->code[i];
         double v = m->base;
@@ -339,17 +339,9 @@ static void run_captures(struct rules_ctx *c)
     }
 }
 
-static struct subject *only(const struct ruleset *rs, enum subject_kind kind)
-{
-    for (size_t i = 0; i < rs->nsubjects; i++)
-        if (rs->subjects[i].kind == kind)
-            return &rs->subjects[i];
-    return NULL;
-}
-
 static void run_lines(struct rules_ctx *c, enum subject_kind kind, const struct span *v, size_t n)
 {
-    struct subject *s = only(c->set, kind);
+    struct subject *s = c->set->only[kind];
     if (s && n)
         match_subject(c, s, v, n);
 }
