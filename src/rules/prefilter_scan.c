@@ -100,7 +100,10 @@ static void feature_seen(const struct prefilter *f, struct prefilter_scratch *s,
         struct tally *t = &s->tally[u->pattern];
         if (t->stamp != s->stamps)
             *t = (struct tally){s->stamps, 0};
-        if (t->times < u->times && ++t->times == u->times)
+        if (t->times >= u->times)
+            continue;
+        t->times += feature < f->nkeyed ? 1 : u->times;
+        if (t->times >= u->times)
             add_candidate(s, u->pattern, element);
     }
 }
