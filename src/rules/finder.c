@@ -15,6 +15,7 @@ enum {
 };
 /* What a spelling costs, as if it occurred so often in a kilobyte. */
 static const double BURDEN = 0.03;
+static const double FOLLOWS = 2;
 /* Of places that the key's last byte tells apart by its class only, those that remain. */
 static const double BLURRED = 0.3;
 
@@ -77,12 +78,23 @@ static double measured(const struct byteset s[FINDER_KEY])
     return often;
 }
 
+/* Of keys of one or two bytes. What follows a byte is more often what goes with it. */
+static double short_cost(struct byteset_table *sets, const struct run *r, struct finder_key key)
+{
+    struct byteset first = finder_item(sets, r, key, 0), next = finder_item(sets, r, key, 1);
+    double often = frequency_of_set(&first), with = FOLLOWS * frequency_of_set(&next) / 1000,
+           thought = places(sets, r, key, 1, FINDER_SECONDS - 1);
+    if (key.items > 1)
+        often *= with < 1 ? with : 1;
+    return often > thought ? often : thought;
+}
+
 static double key_cost(struct byteset_table *sets, const struct run *r, struct finder_key key)
 {
     struct byteset s[FINDER_KEY];
     double strings = 1;
     if (key.items < FINDER_KEY)
-        return places(sets, r, key, 1, FINDER_SECONDS - 1);
+        return short_cost(sets, r, key);
     for (size_t i = 0; i < FINDER_KEY; i++) {
         s[i] = folded(finder_item(sets, r, key, i));
         strings *= byteset_size(&s[i]);
