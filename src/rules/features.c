@@ -7,7 +7,7 @@
 
 /* Nanoseconds for a kilobyte of text, about: an item in the automaton, which has whole vectors of
  * them, and a place at which a key occurs. */
-static const double VECTOR_COST = 1100, PLACE_COST = 8;
+static const double VECTOR_COST = 1100, PLACE_COST = 20;
 enum { VECTOR_ITEMS = SHIFTAND_LANES * 60 /* words have room left over */ };
 
 /* What it costs to try a pattern, and to see a feature. */

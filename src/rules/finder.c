@@ -15,6 +15,7 @@ enum {
 };
 /* What a spelling costs, as if it occurred so often in a kilobyte. */
 static const double BURDEN = 0.03;
+static const double FOLLOWS = 2;
 /* Of places that the key's last byte tells apart by its class only, those that remain. */
 static const double BLURRED = 0.3;
 
@@ -77,12 +78,23 @@ static double measured(const struct byteset s[FINDER_KEY])
     return often;
 }
 
+/* Of keys of one or two bytes. What follows a byte is more often what goes with it. */
+static double short_cost(struct byteset_table *sets, const struct run *r, struct finder_key key)
+{
+    struct byteset first = finder_item(sets, r, key, 0), next = finder_item(sets, r, key, 1);
+    double often = frequency_of_set(&first), with = FOLLOWS * frequency_of_set(&next) / 1000,
+           thought = places(sets, r, key, 1, FINDER_SECONDS - 1);
+    if (key.items > 1)
+        often *= with < 1 ? with : 1;
+    return often > thought ? often : thought;
+}
+
 static double key_cost(struct byteset_table *sets, const struct run *r, struct finder_key key)
 {
     struct byteset s[FINDER_KEY];
     double strings = 1;
     if (key.items < FINDER_KEY)
-        return places(sets, r, key, 1, FINDER_SECONDS - 1);
+        return short_cost(sets, r, key);
     for (size_t i = 0; i < FINDER_KEY; i++) {
         s[i] = folded(finder_item(sets, r, key, i));
         strings *= byteset_size(&s[i]);
@@ -125,7 +137,7 @@ struct maker {
     const struct byteset_table *sets;
     uint16_t *number; /* by set of the table: its number here */
     struct pending *v;
-    size_t n, cap, walks_cap;
+    size_t n, cap, walks_cap, items_cap;
 };
 
 /* Calls for each spelling of a key of three bytes and more, and which fourth bytes it wants. */
@@ -206,40 +218,58 @@ static uint16_t set_number(struct maker *m, uint16_t set)
     return (uint16_t)(m->number[set] - 1);
 }
 
-static void add_walk(struct maker *m, const struct run *r, struct finder_key key, uint32_t number)
+static void add_item(struct maker *m, uint16_t set, uint16_t loop)
+{
+    *ARENA_PUSH(m->a, m->f->items, m->f->nitems, m->items_cap) = (struct finder_item){set, loop};
+}
+
+/* [from, to): the piece; inexact: which of its items the mask does not tell, as bits. */
+static uint32_t add_walk(struct maker *m, const struct run *r, struct finder_key key, uint32_t run,
+                         size_t from, size_t to, uint32_t inexact)
 {
     struct finder *f = m->f;
-    struct finder_walk w = {.n = r->n, .key = key.from};
-    for (size_t i = 0; i < r->n; i++) {
-        size_t from = i < key.from ? key.from - 1 - i : i;
-        uint16_t loop = i < key.from ? r->loop[from] : i > key.from ? r->loop[from - 1] : 0;
-        w.set[i] = set_number(m, r->set[from]);
-        w.loop[i] = set_number(m, loop);
-        w.loops |= loop != 0;
+    struct finder_walk w = {.run = run,
+                            .items = (uint32_t)f->nitems,
+                            .inside = (uint8_t)__builtin_popcount(inexact),
+                            .before = (uint8_t)from,
+                            .behind = (uint8_t)(r->n - to),
+                            .end = (to - key.from) & 63};
+    for (size_t i = from; i < to; i++)
+        if (inexact >> i & 1)
+            add_item(m, set_number(m, r->set[i]), (uint16_t)(i - from));
+    for (size_t i = from; i-- > 0;) {
+        add_item(m, set_number(m, r->set[i]), set_number(m, r->loop[i]));
+        w.loops |= r->loop[i] != 0;
+    }
+    for (size_t i = to; i < r->n; i++) {
+        add_item(m, set_number(m, r->set[i]), set_number(m, r->loop[i - 1]));
+        w.loops |= r->loop[i - 1] != 0;
     }
     *ARENA_PUSH(m->a, f->walks, f->nwalks, m->walks_cap) = w;
-    f->walk_of[number] = (uint32_t)f->nwalks;
+    return (uint32_t)(f->nwalks - 1) | FINDER_WALKS;
 }
 
 static struct finder_entry entry_of(struct maker *m, const struct run *r, struct finder_key key,
-                                    uint32_t number)
+                                    uint32_t run)
 {
     size_t from, to;
     piece_of(r, key, &from, &to);
-    bool exact = to - from == r->n;
+    uint32_t inexact = 0;
     uint64_t mask = 0, bytes = 0;
     for (size_t i = from; i < to; i++) {
         uint8_t one, value;
-        exact &= masked(&m->sets->v[r->set[i]], &one, &value);
+        inexact |= (uint32_t)!masked(&m->sets->v[r->set[i]], &one, &value) << i;
         mask |= (uint64_t)one << 8 * (i - from);
         bytes |= (uint64_t)value << 8 * (i - from);
     }
     uint64_t wanted = mask;
     uint16_t mask_at = mask_number(m->f, &mask);
-    if (!exact || mask != wanted)
-        add_walk(m, r, key, number);
+    if (mask != wanted)
+        inexact = (1u << to) - (1u << from);
+    if (inexact || to - from < r->n)
+        run = add_walk(m, r, key, run, from, to, inexact);
     return (struct finder_entry){.bytes = bytes & mask,
-                                 .run = number,
+                                 .run = run,
                                  .mask = mask_at,
                                  .piece = (key.from - from) & 15,
                                  .before = (uint8_t)(key.from & 15),
@@ -326,7 +356,6 @@ struct finder *finder_build(struct arena *a, const struct byteset_table *sets,
     f->sets = arena_array(a, sets->n + 1, sizeof *f->sets);
     f->masks = arena_array(a, FINDER_MASKS, sizeof *f->masks);
     f->nmasks = 1;
-    f->walk_of = arena_array(a, n + 1, sizeof *f->walk_of);
     make_table(&m, runs, keys, n);
     finder_make_sieve(f, sets, runs, keys, n);
     fill_buckets(&m);

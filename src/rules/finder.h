@@ -17,7 +17,7 @@
 #include "base/cursor.h"
 
 enum {
-    FINDER_WALK = 64,   /* bytes that loops are followed */
+    FINDER_WALK = 32,   /* bytes that loops are followed */
     FINDER_PIECE = 2048 /* places that one call looks at */
 };
 

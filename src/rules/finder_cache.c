@@ -12,6 +12,7 @@ void finder_save(const struct finder *f, struct buf *out)
     buf_u64(out, f->nentries);
     buf_u64(out, f->nmasks);
     buf_u64(out, f->nwalks);
+    buf_u64(out, f->nitems);
     buf_u64(out, f->nsets);
     save(out, f->second, sizeof f->second, 1);
     save(out, &f->sieve, sizeof f->sieve, 1);
@@ -20,8 +21,8 @@ void finder_save(const struct finder *f, struct buf *out)
     save(out, f->start, finder_buckets(f) + 1, sizeof *f->start);
     save(out, f->entries, f->nentries, sizeof *f->entries);
     save(out, f->masks, f->nmasks, sizeof *f->masks);
-    save(out, f->walk_of, f->n, sizeof *f->walk_of);
     save(out, f->walks, f->nwalks, sizeof *f->walks);
+    save(out, f->items, f->nitems, sizeof *f->items);
     save(out, f->sets, f->nsets, sizeof *f->sets);
 }
 
@@ -40,12 +41,32 @@ static void *load(struct arena *a, struct cursor *in, size_t n, size_t size)
 
 static bool walk_ok(const struct finder *f, const struct finder_walk *w)
 {
-    if (w->n == 0 || w->n > RUN_ITEMS || w->key >= w->n)
+    size_t items = (size_t)w->inside + w->before + w->behind;
+    if (w->run >= f->n || items > RUN_ITEMS || w->items > f->nitems || f->nitems - w->items < items)
         return false;
-    for (size_t i = 0; i < w->n; i++)
-        if (w->set[i] >= f->nsets || w->loop[i] >= f->nsets)
+    for (size_t i = 0; i < items; i++) {
+        const struct finder_item *it = &f->items[w->items + i];
+        if (it->set >= f->nsets || (i >= w->inside && it->loop >= f->nsets))
             return false;
+    }
     return true;
+}
+
+/* A walk stays within the bytes that the entry says the run has at least, but for its loops. */
+static bool entry_ok(const struct finder *f, const struct finder_entry *e)
+{
+    uint32_t number = e->run & ~FINDER_WALKS;
+    if (e->mask >= f->nmasks || e->piece > e->before || e->after > RUN_ITEMS)
+        return false;
+    if (!(e->run & FINDER_WALKS))
+        return e->run < f->n;
+    if (number >= f->nwalks)
+        return false;
+    const struct finder_walk *w = &f->walks[number];
+    for (size_t i = 0; i < w->inside; i++)
+        if (f->items[w->items + i].loop >= e->piece + e->after)
+            return false;
+    return w->before + e->piece == e->before && w->end + w->behind == e->after;
 }
 
 /* Numbers of a damaged file must not lead outside the arrays, nor places outside the text. */
@@ -57,19 +78,11 @@ static bool consistent(const struct finder *f)
             return false;
     if (f->start[buckets] != f->nentries)
         return false;
-    for (size_t i = 0; i < f->n; i++)
-        if (f->walk_of[i] > f->nwalks)
-            return false;
-    for (size_t i = 0; i < f->nentries; i++) {
-        const struct finder_entry *e = &f->entries[i];
-        if (e->run >= f->n || e->mask >= f->nmasks || e->piece > e->before || e->after > RUN_ITEMS)
-            return false;
-        const struct finder_walk *w = f->walk_of[e->run] ? &f->walks[f->walk_of[e->run] - 1] : NULL;
-        if (w && (w->key != e->before || w->n - w->key != e->after))
-            return false;
-    }
     for (size_t i = 0; i < f->nwalks; i++)
         if (!walk_ok(f, &f->walks[i]))
+            return false;
+    for (size_t i = 0; i < f->nentries; i++)
+        if (!entry_ok(f, &f->entries[i]))
             return false;
     return true;
 }
@@ -82,6 +95,7 @@ struct finder *finder_load(struct arena *a, size_t n, struct cursor *in)
     f->nentries = cursor_u64(in);
     f->nmasks = cursor_u64(in);
     f->nwalks = cursor_u64(in);
+    f->nitems = cursor_u64(in);
     f->nsets = cursor_u64(in);
     if (in->failed || f->bits < FINDER_BITS_MIN || f->bits > FINDER_BITS_MAX)
         return NULL;
@@ -96,8 +110,8 @@ struct finder *finder_load(struct arena *a, size_t n, struct cursor *in)
     f->start = load(a, in, finder_buckets(f) + 1, sizeof *f->start);
     f->entries = load(a, in, f->nentries, sizeof *f->entries);
     f->masks = load(a, in, f->nmasks, sizeof *f->masks);
-    f->walk_of = load(a, in, n, sizeof *f->walk_of);
     f->walks = load(a, in, f->nwalks, sizeof *f->walks);
+    f->items = load(a, in, f->nitems, sizeof *f->items);
     f->sets = load(a, in, f->nsets, sizeof *f->sets);
     return !in->failed && consistent(f) ? f : NULL;
 }

@@ -8,20 +8,29 @@
 
 /* A run that may stand where its key's bytes do. */
 struct finder_entry {
-    uint64_t bytes; /* of the piece, under the mask */
-    uint32_t run;
+    uint64_t bytes; /* of its piece, up to eight items around the key, under the mask */
+    uint32_t run;   /* with FINDER_WALKS: the number of a walk */
     uint16_t mask;
     uint8_t piece : 4;  /* so far before the key it begins */
     uint8_t before : 4; /* bytes that the run has at least before the key's first */
     uint8_t after;      /* and from there on */
 };
+#define FINDER_WALKS 0x80000000u
 
-/* A run that is not told by eight bytes under a mask. First its items before the key, backwards,
- * then those from the key on; loop: what may stand before the item, in that direction. */
+/* A run that is not told by eight bytes under a mask. */
 struct finder_walk {
-    uint16_t n, key; /* items; how many of them before the key */
-    uint16_t loops;  /* some item has one */
-    uint16_t set[RUN_ITEMS], loop[RUN_ITEMS];
+    uint32_t run;
+    uint32_t items;  /* its first one: those inside, before and behind the piece */
+    uint8_t inside;  /* how many of the piece's that the mask does not tell exactly */
+    uint8_t before;  /* the piece, from it backwards */
+    uint8_t behind;  /* and from its end on */
+    uint8_t end : 6; /* of the piece, from the key on */
+    uint8_t loops : 1;
+};
+
+struct finder_item {
+    uint16_t set;
+    uint16_t loop; /* what may stand between the piece and it; inside: its place in the piece */
 };
 
 enum {
@@ -51,10 +60,10 @@ struct finder {
     uint32_t *start;
     struct finder_entry *entries;
     uint64_t *masks;
-    uint32_t *walk_of; /* by run: number of the walk and 1; 0: none */
     struct finder_walk *walks;
+    struct finder_item *items;
     struct byteset *sets;
-    size_t n, nentries, nmasks, nwalks, nsets;
+    size_t n, nentries, nmasks, nwalks, nitems, nsets;
 };
 
 /* Buckets of the table; those of short keys follow. */

@@ -29,67 +29,43 @@ static struct finder_hit *push(struct finder_hits *out)
 
 /* --- item by item --- */
 
-/* Items wanted one after the other; before item i bytes of loop i may be passed over. */
-struct chain {
-    const struct finder *f;
-    const uint16_t *set, *loop;
-};
-
-/* Bit i: item i is the next one wanted. One step over a byte. */
-static uint32_t step(const struct chain *c, uint32_t state, char byte)
+/* One step over a byte. Bit i of the state: item i is the next one wanted. */
+static uint32_t step(const struct finder *f, const struct finder_item *items, uint32_t state,
+                     char byte)
 {
     uint32_t next = 0;
     for (; state; state &= state - 1) {
         unsigned i = (unsigned)__builtin_ctz(state);
-        next |= (uint32_t)fits(c->f, c->set[i], byte) << (i + 1);
-        next |= (uint32_t)fits(c->f, c->loop[i], byte) << i;
+        next |= (uint32_t)fits(f, items[i].set, byte) << (i + 1);
+        next |= (uint32_t)fits(f, items[i].loop, byte) << i;
     }
     return next;
 }
 
-/* Whether the only state stays as it is over the byte. */
-static inline bool stays(const struct byteset *set, const struct byteset *loop, char byte)
-{
-    return byteset_has(loop, (unsigned char)byte) && !byteset_has(set, (unsigned char)byte);
-}
-
-/* Whether the items before the key stand before the place. */
-static bool walk_back(const struct chain *c, size_t n, struct span text, size_t at)
+/* Whether the items stand before the place, the first one next to it. */
+static bool walk_back(const struct finder *f, const struct finder_item *items, size_t n,
+                      struct span text, size_t at)
 {
     size_t end = at > FINDER_WALK ? at - FINDER_WALK : 0;
     for (uint32_t state = 1; !(state >> n & 1);) {
-        if ((state & (state - 1)) == 0) {
-            unsigned i = (unsigned)__builtin_ctz(state);
-            const struct byteset *set = &c->f->sets[c->set[i]], *loop = &c->f->sets[c->loop[i]];
-            while (at > end && stays(set, loop, text.p[at - 1]))
-                at--;
-        }
         if (at == end)
             return at > 0;
-        state = step(c, state, text.p[--at]);
+        state = step(f, items, state, text.p[--at]);
         if (!state)
             return false;
     }
     return true;
 }
 
-/* The items from the key on: between which places they end. */
-static bool walk_on(const struct chain *c, size_t n, struct span text, size_t at,
-                    struct finder_hit *hit)
+/* Whether they stand from the place on, and between which places they end. */
+static bool walk_on(const struct finder *f, const struct finder_item *items, size_t n,
+                    struct span text, size_t at, struct finder_hit *hit)
 {
     size_t end = text.n - at > FINDER_WALK ? at + FINDER_WALK : text.n;
     bool ended = false;
     uint32_t state = 1, done = 1u << n;
     while (state && at < end) {
-        if ((state & (state - 1)) == 0) {
-            unsigned i = (unsigned)__builtin_ctz(state);
-            const struct byteset *set = &c->f->sets[c->set[i]], *loop = &c->f->sets[c->loop[i]];
-            while (at < end && stays(set, loop, text.p[at]))
-                at++;
-            if (at == end)
-                break;
-        }
-        state = step(c, state, text.p[at++]);
+        state = step(f, items, state, text.p[at++]);
         if (state & done) {
             hit->first = ended ? hit->first : (uint32_t)at;
             hit->last = (uint32_t)at;
@@ -105,20 +81,43 @@ static bool walk_on(const struct chain *c, size_t n, struct span text, size_t at
     return ended;
 }
 
-static bool walk(const struct finder *f, const struct finder_walk *w, struct span text, size_t at,
-                 struct finder_hit *hit)
+/* The same without loops. */
+static bool stand_before(const struct finder *f, const struct finder_item *items, size_t n,
+                         const char *p)
 {
-    const struct chain before = {f, w->set, w->loop}, from = {f, w->set + w->key, w->loop + w->key};
-    size_t n = w->n - w->key;
-    if (w->loops)
-        return walk_on(&from, n, text, at, hit) && walk_back(&before, w->key, text, at);
     for (size_t i = 0; i < n; i++)
-        if (!fits(f, from.set[i], text.p[at + i]))
-            return false;
-    for (size_t i = 0; i < w->key; i++)
-        if (!fits(f, before.set[i], text.p[at - 1 - i]))
+        if (!fits(f, items[i].set, *--p))
             return false;
     return true;
+}
+
+static bool stand_on(const struct finder *f, const struct finder_item *items, size_t n,
+                     const char *p)
+{
+    for (size_t i = 0; i < n; i++)
+        if (!fits(f, items[i].set, p[i]))
+            return false;
+    return true;
+}
+
+/* What is left to be compared when the mask fits. at: of the key. */
+static bool walk(const struct finder *f, const struct finder_entry *e, struct span text, size_t at,
+                 struct finder_hit *hit)
+{
+    const struct finder_walk *w = &f->walks[e->run & ~FINDER_WALKS];
+    const struct finder_item *items = f->items + w->items;
+    size_t from = at - e->piece, to = at + w->end;
+    hit->run = w->run;
+    for (size_t i = 0; i < w->inside; i++)
+        if (!fits(f, items[i].set, text.p[from + items[i].loop]))
+            return false;
+    const struct finder_item *before = items + w->inside, *behind = before + w->before;
+    if (!w->loops)
+        return stand_before(f, before, w->before, text.p + from) &&
+               stand_on(f, behind, w->behind, text.p + to);
+    hit->first = hit->last = (uint32_t)to;
+    return (w->behind == 0 || walk_on(f, behind, w->behind, text, to, hit)) &&
+           walk_back(f, before, w->before, text, from);
 }
 
 /* --- places --- */
@@ -126,9 +125,9 @@ static bool walk(const struct finder *f, const struct finder_walk *w, struct spa
 static void found(const struct finder *f, const struct finder_entry *e, struct span text, size_t at,
                   struct finder_hits *out)
 {
-    uint32_t ends = (uint32_t)(at + e->after), number = f->walk_of[e->run];
+    uint32_t ends = (uint32_t)(at + e->after);
     struct finder_hit hit = {e->run, ends, ends};
-    if (number == 0 || walk(f, &f->walks[number - 1], text, at, &hit))
+    if (!(e->run & FINDER_WALKS) || walk(f, e, text, at, &hit))
         *push(out) = hit;
 }
 

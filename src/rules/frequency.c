@@ -91,6 +91,15 @@ const struct frequency *frequency_of(struct byteset_table *sets, const struct ru
     return f;
 }
 
+double frequency_of_set(const struct byteset *s)
+{
+    double often = 0;
+    for (unsigned c = 0; c < 128; c++)
+        if (byteset_has(s, (unsigned char)c))
+            often += mail_bytes[c];
+    return often;
+}
+
 double frequency_of_three(uint32_t folded)
 {
     size_t low = 0, high = sizeof mail_trigrams / sizeof *mail_trigrams;

@@ -15,6 +15,8 @@ struct frequency {
 /* Worked out once for equal runs; lives as long as the table. */
 const struct frequency *frequency_of(struct byteset_table *sets, const struct run *r);
 
+/* Of single bytes in a kilobyte: as often as where in mail they are most frequent. */
+double frequency_of_set(const struct byteset *s);
 /* Of three bytes without bit 0x20, the first one lowest, whatever their cases: as often as where in
  * mail they are most frequent. 0: less than a third of a time in a kilobyte. */
 double frequency_of_three(uint32_t folded);

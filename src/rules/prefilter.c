@@ -45,7 +45,7 @@ static void copy_users(struct prefilter *f, struct arena *a, const struct builde
         for (size_t k = 0; k < b->v[i].nusers; k++) {
             const struct use *u = &b->v[i].users[k];
             if (u->group == b->patterns[u->pattern].rarest)
-                f->users[f->nusers++] = (struct user){u->pattern, i < f->nkeyed ? u->times : 1u};
+                f->users[f->nusers++] = (struct user){u->pattern, u->times};
         }
         f->start[i + 1] = (uint32_t)f->nusers;
     }

@@ -10,7 +10,7 @@
 /* A pattern of whose rarest group the feature is. */
 struct user {
     uint32_t pattern; /* local number */
-    uint32_t times;   /* at how many places; 1 for those in the automaton, which are not counted */
+    uint32_t times;   /* at how many places; those in the automaton are not counted: once will do */
 };
 
 /* Where a match of a pattern begins if it holds this feature: so far before its end. */

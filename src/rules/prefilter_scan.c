@@ -100,7 +100,10 @@ static void feature_seen(const struct prefilter *f, struct prefilter_scratch *s,
         struct tally *t = &s->tally[u->pattern];
         if (t->stamp != s->stamps)
             *t = (struct tally){s->stamps, 0};
-        if (t->times < u->times && ++t->times == u->times)
+        if (t->times >= u->times)
+            continue;
+        t->times += feature < f->nkeyed ? 1 : u->times;
+        if (t->times >= u->times)
             add_candidate(s, u->pattern, element);
     }
 }
@@ -194,6 +197,14 @@ static void find_keyed(const struct prefilter *f, struct prefilter_scratch *s, s
     }
 }
 
+static inline bool none(const uint64_t *words)
+{
+    uint64_t all = 0;
+    for (size_t i = 0; i < SHIFTAND_LANES; i++)
+        all |= words[i];
+    return all == 0;
+}
+
 static void find_runs(const struct prefilter *f, struct prefilter_scratch *s, struct span text,
                       uint32_t element)
 {
@@ -203,12 +214,17 @@ static void find_runs(const struct prefilter *f, struct prefilter_scratch *s, st
     const uint64_t *ended = s->ended;
     for (size_t at = 0; at < text.n; at += block, ended += words) {
         size_t end = text.n - at < block ? text.n : at + block;
-        for (size_t w = 0; w < words; w++)
+        for (size_t w = 0; w < words; w++) {
+            if (w % SHIFTAND_LANES == 0 && none(ended + w)) {
+                w += SHIFTAND_LANES - 1;
+                continue;
+            }
             for (uint64_t bits = ended[w]; bits; bits &= bits - 1) {
                 size_t bit = w * 64 + (size_t)__builtin_ctzll(bits);
                 feature_seen(f, s, f->nkeyed + f->runs->run_of[bit], element, (uint32_t)at + 1,
                              (uint32_t)end);
             }
+        }
     }
 }
 
