@@ -38,7 +38,10 @@ enum {
     /* Bytes that a try costs at least; and how many more bytes may be tried than a third of all
      * before the automaton is judged to save nothing. */
     TRY_BYTES = 32,
-    WASTE = 64 * 1024
+    WASTE = 64 * 1024,
+    /* After so many places where the automaton saw a chance and PCRE2 did not, the rest is tried as
+     * a whole: each of them may have cost a walk to the end of the string. */
+    CHANCES = 64
 };
 
 struct regex {
@@ -375,10 +378,11 @@ static int outcome(struct workspace *w, int rc)
 }
 
 /* How code is run: without machine code, and only where it is told to begin, or not. */
-enum how { HOW_JIT = 0, HOW_SLOWLY = PCRE2_NO_JIT, HOW_THERE = PCRE2_NO_JIT | PCRE2_ANCHORED };
+static const uint32_t HOW_JIT = 0, HOW_SLOWLY = PCRE2_NO_JIT,
+                      HOW_THERE = PCRE2_NO_JIT | PCRE2_ANCHORED;
 
 /* Matches that begin in `at`; its end counts only for limited8, PCRE2_UNSET else. */
-static int exec8(const struct regex *r, const pcre2_code_8 *code, enum how how, struct workspace *w,
+static int exec8(const struct regex *r, const pcre2_code_8 *code, uint32_t how, struct workspace *w,
                  struct span s, struct window at, struct regex_match *m)
 {
     pcre2_set_match_limit_8(w->context8, limit_of(r, w));
@@ -389,14 +393,13 @@ static int exec8(const struct regex *r, const pcre2_code_8 *code, enum how how, 
     if (how == HOW_JIT)
         rc = pcre2_jit_match_8(code, p, s.n, at.first, 0, w->data8, w->context8);
     if (rc == PCRE2_ERROR_JIT_STACKLIMIT)
-        rc = pcre2_match_8(code, p, s.n, at.first, (uint32_t)how | PCRE2_NO_JIT, w->data8,
-                           w->context8);
+        rc = pcre2_match_8(code, p, s.n, at.first, how | PCRE2_NO_JIT, w->data8, w->context8);
     if (rc >= 0)
         fill(m, pcre2_get_ovector_pointer_8(w->data8), rc ? rc : REGEX_GROUPS);
     return outcome(w, rc);
 }
 
-static int exec32(struct regex *r, enum how how, struct workspace *w, struct span s, size_t from,
+static int exec32(struct regex *r, uint32_t how, struct workspace *w, struct span s, size_t from,
                   struct regex_match *m)
 {
     if (s.n + 1 > w->wide_cap) {
@@ -407,8 +410,8 @@ static int exec32(struct regex *r, enum how how, struct workspace *w, struct spa
         w->wide[i] = (unsigned char)s.p[i];
     pcre2_set_match_limit_32(w->context32, limit_of(r, w));
     pcre2_set_depth_limit_32(w->context32, r->depth_limit);
-    int rc = pcre2_match_32(r->code32, w->wide, s.n, from, (uint32_t)how | PCRE2_NO_JIT, w->data32,
-                            w->context32);
+    int rc =
+        pcre2_match_32(r->code32, w->wide, s.n, from, how | PCRE2_NO_JIT, w->data32, w->context32);
     if (rc >= 0)
         fill(m, pcre2_get_ovector_pointer_32(w->data32), rc ? rc : REGEX_GROUPS);
     return outcome(w, rc);
@@ -476,7 +479,7 @@ static int try_window(struct regex *r, struct workspace *w, struct span subject,
                       struct regex_match *m)
 {
     bool there = at->first == at->last;
-    enum how slowly = there ? HOW_THERE : HOW_SLOWLY;
+    uint32_t slowly = there ? HOW_THERE : HOW_SLOWLY;
     bool rarely = giant(r) && r->uses < JIT_AFTER_USES;
     if (rarely)
         atomic_fetch_add_explicit(&r->uses, 1, memory_order_relaxed);
@@ -497,7 +500,9 @@ static int try_windows(struct regex *r, struct automaton *a, struct workspace *w
     struct window at;
     int rc = 0;
     int64_t waste = -(int64_t)(subject.n - from) / 3;
-    while (rc == 0 && from <= subject.n && automaton_next(a, subject, from, &at)) {
+    for (int i = 0; rc == 0 && from <= subject.n && automaton_next(a, subject, from, &at); i++) {
+        if (i == CHANCES)
+            return try(r, w, subject, at.first, m);
         rc = try_window(r, w, subject, &at, m);
         waste += (int64_t)(at.last - at.first) + TRY_BYTES;
         from = at.last + 1;

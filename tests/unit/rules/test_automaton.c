@@ -193,6 +193,29 @@ static void walks_are_bounded(void **state)
     automaton_free(m);
 }
 
+/* Where an automaton sees many chances and PCRE2 none, what is left is tried as a whole. */
+static void false_chances_are_bounded(void **state)
+{
+    (void)state;
+    enum { STARTS = 2000, USES = 500 };
+    struct arena *a = arena_new(0);
+    struct err e;
+    struct regex *re = regex_new(a, SPAN("x[^y]*y(?<!zy)"), SPAN(""), &e);
+    struct buf b = {0};
+    for (int i = 0; i < STARTS; i++)
+        buf_str(&b, "x ");
+    buf_str(&b, "zy");
+    struct regex_match m;
+    for (int i = 0; i < USES && !regex_is_led(re); i++)
+        assert_int_equal(regex_exec(re, buf_span(&b), 0, &m), 0);
+    assert_true(regex_is_led(re));
+    buf_str(&b, "zxay");
+    assert_int_equal(regex_exec(re, buf_span(&b), 0, &m), 1);
+    assert_int_equal(m.start, buf_span(&b).n - 3);
+    buf_free(&b);
+    arena_free(a);
+}
+
 /* Many starts that go on for long: one pass over everything takes less, leaps over what can't begin
  * a match, and leads to the same places. */
 static void passes_lead_there_too(void **state)
@@ -314,10 +337,15 @@ static void words_are_counted(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(automata_lead_to_every_match), cmocka_unit_test(led_ones_find_the_same),
-        cmocka_unit_test(giants_are_led_at_once),       cmocka_unit_test(walks_are_bounded),
-        cmocka_unit_test(passes_lead_there_too),        cmocka_unit_test(stretches_of_patterns),
-        cmocka_unit_test(stretches_are_found),          cmocka_unit_test(words_are_counted),
+        cmocka_unit_test(automata_lead_to_every_match),
+        cmocka_unit_test(led_ones_find_the_same),
+        cmocka_unit_test(giants_are_led_at_once),
+        cmocka_unit_test(walks_are_bounded),
+        cmocka_unit_test(false_chances_are_bounded),
+        cmocka_unit_test(passes_lead_there_too),
+        cmocka_unit_test(stretches_of_patterns),
+        cmocka_unit_test(stretches_are_found),
+        cmocka_unit_test(words_are_counted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
