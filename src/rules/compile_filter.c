@@ -22,7 +22,7 @@
 #include "rules/pattern.h"
 #include "rules/tree.h"
 
-static const char magic[] = "gatehouse rules 11\n";
+static const char magic[] = "gatehouse rules 12\n";
 enum { DIGEST = 32 };
 
 /* --- the name --- */
