@@ -14,6 +14,8 @@ enum { VECTOR_ITEMS = SHIFTAND_LANES * 60 /* words have room left over */ };
 static const double TRY_COST = 1000, SIGHT_COST = 20;
 /* Kilobytes in which two groups of a match stand, about. */
 static const double NEAR = 0.3;
+/* Of the places of three of its bytes, those of the whole run. */
+static const double REMAIN = 0.3;
 /* Below that many tries in a kilobyte estimates are not to be relied on. */
 static const double TRIES_SURE = 0.05;
 
@@ -45,6 +47,7 @@ static struct feature *feature_at(struct builder *b, const struct run *r)
 
 static void add_use(struct builder *b, struct feature *f, struct use u)
 {
+    f->counted |= u.times > 1;
     struct use *last = f->nusers ? &f->users[f->nusers - 1] : NULL;
     if (last && last->pattern == u.pattern && last->group == u.group)
         last->back = extent_either(last->back, u.back);
@@ -72,15 +75,42 @@ static size_t next_rarest(const double *cost, size_t n, uint32_t groups)
     return rarest;
 }
 
+/* Of text where the run is most frequent: what is left of the least frequent three of its bytes. */
+static double at_most(struct builder *b, const struct run *r)
+{
+    double least = INFINITY;
+    for (size_t i = 0; i + 2 < r->n; i++) {
+        double often = r->loop[i] || r->loop[i + 1] ? INFINITY : finder_three(&b->sets, r, i);
+        least = often < least ? often : least;
+    }
+    return least < INFINITY ? least * REMAIN : 0;
+}
+
+/* The same, but rather too often than too seldom. */
+static double cautious(struct builder *b, const struct runs *g)
+{
+    double cost = 0;
+    for (size_t i = 0; i < g->n; i++) {
+        double thought = frequency_at(frequency_of(&b->sets, &g->v[i]), 0, g->v[i].n),
+               most = at_most(b, &g->v[i]);
+        cost += thought > most ? thought : most;
+    }
+    return g->times > 1 ? cost / g->times : cost;
+}
+
 struct worth features_worth(struct builder *b, const struct need *need, double useless)
 {
     struct worth w = {.tries = INFINITY};
     double cost[NEED_GROUPS];
-    for (size_t g = 0; g < need->ngroups; g++)
-        cost[g] = cost_of(b, &need->groups[g]);
-    size_t g = next_rarest(cost, need->ngroups, 0);
-    if (g == NEED_GROUPS || cost[g] > useless)
+    double least = INFINITY;
+    for (size_t g = 0; g < need->ngroups; g++) {
+        double thought = cost_of(b, &need->groups[g]);
+        least = thought < least ? thought : least;
+        cost[g] = cautious(b, &need->groups[g]);
+    }
+    if (least > useless)
         return w;
+    size_t g = next_rarest(cost, need->ngroups, 0);
     w = (struct worth){1u << g, (uint16_t)g, cost[g]};
     while ((g = next_rarest(cost, need->ngroups, w.groups)) < NEED_GROUPS) {
         double near = NEAR * cost[g] < 1 ? NEAR * cost[g] : 1;
@@ -110,9 +140,12 @@ void features_add(struct builder *b, const struct need *need, const struct worth
 
 /* --- keys or automaton --- */
 
+/* The automaton can't count: those are found by keys if they can be. */
 static int dearest_key_last(const void *x, const void *y)
 {
     const struct feature *a = x, *b = y;
+    if (a->counted != b->counted)
+        return a->counted ? -1 : 1;
     if (a->key_cost != b->key_cost)
         return a->key_cost < b->key_cost ? -1 : 1;
     return a->number < b->number ? -1 : a->number > b->number;

@@ -15,6 +15,7 @@ struct feature {
     struct finder_key key;
     double key_cost; /* of finding it by its key; INFINITY: it has none */
     size_t number;   /* in the order of adding */
+    bool counted;    /* it is of interest at how many places it stands */
     struct use {
         uint32_t pattern;
         uint16_t group, times; /* times: at how many places */

@@ -16,6 +16,8 @@ enum {
 /* What a spelling costs, as if it occurred so often in a kilobyte. */
 static const double BURDEN = 0.03;
 static const double FOLLOWS = 2;
+/* So many times as often as thought something may be. */
+static const double MISJUDGED = 50;
 /* Of places that the key's last byte tells apart by its class only, those that remain. */
 static const double BLURRED = 0.3;
 
@@ -65,19 +67,6 @@ static double places(struct byteset_table *sets, const struct run *r, struct fin
     return exact + (often - exact) * share * BLURRED;
 }
 
-/* Of the spellings of three bytes, how often those that are known to be frequent stand in a
- * kilobyte. */
-static double measured(const struct byteset s[FINDER_KEY])
-{
-    double often = 0;
-    for (unsigned x = 0; x < 256; x++)
-        for (unsigned y = 0; y < 256 && byteset_has(&s[0], (unsigned char)x); y++)
-            for (unsigned z = 0; z < 256 && byteset_has(&s[1], (unsigned char)y); z++)
-                if (byteset_has(&s[2], (unsigned char)z))
-                    often += frequency_of_three(x | y << 8 | z << 16);
-    return often;
-}
-
 /* Of keys of one or two bytes. What follows a byte is more often what goes with it. */
 static double short_cost(struct byteset_table *sets, const struct run *r, struct finder_key key)
 {
@@ -89,22 +78,47 @@ static double short_cost(struct byteset_table *sets, const struct run *r, struct
     return often > thought ? often : thought;
 }
 
+/* The sets of three items as the table is asked for them; how many spellings they have. */
+static double three_sets(const struct byteset_table *sets, const struct run *r,
+                         struct finder_key key, struct byteset out[FINDER_KEY])
+{
+    double strings = 1;
+    for (size_t i = 0; i < FINDER_KEY; i++) {
+        out[i] = folded(finder_item(sets, r, key, i));
+        strings *= byteset_size(&out[i]);
+    }
+    return strings;
+}
+
+double finder_three(const struct byteset_table *sets, const struct run *r, size_t from)
+{
+    struct byteset s[FINDER_KEY];
+    struct finder_key key = {(uint8_t)from, FINDER_KEY};
+    if (three_sets(sets, r, key, s) > STRINGS_MAX)
+        return INFINITY;
+    double often = 0;
+    for (unsigned x = 0; x < 256; x++)
+        for (unsigned y = 0; y < 256 && byteset_has(&s[0], (unsigned char)x); y++)
+            for (unsigned z = 0; z < 256 && byteset_has(&s[1], (unsigned char)y); z++)
+                if (byteset_has(&s[2], (unsigned char)z))
+                    often += frequency_of_three(x | y << 8 | z << 16);
+    return often;
+}
+
 static double key_cost(struct byteset_table *sets, const struct run *r, struct finder_key key)
 {
     struct byteset s[FINDER_KEY];
-    double strings = 1;
     if (key.items < FINDER_KEY)
         return short_cost(sets, r, key);
-    for (size_t i = 0; i < FINDER_KEY; i++) {
-        s[i] = folded(finder_item(sets, r, key, i));
-        strings *= byteset_size(&s[i]);
-    }
+    double strings = three_sets(sets, r, key, s);
     if (strings > STRINGS_MAX)
         return INFINITY;
     double thought = frequency_at(frequency_of(sets, r), key.from, key.from + FINDER_KEY),
-           seen = measured(s), often = places(sets, r, key, FINDER_KEY, 7) + strings * BURDEN;
-    return seen > thought && thought > 0 ? often * (seen / thought < 50 ? seen / thought : 50)
-                                         : often;
+           seen = finder_three(sets, r, key.from),
+           often = places(sets, r, key, FINDER_KEY, 7) + strings * BURDEN;
+    if (seen <= thought || thought <= 0)
+        return often;
+    return often * (seen / thought < MISJUDGED ? seen / thought : MISJUDGED);
 }
 
 double finder_key(struct byteset_table *sets, const struct run *r, struct finder_key *out)

@@ -30,6 +30,10 @@ struct finder_key {
  * when it has none. */
 double finder_key(struct byteset_table *sets, const struct run *r, struct finder_key *out);
 
+/* How often in a kilobyte three adjacent items stand where in mail they are most frequent: as far
+ * as that is known to be often. INFINITY: they have too many spellings. */
+double finder_three(const struct byteset_table *sets, const struct run *r, size_t from);
+
 struct finder;
 /* What it is called in reports is its number. Every run has to have a key. */
 struct finder *finder_build(struct arena *a, const struct byteset_table *sets,

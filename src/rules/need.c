@@ -377,6 +377,13 @@ static uint32_t product_of(uint32_t n, unsigned by)
     return (uint64_t)n * by < ENDLESS ? n * by : ENDLESS;
 }
 
+/* Whether what may be absent is better spelled out than passed over. */
+static bool spelled(const struct byteset *alphabet)
+{
+    int n = byteset_size(alphabet);
+    return n <= SPELLED_MAX || n > LOOP_MAX;
+}
+
 /* Appends x{min,max} to the sequence, but for its length. */
 static void append(struct worker *p, struct info *seq, struct info *x, unsigned min, unsigned max)
 {
@@ -385,7 +392,7 @@ static void append(struct worker *p, struct info *seq, struct info *x, unsigned 
         x->need = (struct need){0};
         if (zero_width)
             return;
-        if (max == 1 && x->exact && byteset_size(&x->alphabet) <= SPELLED_MAX && x->strings.n * 2 <= STRINGS_MAX / 4 &&
+        if (max == 1 && x->exact && spelled(&x->alphabet) && x->strings.n * 2 <= STRINGS_MAX / 4 &&
             longest(&x->strings) <= 4 && (seq->exact || seq->strings.n) &&
             seq->strings.n * (x->strings.n + 1) <= STRINGS_MAX) {
             (void)ARENA_PUSH(p->a, x->strings.v, x->strings.n, x->strings.cap);

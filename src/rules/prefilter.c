@@ -170,10 +170,10 @@ static struct prefilter *build(struct arena *a, const struct prefilter_pattern *
     features_init(&b);
     b.alphabet = alphabet;
     f->id = arena_array(a, n * VARIANTS_MAX + 1, sizeof *f->id);
-    f->always = arena_array(a, n + 1, sizeof *f->always);
+    f->own = arena_array(a, n + 1, sizeof *f->own);
     for (size_t i = 0; i < n; i++)
         if (add_variants(&b, f, &p[i]) == ADDED_ALWAYS)
-            f->always[f->nalways++] = p[i].id;
+            f->own[f->nown++] = p[i].id;
     f->nkeyed = features_split(&b);
     f->nruns = b.n - f->nkeyed;
     copy_users(f, a, &b);
@@ -184,35 +184,44 @@ static struct prefilter *build(struct arena *a, const struct prefilter_pattern *
     return f;
 }
 
-static bool tried_always(const struct prefilter *f, uint32_t id)
+static bool one_of_own(const struct prefilter *f, uint32_t id)
 {
-    for (size_t i = 0; i < f->nalways; i++)
-        if (f->always[i] == id)
+    for (size_t i = 0; i < f->nown; i++)
+        if (f->own[i] == id)
             return true;
     return false;
 }
 
-/* The same patterns, but for those that are tried always. */
-static struct prefilter *build_plain(struct arena *a, const struct prefilter *f,
-                                     const struct prefilter_pattern *p, size_t n)
+static void disown(struct prefilter *f, uint32_t id)
 {
-    struct arena *scratch = arena_new(0);
-    struct prefilter_pattern *some = arena_array(scratch, n + 1, sizeof *some);
-    struct byteset alphabet = byteset_range(0, 0x7f);
-    size_t k = 0;
-    for (size_t i = 0; i < n; i++)
-        if (!tried_always(f, p[i].id))
-            some[k++] = p[i];
-    struct prefilter *plain = build(a, some, k, &alphabet);
-    arena_free(scratch);
-    return plain;
+    size_t kept = 0;
+    for (size_t i = 0; i < f->nown; i++)
+        if (f->own[i] != id)
+            f->own[kept++] = f->own[i];
+    f->nown = kept;
+}
+
+/* What has to be tried on all texts, whichever filter they are for. */
+static void note_always(struct prefilter *f, struct arena *a)
+{
+    f->always = arena_array(a, f->nown + 1, sizeof *f->always);
+    for (size_t i = 0; i < f->nown; i++)
+        if (!f->plain || one_of_own(f->plain, f->own[i]))
+            f->always[f->nalways++] = f->own[i];
+    for (size_t i = 0; i < f->nalways; i++) {
+        disown(f, f->always[i]);
+        if (f->plain)
+            disown(f->plain, f->always[i]);
+    }
 }
 
 struct prefilter *prefilter_build(struct arena *a, const struct prefilter_pattern *p, size_t n)
 {
+    struct byteset alphabet = byteset_range(0, 0x7f);
     struct prefilter *f = build(a, p, n, NULL);
     if (f->runs->words > RUNS_BEARABLE)
-        f->plain = build_plain(a, f, p, n);
+        f->plain = build(a, p, n, &alphabet);
+    note_always(f, a);
     return f;
 }
 

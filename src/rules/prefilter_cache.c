@@ -13,12 +13,14 @@ void prefilter_save(const struct prefilter *f, struct buf *out)
     buf_u32(out, FORMAT);
     buf_u64(out, f->n);
     buf_u64(out, f->nalways);
+    buf_u64(out, f->nown);
     buf_u64(out, f->nkeyed);
     buf_u64(out, f->nruns);
     buf_u64(out, f->nusers);
     buf_u64(out, f->nplaces);
     save_array(out, f->id, f->n, sizeof *f->id);
     save_array(out, f->always, f->nalways, sizeof *f->always);
+    save_array(out, f->own, f->nown, sizeof *f->own);
     save_array(out, f->start, f->nkeyed + f->nruns + 1, sizeof *f->start);
     save_array(out, f->users, f->nusers, sizeof *f->users);
     save_array(out, f->place_at, f->n + 1, sizeof *f->place_at);
@@ -68,6 +70,9 @@ static bool consistent(const struct prefilter *f, size_t ids)
     for (size_t i = 0; i < f->nalways; i++)
         if (f->always[i] >= ids)
             return false;
+    for (size_t i = 0; i < f->nown; i++)
+        if (f->own[i] >= ids)
+            return false;
     for (size_t i = 0; f->runs && i < f->runs->words * 64; i++)
         if (f->runs->run_of[i] >= f->nruns && f->nruns)
             return false;
@@ -81,6 +86,7 @@ static struct prefilter *load(struct arena *a, size_t ids, struct cursor *in)
         in->failed = true;
     f->n = cursor_u64(in);
     f->nalways = cursor_u64(in);
+    f->nown = cursor_u64(in);
     f->nkeyed = cursor_u64(in);
     f->nruns = cursor_u64(in);
     f->nusers = cursor_u64(in);
@@ -89,6 +95,7 @@ static struct prefilter *load(struct arena *a, size_t ids, struct cursor *in)
         return NULL;
     f->id = load_array(a, in, f->n, sizeof *f->id);
     f->always = load_array(a, in, f->nalways, sizeof *f->always);
+    f->own = load_array(a, in, f->nown, sizeof *f->own);
     f->start = load_array(a, in, f->nkeyed + f->nruns + 1, sizeof *f->start);
     f->users = load_array(a, in, f->nusers, sizeof *f->users);
     f->place_at = load_array(a, in, f->n + 1, sizeof *f->place_at);

@@ -23,13 +23,13 @@ struct place {
 enum { PLACE_FAR = UINT16_MAX };
 
 struct prefilter {
-    /* Of the same patterns, for texts without the bytes that disguise letters; NULL: none. What it
-     * calls tried always is so for such texts. */
+    /* Of the same patterns, for texts without the bytes that disguise letters; NULL: none. */
     struct prefilter *plain;
     size_t n;         /* patterns with needs */
     uint32_t *id;     /* by local number */
-    uint32_t *always; /* ids of patterns without needs */
-    size_t nalways;
+    uint32_t *always; /* ids of patterns that are tried on all texts */
+    uint32_t *own;    /* and of those that are on every one that this filter is for */
+    size_t nalways, nown;
     /* Of pattern p, group by group: places[place_at[p]] ... places[place_at[p + 1]]. None where
      * there is but one group of many features. */
     uint32_t *place_at;

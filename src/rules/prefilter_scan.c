@@ -254,14 +254,12 @@ static bool is_plain(struct span text)
 static void scan_one(const struct prefilter *f, struct prefilter_scratch *s, struct span text,
                      uint32_t element)
 {
-    size_t before = s->nout;
-    s->stamps++;
-    if (f->plain && is_plain(text)) {
+    if (f->plain && is_plain(text))
         f = f->plain;
-        for (size_t i = 0; i < f->nalways; i++)
-            add_candidate(s, f->always[i], element);
-        before = s->nout;
-    }
+    s->stamps++;
+    for (size_t i = 0; i < f->nown; i++)
+        add_candidate(s, f->own[i], element);
+    size_t before = s->nout;
     find_keyed(f, s, text, element);
     find_runs(f, s, text, element);
     sift_candidates(f, s, before, text.n);
@@ -272,7 +270,7 @@ struct candidate *prefilter_scan(const struct prefilter *f, struct prefilter_scr
 {
     s->nout = 0;
     *found = 0;
-    if (n == 0 || f->n == 0 || n >= UINT32_MAX)
+    if (n == 0 || (f->n == 0 && !f->plain) || n >= UINT32_MAX)
         return s->out;
     if (n > UINT32_MAX - s->stamps)
         forget_stamps(s);
