@@ -223,7 +223,7 @@ static unsigned has_pair(const struct template_match *m, unsigned pair)
 /* A piece of a line has no pairs but the line's. */
 static bool within(struct span piece, struct span line)
 {
-    return piece.p >= line.p && piece.p + piece.n <= line.p + line.n;
+    return piece.p && line.p && piece.p >= line.p && piece.p + piece.n <= line.p + line.n;
 }
 
 bool template_maybe(struct template_match *m, struct span line, const char *text)

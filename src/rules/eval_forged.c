@@ -104,7 +104,8 @@ static double check_for_fake_aol_relay_in_rcvd(struct rules_ctx *c, const struct
 
 static bool msn_groups(struct rules_ctx *c)
 {
-    struct template_match m = {.line = header_scalar(c, "To"), .arena = c->a, .icase = true};
+    struct template_match m = {
+        .line = header_scalar(c, "To"), .arena = c->a, .memory = c->templates, .icase = true};
     if (!template_search(&m, "<$nW@groups.msn.com>", NULL, NULL))
         return false;
     struct span list = template_got(&m, 'n');
@@ -265,7 +266,8 @@ static double check_for_forged_gw05_received_headers(struct rules_ctx *c,
     size_t lf = r.n ? span_rfind(span_sub(r, 0, r.n - 1), '\n') : SIZE_MAX;
     if (lf == SIZE_MAX)
         return 0;
-    struct template_match m = {.line = span_trim(span_from(r, lf + 1)), .arena = c->a};
+    struct template_match m = {
+        .line = span_trim(span_from(r, lf + 1)), .arena = c->a, .memory = c->templates};
     return template_start(&m, "from $W by $gW with ESMTP; $-$-$-, $N $-$-$- $D$D$D$D "
                               "$D$D:$D$D:$D$D {-|+|}$D$D$D$D$.") &&
            span_find(template_got(&m, 'g'), '.') == SIZE_MAX;

@@ -442,7 +442,7 @@ static double check_messageid_not_usable(struct rules_ctx *c, const struct eval_
 {
     (void)call;
     struct span list = span_trim(header_scalar(c, "List-Unsubscribe"));
-    struct template_match m = {.line = list, .arena = c->a, .icase = true};
+    struct template_match m = {.line = list, .arena = c->a, .memory = c->templates, .icase = true};
     if (template_search(&m, "<mailto:{leave-$W|$W-unsubscribe}@$W>$.", NULL, NULL) ||
         received_headers_removed(c))
         return 1;
