@@ -1,5 +1,7 @@
 #include "mime_test.h"
 
+#include <stdio.h>
+
 static void fields_and_folds(void **state)
 {
     struct mime *m = parse(*state, "Subject: one\n\ttwo\nX:\nTo : a@b\n\nbody\n");
@@ -20,6 +22,34 @@ static void fields_and_folds(void **state)
     assert_null(mime_last(f, SPAN("Cc")));
     assert_true(mime_may_have(f, mime_name_bit(SPAN("tO"))));
     assert_false(mime_may_have(&(struct mime_fields){0}, mime_name_bit(SPAN("To"))));
+}
+
+/* Whatever the names, and from wherever one looks: as by going through all of them. */
+static void fields_are_found_by_name(void **state)
+{
+    enum { FIELDS = 400, NAMES = 90 };
+    struct buf b = {0};
+    for (unsigned i = 0; i < FIELDS; i++)
+        buf_printf(&b, "%c-%u%s: %u\n", 'A' + (int)(i % 3), i * 7919 % NAMES, i % 2 ? "x" : "X", i);
+    buf_str(&b, "\n");
+    struct mime *m = parse(*state, b.p);
+    const struct mime_fields *f = &m->root->fields;
+    assert_int_equal(f->n, FIELDS);
+    for (unsigned k = 0; k < 3 * NAMES; k++) {
+        char name[16];
+        size_t last = SIZE_MAX;
+        snprintf(name, sizeof name, "%c-%uX", 'a' + (int)(k % 3), k / 3);
+        for (size_t from = 0; from <= FIELDS; from++) {
+            size_t want = from;
+            while (want < FIELDS && !span_ieq(f->v[want].name, span_str(name)))
+                want++;
+            assert_int_equal(mime_find(f, span_str(name), from), want);
+            last = from < FIELDS && want == from ? from : last;
+        }
+        struct mime_field *found = mime_last(f, span_str(name));
+        assert_ptr_equal(found, last == SIZE_MAX ? NULL : &f->v[last]);
+    }
+    buf_free(&b);
 }
 
 static void crlf_is_lf_inside_and_kept_outside(void **state)
@@ -157,6 +187,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(fields_and_folds),
+        TEST(fields_are_found_by_name),
         TEST(crlf_is_lf_inside_and_kept_outside),
         TEST(mode_of_line_ends),
         TEST(separator_lines),

@@ -218,6 +218,55 @@ static void domains_by_the_tables(void **state)
     fixture_end(&f);
 }
 
+static struct rules_ctx asking(struct fixture *f, struct header_requests *h, const char *text)
+{
+    struct mime_limits limits = MIME_LIMITS_DEFAULT;
+    struct rules_ctx c = {.conf = f->conf, .m = &f->m, .a = f->arena, .headers = h};
+    c.mime = mime_parse(f->arena, span_str(text), &limits);
+    c.relays = relays_parse(c.mime, &f->conf->relays, NULL);
+    return c;
+}
+
+static void check_scalar(struct rules_ctx *c, const char *request, const char *want)
+{
+    struct span got = header_scalar(c, request);
+    if (!span_eq(got, span_str(want)))
+        fail_msg("%s: \"%.*s\"", request, SPAN_ARG(got));
+}
+
+/* Two messages that take turns share what is known of requests, never answers. */
+static void answers_belong_to_one_message(void **state)
+{
+    (void)state;
+    enum { MANY = 5000 };
+    struct fixture f;
+    fixture_conf(&f, "");
+    fixture_headers(&f, SPAN("\n"));
+    struct header_requests *h = header_requests_new();
+    struct rules_ctx one = asking(&f, h, "From: A <a@one.example>\nSubject: first\n\n");
+    struct rules_ctx two = asking(&f, h, "From: B <b@two.example>\n\n");
+    for (int i = 0; i < 3; i++) {
+        check_scalar(&one, "From:addr", "a@one.example");
+        check_scalar(&two, "From:addr", "b@two.example");
+        check_scalar(&one, "From:name", "A");
+        check_scalar(&one, "Subject", "first\n");
+        check_scalar(&two, "Subject", "");
+        check_scalar(&two, "From:addr:host", "two.example");
+    }
+    for (unsigned i = 0; i < MANY; i++) { /* alike at both ends */
+        struct span name = arena_printf(f.arena, "X-Header-%u-of-many", i);
+        assert_int_equal(header_scalar_of(&one, header_key(name)).n, 0);
+    }
+    check_scalar(&one, "Subject", "first\n");
+    struct rules_ctx three = asking(&f, h, "X-Header-7-of-many: seven\nSubject: third\n\n");
+    check_scalar(&three, "X-Header-7-of-many", "seven\n");
+    check_scalar(&three, "X-Header-8-of-many", "");
+    check_scalar(&three, "Subject", "third\n");
+    check_scalar(&two, "From:addr", "b@two.example");
+    header_requests_free(h);
+    fixture_end(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -229,6 +278,7 @@ int main(void)
         cmocka_unit_test(a_configured_envelope_header_is_the_only_source),
         cmocka_unit_test(all_is_cut_at_its_limit),
         cmocka_unit_test(domains_by_the_tables),
+        cmocka_unit_test(answers_belong_to_one_message),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -31,6 +31,11 @@ static void dates(void **state)
         {"yesterday", -1},
         {"", -1},
         {"1 Jun 12345 10:00:00 GMT", -1},
+        {" Mon,1 Jun 2020\n 10:00:00  +0000 (UTC)", 1591005600},
+        {"Mon, 1 Jun 2020 10:00:00 +0000, or later", 1591005600},
+        {"Mon, 1 Jun 2020 10:00:00 +00001", 1591005600}, /* no zone */
+        {"M0n, 1 Jun 2020 10:00:00 +0200", 1590998400},
+        {"1 Jun 2020 10:00:00 -0130 3 Jul 2021", 1591011000},
     };
     for (size_t i = 0; i < sizeof t / sizeof *t; i++) {
         int64_t got;
@@ -39,6 +44,49 @@ static void dates(void **state)
         if (got != t[i].want)
             fail_msg("%s: %lld", t[i].text, (long long)got);
     }
+}
+
+/* Patterns are found by what stands behind their wildcards. */
+static void globs(void **state)
+{
+    (void)state;
+    static const char *const patterns[] = {"*@*.xyz", "joe@*",    "*@a.b",       "ann@x.org",
+                                           "*q",      "*@?.long", "*@sub.*.net", "m?x*@z.com"};
+    static const struct {
+        const char *text;
+        bool want;
+    } t[] = {
+        {"a@b.xyz", true},
+        {"a@xyz", false},
+        {"joe@anything", true},
+        {"jo@anything", false},
+        {"c@a.b", true},
+        {"c@aa.b", false},
+        {"ann@x.org", true},
+        {"ann@x.orga", false},
+        {"q", true},
+        {"p", false},
+        {"u@1.long", true},
+        {"u@11.long", false},
+        {"u@sub.k.net", true},
+        {"u@sub.k.nett", false},
+        {"mix-1@z.com", true},
+        {"mx@z.com", false},
+        {"", false},
+        {"xyz", false},
+    };
+    struct arena *a = arena_new(0);
+    struct globs g;
+    globs_init(&g, a);
+    for (size_t i = 0; i < sizeof patterns / sizeof *patterns; i++)
+        globs_add(&g, span_str(patterns[i]), SPAN_NONE);
+    for (size_t i = 0; i < sizeof t / sizeof *t; i++)
+        if (globs_match(&g, span_str(t[i].text)) != t[i].want)
+            fail_msg("%s", t[i].text);
+    globs_remove(&g, SPAN("*@*.xyz"), SPAN_NONE);
+    assert_false(globs_match(&g, SPAN("a@b.xyz")));
+    assert_true(globs_match(&g, SPAN("u@1.long")));
+    arena_free(a);
 }
 
 static void addresses(void **state)
@@ -130,6 +178,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(dates),
+        cmocka_unit_test(globs),
         cmocka_unit_test(addresses),
         cmocka_unit_test(stripping),
         cmocka_unit_test(hostile_lines_take_linear_time),
