@@ -409,7 +409,10 @@ static void random_ones(void **state)
     static const char *const mods[] = {"", "i", "m", "s", "im", "is"};
     const char *more = getenv("GATEHOUSE_REFUTE_PATTERNS");
     uint64_t seed = 88172645463325252u;
-    size_t patterns = more ? (size_t)atol(more) : 6000, texts = 0, told = 0;
+    uint64_t patterns = 6000;
+    size_t texts = 0, told = 0;
+    if (more)
+        (void)span_u64(span_str(more), &patterns);
     for (size_t i = 0; i < patterns; i++) {
         struct buf b = {0};
         struct subject s;
