@@ -170,7 +170,7 @@ static enum refuted ask(struct rules_ctx *c, const struct subject *s, uint32_t r
 /* PCRE2 had to be asked; what did it find? */
 static void note_vain(struct rules_ctx *c, const struct subject *s, uint32_t rule)
 {
-    if (s->refuter && !c->scratch->count[rule])
+    if (s->refuter && !c->scratch->count[rule] && !c->scratch->doubts[rule].rest)
         c->scratch->doubts[rule].vain++;
 }
 

@@ -37,7 +37,7 @@ void prefilter_scratch_fit(struct prefilter_scratch *s, const struct prefilter *
 void prefilter_scratch_free(struct prefilter_scratch *s);
 
 /* A match can begin from `first` to `last` only; CANDIDATE_ANYWHERE: or behind. */
-enum { CANDIDATE_ANYWHERE = UINT32_MAX };
+#define CANDIDATE_ANYWHERE UINT32_MAX
 struct candidate {
     uint32_t id, element;
     uint32_t first, last;

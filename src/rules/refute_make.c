@@ -5,11 +5,9 @@
 
 #include "base/buf.h"
 #include "base/xalloc.h"
-#include "rules/tree.h"
+#include "rules/refute_tree.h"
 
-/* Copies of a repeated part that are written out: as many as must be there but no more than have
- * WRITTEN nodes, and few of those that may be there; all others are "any number". */
-enum { WRITTEN = 40, OPTIONAL = 3, TEXT_MAX = 255 };
+enum { TEXT_MAX = 255 };
 /* Where an operation is that was not written. */
 enum { NOWHERE = UINT16_MAX };
 
@@ -26,18 +24,6 @@ struct refuter_maker {
     unsigned looks;
     bool dropped; /* a condition was left out: what was written matches more */
 };
-
-/* What can come next. */
-struct next {
-    struct byteset set; /* its first byte, if any */
-    bool end;           /* or the string may end here */
-    bool accept;        /* whatever comes, it matches */
-};
-
-static struct next whatever(void)
-{
-    return (struct next){BYTESET_ALL, true, true};
-}
 
 /* --- writing --- */
 
@@ -95,208 +81,6 @@ static bool masked(const struct byteset *s, uint8_t *mask, uint8_t *value)
     return any >= all && byteset_size(s) == 1 << __builtin_popcount(*mask);
 }
 
-/* --- what is known of trees --- */
-
-static bool overlap(const struct byteset *x, const struct byteset *y)
-{
-    return (x->w[0] & y->w[0]) | (x->w[1] & y->w[1]) | (x->w[2] & y->w[2]) | (x->w[3] & y->w[3]);
-}
-
-static struct byteset both(const struct byteset *x, const struct byteset *y)
-{
-    return (struct byteset){
-        {x->w[0] & y->w[0], x->w[1] & y->w[1], x->w[2] & y->w[2], x->w[3] & y->w[3]}};
-}
-
-/* Matches one byte of a set and nothing else. */
-static bool single(const struct refuter_maker *m, const struct tree *t, struct byteset *set)
-{
-    struct byteset one;
-    switch (t->kind) {
-    case TREE_SET:
-        *set = m->parsed.v[t->set];
-        return true;
-    case TREE_SEQ:
-        return t->child && !t->child->next && single(m, t->child, set);
-    case TREE_REPEAT:
-        return t->min == 1 && t->max == 1 && single(m, t->child, set);
-    case TREE_ALT:
-        *set = (struct byteset){{0}};
-        for (const struct tree *k = t->child; k; k = k->next) {
-            if (!single(m, k, &one))
-                return false;
-            *set = byteset_or(*set, one);
-        }
-        return true;
-    default:
-        return false;
-    }
-}
-
-/* Bytes that it can be made of. */
-static struct byteset alphabet(const struct refuter_maker *m, const struct tree *t)
-{
-    struct byteset s = {{0}};
-    if (t->kind == TREE_SET)
-        return m->parsed.v[t->set];
-    if (t->kind == TREE_ANY)
-        return BYTESET_ALL;
-    if (t->kind == TREE_AHEAD)
-        return s;
-    for (const struct tree *k = t->child; k; k = k->next)
-        s = byteset_or(s, alphabet(m, k));
-    return s;
-}
-
-static unsigned nodes(const struct tree *t)
-{
-    unsigned n = 1;
-    for (const struct tree *k = t->child; k && n < WRITTEN; k = k->next)
-        n += nodes(k);
-    return n;
-}
-
-/* How many copies of what must be there are written; and of what may be there (UINT32_MAX: any
- * number). */
-static void copies(const struct tree *t, unsigned *must, unsigned *may)
-{
-    unsigned most = WRITTEN / nodes(t->child);
-    most = most < 2 ? 2 : most;
-    *must = t->min < most ? t->min : most;
-    *may = *must < t->min || t->max - t->min > OPTIONAL ? UINT32_MAX : t->max - t->min;
-}
-
-/* A program matches what it does and nothing else. */
-static bool exact(const struct refuter_maker *m, const struct tree *t)
-{
-    struct byteset set;
-    unsigned must, may;
-    if (t->loose || t->kind == TREE_ANY || t->test == TEST_BEGIN || (t->look && !exact(m, t->look)))
-        return false;
-    for (const struct tree *k = t->child; k; k = k->next)
-        if (!exact(m, k))
-            return false;
-    if (t->kind != TREE_REPEAT || t->max == 0)
-        return true;
-    if (single(m, t->child, &set))
-        return t->min < NO_BOUND && (t->max < NO_BOUND || t->max == UINT32_MAX);
-    copies(t, &must, &may);
-    return tree_shortest(t->child) > 0 && must == t->min &&
-           (may != UINT32_MAX || t->max == UINT32_MAX);
-}
-
-/* Length of what it matches, if that is always the same. */
-static bool fixed_length(const struct tree *t, size_t *n)
-{
-    size_t one;
-    switch (t->kind) {
-    case TREE_SET:
-        *n = 1;
-        return true;
-    case TREE_SEQ:
-        *n = 0;
-        for (const struct tree *k = t->child; k; k = k->next, *n += one)
-            if (!fixed_length(k, &one))
-                return false;
-        return *n < REFUTE_PROGRAM;
-    case TREE_ALT:
-        if (!fixed_length(t->child, n))
-            return false;
-        for (const struct tree *k = t->child->next; k; k = k->next)
-            if (!fixed_length(k, &one) || one != *n)
-                return false;
-        return true;
-    case TREE_REPEAT:
-        if (t->min != t->max || !fixed_length(t->child, &one))
-            return false;
-        *n = one * t->min;
-        return *n < REFUTE_PROGRAM;
-    case TREE_ANY:
-        return false;
-    default:
-        *n = 0;
-        return true;
-    }
-}
-
-/* --- what comes first --- */
-
-static struct next first_of(const struct refuter_maker *m, const struct tree *t,
-                            const struct next *next);
-
-static struct next first_of_list(const struct refuter_maker *m, const struct tree *list,
-                                 const struct next *next)
-{
-    if (!list)
-        return *next;
-    if (tree_shortest(list) > 0)
-        return first_of(m, list, next);
-    struct next rest = first_of_list(m, list->next, next);
-    return first_of(m, list, &rest);
-}
-
-static void add_next(struct next *x, const struct next *y)
-{
-    x->set = byteset_or(x->set, y->set);
-    x->end |= y->end;
-    x->accept |= y->accept;
-}
-
-static struct next first_of_test(const struct refuter_maker *m, const struct tree *t,
-                                 const struct next *next)
-{
-    const struct byteset lf = byteset_range('\n', '\n');
-    struct next n = *next;
-    struct byteset set;
-    n.accept &= t->test == TEST_NONE;
-    if (t->test == TEST_LAST_LINE || t->test == TEST_LINE_END)
-        n.set = both(&n.set, &lf);
-    else if (t->test == TEST_END)
-        n.set = (struct byteset){{0}};
-    else if (t->test == TEST_NOT_AHEAD && single(m, t->look, &set)) {
-        set = byteset_not(set);
-        n.set = both(&n.set, &set);
-    }
-    return n;
-}
-
-static struct next first_of(const struct refuter_maker *m, const struct tree *t,
-                            const struct next *next)
-{
-    struct next n = {0}, one;
-    const struct next rest = whatever();
-    switch (t->kind) {
-    case TREE_SET:
-        n.set = m->parsed.v[t->set];
-        return n;
-    case TREE_SEQ:
-        return first_of_list(m, t->child, next);
-    case TREE_ALT:
-        for (const struct tree *k = t->child; k; k = k->next) {
-            one = first_of(m, k, next);
-            add_next(&n, &one);
-        }
-        return n;
-    case TREE_REPEAT:
-        if (t->max)
-            n = first_of(m, t->child, next);
-        if (t->min == 0)
-            add_next(&n, next);
-        return n;
-    case TREE_AHEAD:
-        one = first_of(m, t->child, &rest);
-        n = *next;
-        n.set = both(&n.set, &one.set);
-        n.end &= one.end;
-        n.accept &= one.accept;
-        return n;
-    case TREE_ANY:
-        return rest;
-    default:
-        return first_of_test(m, t, next);
-    }
-}
-
 /* --- operations --- */
 
 static void emit_list(struct refuter_maker *m, const struct tree *list, const struct next *next);
@@ -343,7 +127,7 @@ static void emit_loop(struct refuter_maker *m, struct byteset set, unsigned min,
         emit_set(m, OP_SET, set);
         return;
     }
-    bool run = (min == max && max < NO_BOUND) || !overlap(&set, &next->set);
+    bool run = (min == max && max < NO_BOUND) || !refute_overlap(&set, &next->set);
     uint8_t *p = put(m, run ? OP_RUN : OP_LOOP, run ? 6 : 8);
     write16(p, number(m, set));
     write16(p + 2, min < NO_BOUND ? min : NO_BOUND - 1);
@@ -355,10 +139,10 @@ static void emit_loop(struct refuter_maker *m, struct byteset set, unsigned min,
 /* Any number of what is not empty. */
 static void emit_again(struct refuter_maker *m, const struct tree *t, const struct next *next)
 {
-    struct next first = first_of(m, t, next), then = *next;
-    add_next(&then, &first);
+    struct next first = refute_first_of(&m->parsed, t, next), then = *next;
+    refute_add_next(&then, &first);
     size_t begin = m->size;
-    size_t at = emit_choice(m, &first, !overlap(&first.set, &next->set));
+    size_t at = emit_choice(m, &first, !refute_overlap(&first.set, &next->set));
     emit_list(m, t, &then);
     size_t back = m->size;
     uint8_t *p = put(m, OP_AGAIN, 2);
@@ -372,32 +156,32 @@ static void emit_repeat(struct refuter_maker *m, const struct tree *t, const str
     struct byteset set;
     const struct tree *child = t->child;
     unsigned must, may, max = next->accept ? t->min : t->max;
-    if (single(m, child, &set)) {
+    if (refute_single(&m->parsed, child, &set)) {
         emit_loop(m, set, t->min, max, next);
         return;
     }
     if (max == 0)
         return;
     if (tree_shortest(child) == 0 && max > 1) {
-        set = alphabet(m, child);
+        set = refute_alphabet(&m->parsed, child);
         if (byteset_empty(&set) && t->min)
             emit_list(m, child, next);
         else if (!byteset_empty(&set))
             emit_loop(m, set, 0, UINT32_MAX, next);
         return;
     }
-    copies(t, &must, &may);
+    refute_copies(t, &must, &may);
     may = next->accept ? 0 : may;
-    struct next first = first_of(m, child, next), then = *next;
-    add_next(&then, &first);
+    struct next first = refute_first_of(&m->parsed, child, next), then = *next;
+    refute_add_next(&then, &first);
     for (unsigned i = 0; i < must && !m->full; i++)
         emit_list(m, child, i + 1 < must ? &first : may ? &then : next);
     if (may == UINT32_MAX) {
         emit_again(m, child, next);
         return;
     }
-    size_t left[OPTIONAL];
-    bool only = !first.end && !overlap(&first.set, &next->set);
+    size_t left[REFUTE_OPTIONAL];
+    bool only = !first.end && !refute_overlap(&first.set, &next->set);
     for (unsigned i = 0; i < may; i++) {
         left[i] = emit_choice(m, &first, only);
         emit_list(m, child, i + 1 < may ? &then : next);
@@ -414,7 +198,7 @@ static size_t join_singles(struct refuter_maker *m, const struct tree **v, size_
     struct byteset all = {{0}}, set;
     size_t kept = 0;
     for (size_t i = 0; i < n; i++)
-        if (v[i] && !v[i]->next && single(m, v[i], &set))
+        if (v[i] && !v[i]->next && refute_single(&m->parsed, v[i], &set))
             all = byteset_or(all, set);
         else
             v[kept++] = v[i];
@@ -433,8 +217,8 @@ static struct next first_of_all(const struct refuter_maker *m, const struct tree
 {
     struct next all = {0};
     for (size_t i = 0; i < n; i++) {
-        struct next one = first_of_list(m, v[i], next);
-        add_next(&all, &one);
+        struct next one = refute_first_of_list(&m->parsed, v[i], next);
+        refute_add_next(&all, &one);
     }
     return all;
 }
@@ -492,9 +276,9 @@ static void emit_alternatives(struct refuter_maker *m, const struct tree **v, si
             emit_same(m, v, n, next);
             break;
         }
-        struct next first = first_of_list(m, v[0], next),
+        struct next first = refute_first_of_list(&m->parsed, v[0], next),
                     rest = first_of_all(m, v + same, n - same, next);
-        size_t at = emit_choice(m, &first, !overlap(&first.set, &rest.set));
+        size_t at = emit_choice(m, &first, !refute_overlap(&first.set, &rest.set));
         emit_same(m, v, same, next);
         jumps[njumps++] = m->full ? NOWHERE : m->size;
         (void)put(m, OP_JUMP, 2);
@@ -522,7 +306,7 @@ static void emit_alt(struct refuter_maker *m, const struct tree *t, const struct
 
 static bool emit_lookahead(struct refuter_maker *m, const struct tree *t)
 {
-    const struct next rest = whatever();
+    const struct next rest = refute_whatever();
     emit_list(m, t, &rest);
     (void)put(m, OP_MATCH, 0);
     return true;
@@ -531,11 +315,11 @@ static bool emit_lookahead(struct refuter_maker *m, const struct tree *t)
 /* Alternatives of fixed length, each of which is tried so far back. */
 static bool emit_lookbehind(struct refuter_maker *m, const struct tree *t)
 {
-    const struct next rest = whatever();
+    const struct next rest = refute_whatever();
     bool several = t->kind == TREE_ALT;
     for (const struct tree *k = several ? t->child : t; k; k = several ? k->next : NULL) {
         size_t length, at = m->size;
-        if (!fixed_length(k, &length))
+        if (!refute_fixed_length(k, &length))
             return false;
         if (several && k->next)
             (void)put(m, OP_SPLIT, 2);
@@ -557,7 +341,7 @@ static void emit_look(struct refuter_maker *m, const struct tree *t, bool negate
     size_t at = m->size;
     if (m->full)
         return;
-    if (single(m, t, &set)) {
+    if (refute_single(&m->parsed, t, &set)) {
         emit_set(m,
                  ahead     ? negated ? OP_NOT_NEXT : OP_NEXT
                  : negated ? OP_NOT_BEHIND
@@ -565,7 +349,7 @@ static void emit_look(struct refuter_maker *m, const struct tree *t, bool negate
                  set);
         return;
     }
-    m->dropped = m->looks == REFUTE_LOOKS || (negated && !exact(m, t));
+    m->dropped = m->looks == REFUTE_LOOKS || (negated && !refute_exact(&m->parsed, t));
     if (m->dropped)
         return;
     m->looks++;
@@ -662,8 +446,8 @@ static void emit_list(struct refuter_maker *m, const struct tree *list, const st
             list = behind;
             continue;
         }
-        struct next then = first_of_list(m, list->next, next);
-        if (first_of(m, list, &then).accept) {
+        struct next then = refute_first_of_list(&m->parsed, list->next, next);
+        if (refute_first_of(&m->parsed, list, &then).accept) {
             (void)put(m, OP_MATCH, 0);
             return;
         }
@@ -723,7 +507,7 @@ static const struct tree *fewest(struct refuter_maker *m, const struct tree *lis
     while (list && list->kind == TREE_SEQ && !list->next)
         list = list->child;
     for (const struct tree *t = list; t && t->kind == TREE_REPEAT; t = t->next) {
-        if (!single(m, t->child, &set))
+        if (!refute_single(&m->parsed, t->child, &set))
             break;
         *later += t->max < NO_BOUND && *later < NO_BOUND ? t->max - t->min : NO_BOUND;
         struct tree *copy = ARENA_NEW(m->work, struct tree);
@@ -751,7 +535,7 @@ static bool asks_begin(const struct tree *t)
 
 static void emit_program(struct refuter_maker *m, const struct tree *t)
 {
-    const struct next rest = whatever();
+    const struct next rest = refute_whatever();
     size_t later = 0;
     const struct tree *list = fewest(m, t, &later);
     m->size = 0;
@@ -761,7 +545,7 @@ static void emit_program(struct refuter_maker *m, const struct tree *t)
         (void)put(m, OP_MATCH, 0);
     struct head h = head_of(m, list);
     struct firstbytes f = refute_first_bytes(m->program, m->used.v, h.shortest);
-    h.exact = exact(m, t) && !m->full && !m->dropped;
+    h.exact = refute_exact(&m->parsed, t) && !m->full && !m->dropped;
     h.later = (uint16_t)later;
     if (m->program[0] == OP_MATCH && !h.begin && !h.shortest) {
         m->size = 0; /* it would say nothing */

@@ -1,5 +1,5 @@
-/* First line: a pattern; the rest: a string. PCRE2 is the judge: the refuter may not say no where it
- * finds a match, nor be certain where it finds none. The programs must survive the cache. */
+/* First line: a pattern; the rest: a string. PCRE2 is the judge: the refuter may not say no where
+ * it finds a match, nor be certain where it finds none. The programs must survive the cache. */
 #include <stdint.h>
 #include <stdlib.h>
 

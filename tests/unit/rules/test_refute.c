@@ -9,7 +9,9 @@
 #include <cmocka.h>
 
 #include "base/buf.h"
+#include "rules/byteclass.h"
 #include "rules/conf.h"
+#include "rules/firstbytes.h"
 #include "rules/pattern.h"
 #include "rules/refute.h"
 #include "rules/regex.h"
@@ -409,7 +411,10 @@ static void random_ones(void **state)
     static const char *const mods[] = {"", "i", "m", "s", "im", "is"};
     const char *more = getenv("GATEHOUSE_REFUTE_PATTERNS");
     uint64_t seed = 88172645463325252u;
-    size_t patterns = more ? (size_t)atol(more) : 6000, texts = 0, told = 0;
+    uint64_t patterns = 6000;
+    size_t texts = 0, told = 0;
+    if (more)
+        (void)span_u64(span_str(more), &patterns);
     for (size_t i = 0; i < patterns; i++) {
         struct buf b = {0};
         struct subject s;
@@ -458,12 +463,46 @@ static void stock_ones(void **state)
     assert_true(told * 100 >= texts * 90);
 }
 
+/* What looks at many bytes at once sees what looking at each of them does, at every length. */
+static void blocks_are_searched_whole(void **state)
+{
+    (void)state;
+    uint64_t seed = 123456789;
+    uint8_t text[200];
+    for (size_t round = 0; round < 3000; round++) {
+        struct byteset set = {{0}};
+        struct firstbytes f = {.n = (uint8_t)(1 + round % 3), .offset = {0, 3, 7}};
+        for (unsigned i = 0; i < 1 + round % 40; i++)
+            byteset_add(&set, (unsigned char)below(&seed, 256));
+        for (unsigned i = 0; i < 6; i++) {
+            struct byteset one = {{0}};
+            byteset_add(&one, (unsigned char)below(&seed, 256));
+            firstbytes_allow(&f, i % f.n, i / 3, &one);
+        }
+        const struct byteclass k = byteclass_of(&set);
+        size_t n = below(&seed, 190), near = 0, span = 0, found = 0;
+        bool rare = round % 2;
+        for (size_t i = 0; i < sizeof text; i++)
+            text[i] = rare && below(&seed, 60) ? 'x' : (uint8_t)below(&seed, 256);
+        while (near < n && !byteset_has(&set, text[near]))
+            near++;
+        while (span < n && byteset_has(&set, text[span]))
+            span++;
+        while (found < n && !firstbytes_hold(&f, text + found))
+            found++;
+        assert_int_equal(byteclass_near(&k, text, n), near);
+        assert_int_equal(byteclass_span(&k, text, n), span);
+        assert_int_equal(firstbytes_find(&f, text, n), found);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(tells),
         cmocka_unit_test(heeds_places),
         cmocka_unit_test(cache_is_checked),
+        cmocka_unit_test(blocks_are_searched_whole),
         cmocka_unit_test(steps_are_bounded),
         cmocka_unit_test(long_ones_are_cut),
         cmocka_unit_test(random_ones),
