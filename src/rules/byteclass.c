@@ -13,19 +13,10 @@ struct byteclass byteclass_of(const struct byteset *s)
     return k;
 }
 
-static bool all_hold(const struct byteclass_test *tests, size_t ntests, const uint8_t *p)
-{
-    for (size_t i = 0; i < ntests; i++)
-        if (!byteclass_has(tests[i].class, p[tests[i].offset]))
-            return false;
-    return true;
-}
-
-static size_t find_slowly(const struct byteclass_test *tests, size_t ntests, const uint8_t *p,
-                          size_t n)
+static size_t find_slowly(const struct byteclass *k, const uint8_t *p, size_t n)
 {
     size_t i = 0;
-    while (i < n && !all_hold(tests, ntests, p + i))
+    while (i < n && !byteclass_has(k, p[i]))
         i++;
     return i;
 }
@@ -73,38 +64,16 @@ WITH_AVX2 static inline uint32_t members_at(const struct wide *k, const uint8_t 
     return members(k, _mm256_loadu_si256((const __m256i *)(const void *)p));
 }
 
-WITH_AVX2 static inline uint32_t places(const struct byteclass_test *tests, const struct wide *k,
-                                        size_t ntests, const uint8_t *p)
-{
-    uint32_t all = members_at(&k[0], p + tests[0].offset);
-    for (size_t i = 1; i < ntests && all; i++)
-        all &= members_at(&k[i], p + tests[i].offset);
-    return all;
-}
-
-/* n is 32 at least: the last block overlaps the one before it. */
-WITH_AVX2 static size_t find_fast(const struct byteclass_test *tests, size_t ntests,
-                                  const uint8_t *p, size_t n)
-{
-    struct wide k[BYTECLASS_TESTS];
-    for (size_t i = 0; i < ntests; i++)
-        k[i] = wide_of(tests[i].class);
-    for (size_t at = 0;; at = at + 64 <= n ? at + 32 : n - 32) {
-        uint32_t all = places(tests, k, ntests, p + at);
-        if (all)
-            return at + (size_t)__builtin_ctz(all);
-        if (at + 32 == n)
-            return n;
-    }
-}
-
-WITH_AVX2 static size_t span_fast(const struct byteclass *class, const uint8_t *p, size_t n)
+/* How many bytes come before one that is in the class, or is not. n is 32 at least: the last block
+ * overlaps the one before it. */
+WITH_AVX2 static size_t before(const struct byteclass *class, bool in, const uint8_t *p, size_t n)
 {
     const struct wide k = wide_of(class);
     for (size_t at = 0;; at = at + 64 <= n ? at + 32 : n - 32) {
-        uint32_t others = ~members_at(&k, p + at);
-        if (others)
-            return at + (size_t)__builtin_ctz(others);
+        uint32_t found = members_at(&k, p + at);
+        found = in ? found : ~found;
+        if (found)
+            return at + (size_t)__builtin_ctz(found);
         if (at + 32 == n)
             return n;
     }
@@ -115,8 +84,10 @@ static bool is_fast(size_t n)
     return n >= 32 && __builtin_cpu_supports("avx2");
 }
 #else
-#define find_fast find_slowly
-#define span_fast span_slowly
+static size_t before(const struct byteclass *k, bool in, const uint8_t *p, size_t n)
+{
+    return in ? find_slowly(k, p, n) : span_slowly(k, p, n);
+}
 
 static bool is_fast(size_t n)
 {
@@ -125,21 +96,17 @@ static bool is_fast(size_t n)
 }
 #endif
 
-size_t byteclass_find(const struct byteclass_test *tests, size_t ntests, const uint8_t *p, size_t n)
-{
-    return is_fast(n) ? find_fast(tests, ntests, p, n) : find_slowly(tests, ntests, p, n);
-}
-
 /* What ends within a word is found before the fast way has begun. */
 enum { WORD = 16 };
 
 size_t byteclass_near(const struct byteclass *k, const uint8_t *p, size_t n)
 {
-    const struct byteclass_test test = {k, 0};
-    size_t few = n < WORD ? n : WORD, found = find_slowly(&test, 1, p, few);
+    size_t few = n < WORD ? n : WORD, found = find_slowly(k, p, few);
     if (found < few || few == n)
         return found;
-    return few + byteclass_find(&test, 1, p + few, n - few);
+    p += few;
+    n -= few;
+    return few + (is_fast(n) ? before(k, true, p, n) : find_slowly(k, p, n));
 }
 
 size_t byteclass_span(const struct byteclass *k, const uint8_t *p, size_t n)
@@ -149,5 +116,5 @@ size_t byteclass_span(const struct byteclass *k, const uint8_t *p, size_t n)
         return found;
     p += few;
     n -= few;
-    return few + (is_fast(n) ? span_fast(k, p, n) : span_slowly(k, p, n));
+    return few + (is_fast(n) ? before(k, false, p, n) : span_slowly(k, p, n));
 }

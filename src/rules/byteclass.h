@@ -18,17 +18,6 @@ static inline bool byteclass_has(const struct byteclass *k, uint8_t c)
     return k->bits[(c >> 3 & 16) | (c & 15)] >> (c >> 4 & 7) & 1;
 }
 
-/* A byte so far behind a place must be of the class. */
-struct byteclass_test {
-    const struct byteclass *class;
-    size_t offset;
-};
-enum { BYTECLASS_TESTS = 3 };
-
-/* The first of the n places from p on where all tests hold, n when there is none. Bytes can be read
- * as far behind the last place as the tests look. */
-size_t byteclass_find(const struct byteclass_test *tests, size_t ntests, const uint8_t *p,
-                      size_t n);
 /* The first of the n bytes from p on that is of the class, n when there is none: near as a rule. */
 size_t byteclass_near(const struct byteclass *k, const uint8_t *p, size_t n);
 /* How many of the n bytes from p on are of the class before one that is not: few as a rule. */

@@ -45,6 +45,9 @@ static inline int byteset_size(const struct byteset *s)
            __builtin_popcountll(s->w[2]) + __builtin_popcountll(s->w[3]);
 }
 
+/* How much of ordinary mail is made of its bytes. */
+double byteset_share(const struct byteset *s);
+
 #define BYTESET_ALL byteset_not((struct byteset){{0}})
 
 struct byteset byteset_range(unsigned from, unsigned to);

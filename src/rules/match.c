@@ -139,7 +139,7 @@ void match_rule(struct rules_ctx *c, struct rule *r, const struct span *elements
 
 /* Of DOUBT_ASKED answers, so many that were none and saved nothing; and how many are not asked for
  * then. */
-enum { DOUBT_ASKED = 64, DOUBT_VAIN = 48, DOUBT_REST = 255 };
+enum { DOUBT_ASKED = 64, DOUBT_VAIN = 32, DOUBT_REST = 2000 };
 
 /* What can be told of the rule's pattern without asking PCRE2. */
 static enum refuted ask(struct rules_ctx *c, const struct subject *s, uint32_t rule,

@@ -98,7 +98,7 @@ static const uint8_t *loop_end(struct run *r, const uint8_t *op, const uint8_t *
 /* Goes on at another place; NULL: there is none. */
 static const uint8_t *retry(struct run *r, unsigned bottom, const uint8_t **at)
 {
-    while (r->depth > bottom && --r->steps >= 0) {
+    while (r->depth > bottom) {
         struct frame f = r->stack[--r->depth];
         if (!f.last) {
             *at = f.at;
@@ -118,7 +118,7 @@ static bool execute(struct run *r, const uint8_t *op, const uint8_t *at)
     const unsigned bottom = r->depth;
     const uint8_t *to;
     bool inside, matched;
-    while (r->steps >= 0) {
+    while (--r->steps >= 0) {
         switch (*op) {
         case OP_MATCH:
             r->depth = bottom;
@@ -174,7 +174,6 @@ static bool execute(struct run *r, const uint8_t *op, const uint8_t *at)
             op += refute_u16(op + 1);
             continue;
         case OP_AGAIN:
-            r->steps--;
             op -= refute_u16(op + 1);
             continue;
         case OP_NEXT:
@@ -224,37 +223,28 @@ static bool execute(struct run *r, const uint8_t *op, const uint8_t *at)
     return r->steps < 0;
 }
 
-static bool tests_hold(const struct byteclass_test *tests, size_t n, const uint8_t *at)
-{
-    for (size_t i = 0; i < n; i++)
-        if (!byteclass_has(tests[i].class, at[tests[i].offset]))
-            return false;
-    return true;
-}
-
 /* The first place from `at` to `last` where a match may begin; NULL: there is none. */
-static const uint8_t *next_begin(const struct run *r, const struct head *h,
-                                 const struct byteclass_test *tests, const uint8_t *at,
-                                 const uint8_t *last)
+static const uint8_t *next_begin(const struct run *r, enum begin begin, const struct firstbytes *f,
+                                 const uint8_t *at, const uint8_t *last)
 {
     size_t n;
-    switch (h->begin) {
+    switch (begin) {
     case BEGIN_START:
-        return at == r->begin && tests_hold(tests, h->ntests, at) ? at : NULL;
+        return at == r->begin && firstbytes_hold(f, at) ? at : NULL;
     case BEGIN_LINE:
         for (; at <= last; at++)
             if (at > r->begin && at[-1] != '\n') {
                 at = memchr(at, '\n', (size_t)(last - at));
                 if (!at)
                     return NULL;
-            } else if (tests_hold(tests, h->ntests, at)) {
+            } else if (firstbytes_hold(f, at)) {
                 return at;
             }
         return NULL;
     default:
         n = (size_t)(last - at) + 1;
-        n = h->ntests ? byteclass_find(tests, h->ntests, at, n) : 0;
-        return at + n <= last ? at + n : NULL;
+        at += firstbytes_find(f, at, n);
+        return at <= last ? at : NULL;
     }
 }
 
@@ -285,11 +275,10 @@ enum refuted refuter_ask(const struct refuter *r, uint32_t number, struct span s
     run.steps = budget(s.n);
     run.depth = 0;
     const uint8_t *p = run.begin + at->first, *end = run.begin + last;
-    struct byteclass_test tests[BYTECLASS_TESTS];
-    for (size_t i = 0; i < h.ntests; i++)
-        tests[i] = (struct byteclass_test){&r->sets[h.set[i]], h.offset[i]};
-    for (; p <= end && (p = next_begin(&run, &h, tests, p, end)); p++)
-        if (--run.steps < 0 || execute(&run, program + sizeof h, p)) {
+    const struct firstbytes *f = (const void *)(program + sizeof h);
+    const uint8_t *op = program + sizeof h + sizeof *f;
+    for (; p <= end && (p = next_begin(&run, h.begin, f, p, end)); p++)
+        if (--run.steps < 0 || execute(&run, op, p)) {
             if (!h.later)
                 at->first = (size_t)(p - run.begin);
             return h.exact && run.steps >= 0 ? REFUTE_CERTAIN : REFUTE_MAYBE;

@@ -15,9 +15,9 @@
 struct refuter;
 
 enum {
-    REFUTE_PROGRAM = 12000,   /* bytes of one program; what comes behind counts as matched */
-    REFUTE_STEPS = 64,        /* of one try */
-    REFUTE_STEPS_A_BYTE = 1,  /* more, for each byte of the string */
+    REFUTE_PROGRAM = 60000,   /* bytes of one program; what comes behind counts as matched */
+    REFUTE_STEPS = 500,       /* of one try */
+    REFUTE_STEPS_A_BYTE = 4,  /* more, for each byte of the string */
     REFUTE_STEPS_MAX = 100000 /* however long the string is */
 };
 

@@ -115,16 +115,18 @@ static bool program_works(const struct refuter *r, size_t at)
 {
     struct check c = {.r = r};
     struct head h;
-    if (at >= r->size || r->size - at < sizeof h)
+    struct firstbytes f;
+    if (at >= r->size || r->size - at < sizeof h + sizeof f)
         return false;
     memcpy(&h, r->code + at, sizeof h);
-    c.program = r->code + at + sizeof h;
+    memcpy(&f, r->code + at + sizeof h, sizeof f);
+    c.program = r->code + at + sizeof h + sizeof f;
     c.size = h.size;
-    if (h.size > REFUTE_PROGRAM + 1 || h.size > r->size - at - sizeof h || h.begin > BEGIN_LINE ||
-        h.exact > 1 || h.ntests > BYTECLASS_TESTS || !whole_operations(&c))
+    if (h.size > REFUTE_PROGRAM + 1 || h.size > r->size - at - sizeof h - sizeof f ||
+        h.begin > BEGIN_LINE || h.exact > 1 || f.n > FIRSTBYTES || !whole_operations(&c))
         return false;
-    for (size_t i = 0; i < h.ntests; i++)
-        if (h.offset[i] >= h.shortest || h.set[i] >= r->nsets)
+    for (size_t i = 0; i < f.n; i++)
+        if (f.offset[i] >= h.shortest)
             return false;
     for (size_t i = 0; i < c.size; i += refute_size(c.program + i, c.size - i))
         if ((leads_on(c.program[i]) || c.program[i] == OP_AGAIN) && !leads_well(&c, i))

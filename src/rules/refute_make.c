@@ -703,31 +703,6 @@ static enum tree_test anchor_of(const struct tree *list)
     return TEST_NONE;
 }
 
-/* Tests of first bytes are worth it up to this share of ordinary text; the first one always is. */
-static const double WORTHWHILE = 0.5;
-
-static void choose_tests(struct refuter_maker *m, struct head *h)
-{
-    struct byteset bytes[REFUTE_DEEP];
-    double share[REFUTE_DEEP];
-    size_t n = refute_first_bytes(m->program, m->used.v, bytes, h->shortest);
-    for (size_t i = 0; i < n; i++) {
-        uint16_t set = number(m, bytes[i]);
-        share[i] = byteset_size(&bytes[i]) == 256 ? 2 : m->used.share[set];
-    }
-    while (h->ntests < BYTECLASS_TESTS) {
-        size_t best = n;
-        for (size_t i = 0; i < n; i++)
-            if (share[i] < (best < n ? share[best] : h->ntests ? WORTHWHILE : 2))
-                best = i;
-        if (best == n)
-            return;
-        h->offset[h->ntests] = (uint8_t)best;
-        h->set[h->ntests++] = number(m, bytes[best]);
-        share[best] = 2;
-    }
-}
-
 static struct head head_of(struct refuter_maker *m, const struct tree *list)
 {
     enum tree_test anchor = anchor_of(list);
@@ -737,7 +712,6 @@ static struct head head_of(struct refuter_maker *m, const struct tree *list)
     struct head h = {.size = (uint16_t)m->size, .shortest = (uint16_t)shortest};
     if (anchor != TEST_NONE)
         h.begin = anchor == TEST_START ? BEGIN_START : BEGIN_LINE;
-    choose_tests(m, &h);
     return h;
 }
 
@@ -786,12 +760,15 @@ static void emit_program(struct refuter_maker *m, const struct tree *t)
     if (!m->full)
         (void)put(m, OP_MATCH, 0);
     struct head h = head_of(m, list);
+    struct firstbytes f = refute_first_bytes(m->program, m->used.v, h.shortest);
     h.exact = exact(m, t) && !m->full && !m->dropped;
     h.later = (uint16_t)later;
-    if (m->program[0] == OP_MATCH && !h.begin && !h.shortest)
+    if (m->program[0] == OP_MATCH && !h.begin && !h.shortest) {
         m->size = 0; /* it would say nothing */
-    else
-        buf_add(&m->all, span_of((const char *)&h, sizeof h));
+        return;
+    }
+    buf_add(&m->all, span_of((const char *)&h, sizeof h));
+    buf_add(&m->all, span_of((const char *)&f, sizeof f));
 }
 
 struct refuter_maker *refuter_maker_new(size_t n)

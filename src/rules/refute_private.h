@@ -3,6 +3,7 @@
 #define GATEHOUSE_RULES_REFUTE_PRIVATE_H
 
 #include "rules/byteclass.h"
+#include "rules/firstbytes.h"
 #include "rules/refute.h"
 
 /* One byte each, operands behind it; numbers of two bytes are little-endian. `to` is counted from
@@ -49,16 +50,13 @@ enum begin {
     BEGIN_LINE   /* start of a line */
 };
 
-/* In front of the program. */
+/* In front of the program; struct firstbytes stands between, with offsets below `shortest`. */
 struct head {
     uint8_t begin;     /* enum begin */
     uint8_t exact;     /* it matches what the pattern does and nothing else */
     uint16_t size;     /* of the program */
     uint16_t shortest; /* match of it */
     uint16_t later;    /* that may begin so much later than one of the pattern; NO_BOUND: or more */
-    uint8_t ntests;    /* what holds where it begins */
-    uint8_t offset[BYTECLASS_TESTS]; /* below `shortest` */
-    uint16_t set[BYTECLASS_TESTS];
 };
 
 struct refuter {
@@ -78,10 +76,8 @@ static inline uint16_t refute_u16(const uint8_t *p)
 /* Bytes of an operation; 0: it is none, or `left` does not hold enough to tell. */
 size_t refute_size(const uint8_t *op, size_t left);
 
-/* Which bytes may stand at the beginning of a match, behind it, and so on, in `bytes`; how many are
- * known, at most `max`. */
-size_t refute_first_bytes(const uint8_t *program, const struct byteset *sets, struct byteset *bytes,
-                          size_t max);
-enum { REFUTE_DEEP = 16 };
+/* What may stand where a match begins, at offsets below `shortest`. */
+struct firstbytes refute_first_bytes(const uint8_t *program, const struct byteset *sets,
+                                     size_t shortest);
 
 #endif

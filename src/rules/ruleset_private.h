@@ -171,7 +171,8 @@ struct absent {
 /* How the refuter fares with a rule: it is left out for a while where it nearly always has no answer
  * and PCRE2 finds nothing. */
 struct doubt {
-    uint8_t asked, vain, rest; /* rest: tries that it is left out of */
+    uint8_t asked, vain;
+    uint16_t rest; /* tries that it is left out of */
 };
 
 struct rules_scratch {

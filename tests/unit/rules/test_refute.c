@@ -136,6 +136,11 @@ static void tells(void **state)
         {".{0,20}\\d{4}x", "", "text 1234x", true},
         {"[^\\s\\S]|b", "", "aaa", false},
         {"x(?:(?!--).)*y", "", "x--y", false},
+        {"a +b", "x", "aab", true},
+        {"a # more\n {2} + b", "x", "aab", true},
+        {"[[:^upper:]]b", "i", "ab", false},
+        {"[[:^upper:]]b", "i", "1b", true},
+        {"^[[:lower:]]b", "i", "Ab", true},
         {"x(?:(?!--).)*y", "", "x-a-y", true},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -171,6 +176,46 @@ static void heeds_places(void **state)
     assert_false(maybe(&s, SPAN("abc def ghi jkl@"), 0, 2, &at));
     assert_false(maybe(&s, SPAN("abcdefgh"), 0, SIZE_MAX, &at));
     arena_free(s.a);
+}
+
+/* A damaged cache is refused, or what it holds can be run. */
+static void cache_is_checked(void **state)
+{
+    (void)state;
+    static const char pattern[] =
+        "(?i)(?:ab[cd]+|x{2,5}y|\\bq(?!u))[^>]*>(?<!foo|ba)(?:z|zz){1,9}$";
+    struct arena *a = arena_new(0);
+    struct refuter *r = refuter_of(a, span_str(pattern)), *again;
+    struct buf b = {0};
+    refuter_save(r, &b);
+    struct span saved = buf_span(&b), text = SPAN("abc qa> xxxy >z abd>zzz\n");
+    struct cursor in = cursor_over(saved);
+    assert_non_null(again = refuter_load(a, 1, &in));
+    struct places x = {0, SIZE_MAX}, y = x;
+    assert_int_equal(refuter_ask(r, 0, text, &x), refuter_ask(again, 0, text, &y));
+    assert_int_equal(x.first, y.first);
+    in = cursor_over(saved);
+    assert_null(refuter_load(a, 2, &in)); /* of other rules */
+    size_t refused = 0;
+    for (size_t i = 0; i < saved.n; i++)
+        for (unsigned bit = 0; bit < 8; bit++) {
+            char *p = (char *)(uintptr_t)saved.p;
+            p[i] = (char)(p[i] ^ (1 << bit));
+            in = cursor_over(saved);
+            struct refuter *odd = refuter_load(a, 1, &in);
+            x = (struct places){0, SIZE_MAX};
+            if (odd)
+                (void)refuter_ask(odd, 0, text, &x);
+            refused += !odd;
+            p[i] = (char)(p[i] ^ (1 << bit));
+        }
+    for (size_t n = 0; n < saved.n; n++) {
+        in = cursor_over(span_sub(saved, 0, n));
+        assert_null(refuter_load(a, 1, &in));
+    }
+    assert_true(refused > saved.n);
+    buf_free(&b);
+    arena_free(a);
 }
 
 /* However the text is made, a try ends soon; then anything may be. */
@@ -418,6 +463,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(tells),
         cmocka_unit_test(heeds_places),
+        cmocka_unit_test(cache_is_checked),
         cmocka_unit_test(steps_are_bounded),
         cmocka_unit_test(long_ones_are_cut),
         cmocka_unit_test(random_ones),
