@@ -39,9 +39,9 @@ static double byte_share(unsigned c)
 double byteset_share(const struct byteset *s)
 {
     double share = 0;
-    for (unsigned c = 0; c < 256; c++)
-        if (byteset_has(s, (unsigned char)c))
-            share += byte_share(c);
+    for (size_t i = 0; i < 4; i++)
+        for (uint64_t bits = s->w[i]; bits; bits &= bits - 1)
+            share += byte_share(64 * (unsigned)i + (unsigned)__builtin_ctzll(bits));
     return share < 1 ? share : 1;
 }
 
