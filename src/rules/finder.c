@@ -6,7 +6,7 @@
 #include "rules/frequency.h"
 
 enum {
-    FOLD = 0xdf,
+    FOLDED_BIT = 0x20,
     STRINGS_MAX = 256, /* spellings of a key */
     /* Bytes of the table for each spelling; fewer when it is large. */
     ROOMY = 32,
@@ -26,20 +26,29 @@ static const double BLURRED = 0.3;
 /* The bytes of a set as the table is asked for them. */
 static struct byteset folded(struct byteset s)
 {
-    struct byteset out = {{0}};
-    for (unsigned c = 0; c < 256; c++)
-        if (byteset_has(&s, (unsigned char)c))
-            byteset_add(&out, c & FOLD);
+    struct byteset out;
+    for (size_t i = 0; i < 4; i++)
+        out.w[i] = (s.w[i] | s.w[i] >> FOLDED_BIT) & UINT32_MAX;
     return out;
+}
+
+static size_t bytes_of(const struct byteset *s, unsigned char out[256])
+{
+    size_t n = 0;
+    for (size_t i = 0; i < 4; i++)
+        for (uint64_t bits = s->w[i]; bits; bits &= bits - 1)
+            out[n++] = (unsigned char)(64 * i + (unsigned)__builtin_ctzll(bits));
+    return n;
 }
 
 /* Which classes of bytes, by their last bits. */
 static uint32_t classes(const struct byteset *s, unsigned mask)
 {
     uint32_t out = 0;
-    for (unsigned c = 0; c < 256; c++)
-        if (byteset_has(s, (unsigned char)c))
-            out |= 1u << (c & mask);
+    unsigned char v[256];
+    size_t n = bytes_of(s, v);
+    for (size_t i = 0; i < n; i++)
+        out |= 1u << (v[i] & mask);
     return out;
 }
 
@@ -97,11 +106,15 @@ double finder_three(const struct byteset_table *sets, const struct run *r, size_
     if (three_sets(sets, r, key, s) > STRINGS_MAX)
         return INFINITY;
     double often = 0;
-    for (unsigned x = 0; x < 256; x++)
-        for (unsigned y = 0; y < 256 && byteset_has(&s[0], (unsigned char)x); y++)
-            for (unsigned z = 0; z < 256 && byteset_has(&s[1], (unsigned char)y); z++)
-                if (byteset_has(&s[2], (unsigned char)z))
-                    often += frequency_of_three(x | y << 8 | z << 16);
+    unsigned char v[FINDER_KEY][256];
+    size_t n[FINDER_KEY];
+    for (size_t i = 0; i < FINDER_KEY; i++)
+        n[i] = bytes_of(&s[i], v[i]);
+    for (size_t x = 0; x < n[0]; x++)
+        for (size_t y = 0; y < n[1]; y++)
+            for (size_t z = 0; z < n[2]; z++)
+                often +=
+                    frequency_of_three(v[0][x] | (uint32_t)v[1][y] << 8 | (uint32_t)v[2][z] << 16);
     return often;
 }
 

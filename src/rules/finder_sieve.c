@@ -22,23 +22,32 @@ static void add(struct finder_sieve *s, const struct byteset set[FINDER_KEY], ui
 }
 
 /* Of all places, those that pass for keys of the group. */
-static double passing(const struct finder_sieve *s, uint8_t group)
+static double passing(const struct finder_sieve *s, uint8_t group, const double share[256])
 {
     double all = 1;
     for (size_t k = 0; k < FINDER_KEY; k++) {
-        struct byteset here = {{0}};
+        double here = 0;
         for (unsigned c = 0; c < 256; c++)
             if (s->low[k][c & 15] & s->high[k][c >> 4] & group)
-                byteset_add(&here, (unsigned char)c);
-        all *= byteset_share(here);
+                here += share[c];
+        all *= here < 1 ? here : 1;
     }
     return all;
+}
+
+static void shares(double share[256])
+{
+    for (unsigned c = 0; c < 256; c++) {
+        struct byteset one = byteset_range(c, c);
+        share[c] = byteset_share(one);
+    }
 }
 
 void finder_make_sieve(struct finder *f, const struct byteset_table *sets,
                        const struct run *const *runs, const struct finder_key *keys, size_t n)
 {
-    double share[GROUPS] = {0}, all = 0;
+    double share[256], passed[GROUPS] = {0}, all = 0;
+    shares(share);
     for (size_t i = 0; i < n && n <= KEYS_MAX && all <= PASSING; i++) {
         struct byteset set[FINDER_KEY];
         for (size_t k = 0; k < FINDER_KEY; k++)
@@ -48,14 +57,14 @@ void finder_make_sieve(struct finder *f, const struct byteset_table *sets,
         for (size_t g = 0; g < GROUPS; g++) {
             struct finder_sieve with = f->sieve;
             add(&with, set, (uint8_t)(1u << g));
-            double more = passing(&with, (uint8_t)(1u << g)) - share[g];
+            double more = passing(&with, (uint8_t)(1u << g), share) - passed[g];
             if (more < least) {
                 least = more;
                 best = g;
             }
         }
         add(&f->sieve, set, (uint8_t)(1u << best));
-        share[best] += least;
+        passed[best] += least;
         all += least;
     }
     f->sieved = n <= KEYS_MAX && all <= PASSING;

@@ -198,7 +198,8 @@ struct regex *regex_new_delimited(struct arena *a, struct span text, struct err 
 
 void regex_set_brief(struct regex *r)
 {
-    r->brief = r->no_automaton = true;
+    r->brief = true;
+    r->no_automaton = true;
 }
 
 void regex_set_limits(struct regex *r, uint32_t match, uint32_t depth)
@@ -340,13 +341,6 @@ static struct automaton *make_automaton(struct regex *r)
     }
     pthread_mutex_unlock(&r->lock);
     return r->no_automaton ? NULL : r->automaton;
-}
-
-void regex_warm(const struct regex *cr)
-{
-    struct regex *r = (struct regex *)(uintptr_t)cr;
-    if (ready(r) != BROKEN && giant(r))
-        (void)make_automaton(r);
 }
 
 int regex_check(const struct regex *r, struct err *e)

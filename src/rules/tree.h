@@ -49,8 +49,8 @@ struct tree *tree_parse(struct byteset_table *sets, struct arena *a, struct span
  * most `max`. They share what they have in common. */
 size_t tree_variants(struct arena *a, const struct tree *t, const struct tree **out, size_t max);
 
-/* within.c: what matches what t does in texts that hold only bytes of the alphabet, and nowhere these
- * two one after the other; NULL: t has no match there. */
+/* within.c: what matches what t does in texts that hold only bytes of the alphabet, and nowhere
+ * these two one after the other; NULL: t has no match there. */
 struct tree *tree_within(struct byteset_table *sets, struct arena *a, const struct tree *t,
                          const struct byteset *alphabet, const char pair[2]);
 

@@ -338,6 +338,39 @@ static void counted_groups(void **state)
     arena_free(a);
 }
 
+/* Among so many frequent runs that an automaton takes some of them, which can't count: what it sees
+ * stands for as many places as are wanted. */
+static void counted_in_a_crowd(void **state)
+{
+    (void)state;
+    enum { CROWD = 300 };
+    struct arena *a = arena_new(0);
+    static struct prefilter_pattern p[CROWD + 1];
+    for (uint32_t i = 0; i < CROWD; i++)
+        p[i] = (struct prefilter_pattern){i,
+                                          arena_printf(a, "[%c-z]\\W*[e%c]\\W*[%c-t]",
+                                                       (int)('a' + i % 20), (int)('a' + i / 20),
+                                                       (int)('b' + i % 17)),
+                                          false};
+    p[CROWD] = (struct prefilter_pattern){
+        CROWD, SPAN("(?:(?:firstname|[rst]\\W*[ao]\\W*[mnl]\\W*e)[\\s,]+){3}"), false};
+    struct prefilter *f = prefilter_build(a, p, CROWD + 1);
+    struct prefilter_scratch *s = prefilter_scratch_new();
+    prefilter_scratch_fit(s, f);
+    static const char *const texts[] = {"firstname firstname firstname ",
+                                        "firstname firstname r-a-m-e ", "tale firstname s.o.n.e, ",
+                                        "some, rane tole "};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        struct span text = span_str(texts[i]);
+        size_t n;
+        const struct candidate *c = prefilter_scan(f, s, &text, 1, &n);
+        if (!is_candidate(c, n, CROWD, 0))
+            fail_msg("'%s' is no candidate", texts[i]);
+    }
+    prefilter_scratch_free(s);
+    arena_free(a);
+}
+
 static size_t tried(const char *pattern, const char *text)
 {
     struct arena *a = arena_new(0);
@@ -572,12 +605,13 @@ static void factoring_changes_nothing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(no_match_is_missed),     cmocka_unit_test(most_is_filtered),
-        cmocka_unit_test(saved_and_loaded),       cmocka_unit_test(counted_groups),
-        cmocka_unit_test(groups_belong_together), cmocka_unit_test(alternatives_by_themselves),
-        cmocka_unit_test(words_are_frequent),     cmocka_unit_test(automata_miss_nothing),
-        cmocka_unit_test(automata_find_the_same), cmocka_unit_test(automata_have_bounds),
-        cmocka_unit_test(words_are_found_alike),  cmocka_unit_test(factoring_changes_nothing),
+        cmocka_unit_test(no_match_is_missed),         cmocka_unit_test(most_is_filtered),
+        cmocka_unit_test(saved_and_loaded),           cmocka_unit_test(counted_groups),
+        cmocka_unit_test(counted_in_a_crowd),         cmocka_unit_test(groups_belong_together),
+        cmocka_unit_test(alternatives_by_themselves), cmocka_unit_test(words_are_frequent),
+        cmocka_unit_test(automata_miss_nothing),      cmocka_unit_test(automata_find_the_same),
+        cmocka_unit_test(automata_have_bounds),       cmocka_unit_test(words_are_found_alike),
+        cmocka_unit_test(factoring_changes_nothing),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
