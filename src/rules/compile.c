@@ -220,7 +220,7 @@ void ruleset_make_rule(struct ruleset *rs, struct rule *r)
     r->negate = def->negate;
     r->maxhits = def->maxhits;
     r->area = area_of(def->kind);
-    r->priority = def->priority ? def->priority : def->tflags & TFLAG_NET ? -100 : 0;
+    r->priority = def->priority;
     if (r->state != RULE_RUNS || def->kind == RULE_META)
         return;
     if (def->kind == RULE_URI_DETAIL) {

@@ -3,6 +3,8 @@
 #include "rules/report_private.h"
 #include "rules/ruleset_private.h"
 
+#include <stdlib.h>
+
 enum { VISITING = 1, DONE = 2 };
 
 struct sorter {
@@ -105,6 +107,40 @@ static void fix_priority(struct sorter *s, const struct rule *r)
     }
 }
 
+struct handing {
+    const struct rule *meta;
+    int priority; /* as the files have it */
+    size_t place;
+};
+
+static int by_priority(const void *x, const void *y)
+{
+    const struct handing *a = x, *b = y;
+    if (a->priority != b->priority)
+        return a->priority < b->priority ? -1 : 1;
+    return a->place < b->place ? -1 : a->place > b->place;
+}
+
+/* The lowest first, each by what the files say, but handing down what it has got by then. Among
+ * equals SpamAssassin's order is a hash table's; here those that need others come before them, so
+ * that what is handed down goes all the way. */
+static void fix_priorities(struct sorter *s)
+{
+    struct ruleset *rs = s->rs;
+    struct handing *v = arena_array(rs->arena, rs->nmetas + 1, sizeof *v);
+    for (size_t i = 0; i < rs->nmetas; i++) {
+        const struct rule *r = rs->metas[rs->nmetas - 1 - i];
+        v[i] = (struct handing){r, r->priority, i};
+    }
+    if (rs->nmetas)
+        qsort(v, rs->nmetas, sizeof *v, by_priority);
+    for (size_t i = 0; i < rs->nmetas; i++)
+        fix_priority(s, v[i].meta);
+    for (size_t i = 0; i < rs->nrules; i++) /* only now: 0 is what they hand down */
+        if (rs->rules[i].priority == 0 && rs->rules[i].def->tflags & TFLAG_NET)
+            rs->rules[i].priority = -100;
+}
+
 void ruleset_compile_metas(struct ruleset *rs)
 {
     struct sorter s = {.rs = rs};
@@ -124,8 +160,7 @@ void ruleset_compile_metas(struct ruleset *rs)
         note_dependants(&s, r, (uint32_t)i);
     }
     rs->plan = meta_plan_new(rs->arena, rs);
-    for (size_t i = rs->nmetas; i-- > 0;)
-        fix_priority(&s, rs->metas[i]);
+    fix_priorities(&s);
 }
 
 /* A meta is evaluated at the end of the priority in which the last rule it needs was run; in the

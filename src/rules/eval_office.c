@@ -55,7 +55,9 @@ static int make_regexes(struct office_settings *s, const struct conf *conf, stru
     };
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
         struct span text = conf_value(conf, table[i].setting, span_str(table[i].dflt));
-        *table[i].re = regex_new(conf->arena, text, SPAN("i"), e);
+        /* settings are compiled before Perl sees the /i behind them */
+        struct span mods = *table[i].setting ? SPAN("") : SPAN("i");
+        *table[i].re = regex_new(conf->arena, text, mods, e);
         if (!*table[i].re)
             return err_prefix(e, "%s", table[i].setting);
     }

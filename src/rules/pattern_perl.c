@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <unicode/uchar.h>
 #include <unicode/uset.h>
+#include <unicode/ustring.h>
 
 static struct span trimmed(struct span s)
 {
