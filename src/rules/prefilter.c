@@ -1,11 +1,14 @@
 #include "rules/prefilter.h"
 
 #include <math.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
+#include "base/parallel.h"
 #include "rules/features.h"
 
 enum {
+    MANY = 150,           /* patterns: plain texts may get a filter of their own */
     VARIANTS_MAX = 16,    /* that a pattern is taken apart into */
     ALONE_PLACES_MAX = 32 /* of a group that is the only one: looking at more takes too long */
 };
@@ -215,14 +218,42 @@ static void note_always(struct prefilter *f, struct arena *a)
     }
 }
 
+/* Both filters at once, where there are so many patterns that it takes time. */
+struct pair {
+    const struct prefilter_pattern *p;
+    size_t n;
+    struct arena *a[2];
+    struct prefilter *f[2]; /* for all texts, for plain ones */
+    _Atomic int next;
+};
+
+static void build_next(void *ctx)
+{
+    const struct byteset alphabet = byteset_range(0, 0x7f);
+    struct pair *both = ctx;
+    int i;
+    while ((i = atomic_fetch_add(&both->next, 1)) < 2)
+        both->f[i] = build(both->a[i], both->p, both->n, i ? &alphabet : NULL);
+}
+
+static void free_arena(void *a)
+{
+    arena_free(a);
+}
+
 struct prefilter *prefilter_build(struct arena *a, const struct prefilter_pattern *p, size_t n)
 {
-    struct byteset alphabet = byteset_range(0, 0x7f);
-    struct prefilter *f = build(a, p, n, NULL);
-    if (f->runs->words > RUNS_BEARABLE)
-        f->plain = build(a, p, n, &alphabet);
-    note_always(f, a);
-    return f;
+    struct pair both = {.p = p, .n = n, .a = {a, n < MANY ? NULL : arena_new(0)}};
+    if (n < MANY) {
+        both.f[0] = build(a, p, n, NULL);
+    } else {
+        arena_defer(a, free_arena, both.a[1]);
+        parallel(2, build_next, &both);
+        if (both.f[0]->runs->words > RUNS_BEARABLE)
+            both.f[0]->plain = both.f[1];
+    }
+    note_always(both.f[0], a);
+    return both.f[0];
 }
 
 const uint32_t *prefilter_always(const struct prefilter *f, size_t *n)
