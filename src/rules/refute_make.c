@@ -22,7 +22,8 @@ struct refuter_maker {
     size_t size;
     bool full;
     unsigned looks;
-    bool dropped; /* a condition was left out: what was written matches more */
+    unsigned captures; /* their numbers in the tree are no higher */
+    bool dropped;      /* a condition was left out: what was written matches more */
 };
 
 /* --- writing --- */
@@ -394,8 +395,16 @@ static void emit_test(struct refuter_maker *m, const struct tree *t)
 
 /* --- all kinds --- */
 
+static void emit_capture(struct refuter_maker *m, enum op op, unsigned number)
+{
+    *put(m, op, 1) = (uint8_t)(number - 1);
+    m->captures = number > m->captures ? number : m->captures;
+}
+
 static void emit_one(struct refuter_maker *m, const struct tree *t, const struct next *next)
 {
+    if (t->capture)
+        emit_capture(m, OP_OPEN, t->capture);
     switch (t->kind) {
     case TREE_SET:
         emit_set(m, OP_SET, m->parsed.v[t->set]);
@@ -413,11 +422,16 @@ static void emit_one(struct refuter_maker *m, const struct tree *t, const struct
         emit_look(m, t->child, false, emit_lookahead);
         break;
     case TREE_ANY:
-        (void)put(m, OP_MATCH, 0);
+        if (tree_is_reference(t))
+            emit_capture(m, t->folded ? OP_SAME_TEXT : OP_SAME, t->of->capture);
+        else
+            (void)put(m, OP_MATCH, 0);
         break;
     default:
         emit_test(m, t);
     }
+    if (t->capture)
+        emit_capture(m, OP_CLOSE, t->capture);
 }
 
 /* The bytes that the list begins with, as one operation; what is behind them. */
@@ -504,7 +518,7 @@ static struct head head_of(struct refuter_maker *m, const struct tree *list)
 static const struct tree *fewest(struct refuter_maker *m, const struct tree *list, size_t *later)
 {
     struct byteset set;
-    while (list && list->kind == TREE_SEQ && !list->next)
+    while (list && list->kind == TREE_SEQ && !list->next && !list->capture)
         list = list->child;
     for (const struct tree *t = list; t && t->kind == TREE_REPEAT; t = t->next) {
         if (!refute_single(&m->parsed, t->child, &set))
@@ -539,6 +553,7 @@ static void emit_program(struct refuter_maker *m, const struct tree *t)
     size_t later = 0;
     const struct tree *list = fewest(m, t, &later);
     m->size = 0;
+    m->captures = 0;
     m->full = m->dropped = false;
     emit_list(m, list, &rest);
     if (!m->full)
@@ -547,6 +562,7 @@ static void emit_program(struct refuter_maker *m, const struct tree *t)
     struct firstbytes f = refute_first_bytes(m->program, m->used.v, h.shortest);
     h.exact = refute_exact(&m->parsed, t) && !m->full && !m->dropped;
     h.later = (uint16_t)later;
+    h.captures = (uint16_t)m->captures;
     if (m->program[0] == OP_MATCH && !h.begin && !h.shortest) {
         m->size = 0; /* it would say nothing */
         return;
