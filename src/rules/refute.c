@@ -149,6 +149,32 @@ static const uint8_t *loop_end(struct run *r, const uint8_t *op, const uint8_t *
     return at;
 }
 
+/* Behind the line that begins here; NULL: there is none. */
+static const uint8_t *line_behind(struct run *r, const uint8_t *op, const uint8_t *at)
+{
+    const size_t max = refute_u16(op + 2);
+    const uint8_t *end = memchr(at, op[1], (size_t)(r->end - at));
+    if (!end || end == at || (max != NO_BOUND && (size_t)(end - at) > max))
+        return NULL;
+    r->steps -= (int)((end - at) >> 3) + 1;
+    while (end < r->end && *end == op[1])
+        end++;
+    return end;
+}
+
+/* The first of the places from `at` on, each a line further, where it can go on; NULL: there is
+ * none. */
+static const uint8_t *lines_end(struct run *r, const uint8_t *op, const uint8_t *at)
+{
+    const struct byteclass *next = &r->sets[refute_u16(op + 4)];
+    while (at && at < r->end && !byteclass_has(next, *at))
+        at = line_behind(r, op, at);
+    if (!at || at == r->end)
+        return NULL;
+    (void)push(r, op, at, at);
+    return at;
+}
+
 /* Goes on at another place; NULL: there is none. */
 static const uint8_t *retry(struct run *r, unsigned bottom, const uint8_t **at)
 {
@@ -160,6 +186,11 @@ static const uint8_t *retry(struct run *r, unsigned bottom, const uint8_t **at)
         }
         if (*f.op == OP_CLOSE) {
             r->to[f.op[1]] = f.at;
+            continue;
+        }
+        if (*f.op == OP_LINES) {
+            if ((*at = lines_end(r, f.op, line_behind(r, f.op, f.at))))
+                return f.op + 6;
             continue;
         }
         const uint8_t *found = loop_end(r, f.op, f.at, f.last);
@@ -209,6 +240,11 @@ static bool execute(struct run *r, const uint8_t *op, const uint8_t *at)
             if (!to || !(at = loop_end(r, op, at + refute_u16(op + 3), to)))
                 goto failed;
             op += 9;
+            continue;
+        case OP_LINES:
+            if (!(at = lines_end(r, op, at)))
+                goto failed;
+            op += 6;
             continue;
         case OP_SPLIT:
             (void)push(r, op + refute_u16(op + 1), at, NULL);

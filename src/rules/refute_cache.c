@@ -35,6 +35,8 @@ size_t refute_size(const uint8_t *op, size_t left)
         return 9;
     case OP_RUN:
         return 7;
+    case OP_LINES:
+        return 6;
     case OP_TRY:
     case OP_IF:
     case OP_TRY_BYTE:
@@ -54,6 +56,8 @@ static bool sets_known(const struct refuter *r, const uint8_t *op)
     case OP_TRY:
     case OP_IF:
         return refute_u16(op + 3) < r->nsets;
+    case OP_LINES:
+        return refute_u16(op + 4) < r->nsets;
     case OP_RUN:
     case OP_SET:
     case OP_NEXT:

@@ -152,6 +152,29 @@ static void emit_again(struct refuter_maker *m, const struct tree *t, const stru
     patch(m, at);
 }
 
+/* Lines, and what ends them, any number of times. */
+static bool emit_lines(struct refuter_maker *m, const struct tree *t, const struct next *next)
+{
+    const struct tree *line = t->child->kind == TREE_SEQ ? t->child->child : NULL,
+                      *end = line ? line->next : NULL;
+    struct byteset inside, ends;
+    if (t->min || t->max != UINT32_MAX || !end || end->next || line->kind != TREE_REPEAT ||
+        end->kind != TREE_REPEAT || line->min != 1 || end->min != 1 || end->max != UINT32_MAX ||
+        !refute_single(&m->parsed, line->child, &inside) ||
+        !refute_single(&m->parsed, end->child, &ends))
+        return false;
+    inside = byteset_not(inside);
+    if (byteset_size(&ends) != 1 || memcmp(&inside, &ends, sizeof ends) != 0 || next->end ||
+        refute_overlap(&next->set, &ends))
+        return false;
+    uint8_t mask, value, *p = put(m, OP_LINES, 5);
+    if (masked(&ends, &mask, &value))
+        *p = value;
+    write16(p + 1, line->max < NO_BOUND ? line->max : NO_BOUND);
+    write16(p + 3, number(m, next->set));
+    return true;
+}
+
 static void emit_repeat(struct refuter_maker *m, const struct tree *t, const struct next *next)
 {
     struct byteset set;
@@ -161,7 +184,7 @@ static void emit_repeat(struct refuter_maker *m, const struct tree *t, const str
         emit_loop(m, set, t->min, max, next);
         return;
     }
-    if (max == 0)
+    if (max == 0 || emit_lines(m, t, next))
         return;
     if (tree_shortest(child) == 0 && max > 1) {
         set = refute_alphabet(&m->parsed, child);

@@ -15,6 +15,8 @@ enum op {
     OP_SET,        /* set16 */
     OP_LOOP,       /* set16 min16 max16 next16: bytes of the set; then one of `next`, or the end */
     OP_RUN,        /* set16 min16 max16: as many as there are, and no fewer */
+    OP_LINES,      /* byte max16 next16: any number of lines of 1 to max bytes, each with as many
+                      ends `byte` as there are; then one of `next` */
     OP_SPLIT,      /* to16: go on; when that fails, there */
     OP_TRY,        /* to16 set16: the same if the byte is of the set, else there */
     OP_IF,         /* to16 set16: go on if the byte is of the set, else there */

@@ -155,6 +155,13 @@ static void tells(void **state)
         {"^(\\w+) (?!\\1)\\w", "", "ab ac", true},
         {"(\\d)(?:\\1){3}", "", "1112111", false},
         {"(\\d)(?:\\1){3}", "", "11121111", true},
+        {"^To: (?:[^\\n]{1,4}\\n+)*b+c", "m", "To: x\n\nabcd\nbbc", true},
+        {"^To: (?:[^\\n]{1,4}\\n+)*b+c", "m", "To: x\nabcde\nbbc", false},
+        {"^To: (?:[^\\n]{1,4}\\n+)*b+c", "m", "To: \nbbc", false},
+        {"^To: (?:[^\\n]{1,4}\\n+)*b+c", "m", "To: bc", true},
+        {"^To: (?:[^\\n]+\\n+)*b+c", "m", "To: b\nbb\nbbb\nbc", true},
+        {"^To: (?:[^\\n]+\\n+)*(\\w)=\\1", "m", "To: b\nb=c\n\nc=b\nd=d", true},
+        {"^To: (?:[^\\n]+\\n+)*(\\w)=\\1", "m", "To: b\nb=c\n\nc=b\nd=", false},
         {"(?:(a)|b)*\\1", "", "b", true}, /* of some it is not known */
         {"(?|(a)|(b))\\1", "", "ac", true},
         {"(?=(a))\\1", "", "ac", true},
@@ -429,9 +436,19 @@ static size_t against_pcre(const struct subject *s, unsigned texts, uint64_t *se
 
 static void random_reference(struct buf *b, uint64_t *seed)
 {
-    static const char *const forms[] = {"\\1",     "\\1",      "\\2",     "\\3",     "\\g{1}",
-                                        "\\g{-1}", "(?i:\\1)", "(?!\\1)", "(?=\\2)", "(\\1)"};
-    buf_str(b, forms[below(seed, 10)]);
+    static const char *const forms[] = {"\\1",
+                                        "\\1",
+                                        "\\2",
+                                        "\\3",
+                                        "\\g{1}",
+                                        "\\g{-1}",
+                                        "(?i:\\1)",
+                                        "(?!\\1)",
+                                        "(?=\\2)",
+                                        "(\\1)",
+                                        "(?:[^\\n]{1,3}\\n+)*",
+                                        "(?:[^a]+a+)*b"};
+    buf_str(b, forms[below(seed, 12)]);
 }
 
 static void random_pattern(struct buf *b, unsigned depth, uint64_t *seed)
