@@ -3,7 +3,8 @@
 
 enum { FRAMES = 200 };
 
-/* What is left to try: the operation there; or, of a loop, further ends from `at` to `last`. */
+/* What is left to try: the operation there; or, of a loop, further ends from `at` to `last`. Or
+ * of OP_CLOSE: where that capture ended before; `last` is not NULL. */
 struct frame {
     const uint8_t *op, *at, *last;
 };
@@ -13,12 +14,20 @@ struct run {
     const uint8_t *begin, *end; /* the string */
     int steps;                  /* left; below 0: too many were taken */
     unsigned depth;
+    const uint8_t *from[REFUTE_CAPTURES], *to[REFUTE_CAPTURES]; /* to NULL: it took no part */
     struct frame stack[FRAMES];
 };
 
 static bool in_set(const struct run *r, const uint8_t *number, uint8_t c)
 {
     return byteclass_has(&r->sets[refute_u16(number)], c);
+}
+
+/* As PCRE2's tables here have it: ASCII and Latin-1. */
+static uint8_t lower(uint8_t c)
+{
+    bool upper = (c >= 'A' && c <= 'Z') || (c >= 0xc0 && c <= 0xde && c != 0xd7);
+    return upper ? c + 0x20 : c;
 }
 
 static bool is_word(uint8_t c)
@@ -80,11 +89,56 @@ static bool push(struct run *r, const uint8_t *op, const uint8_t *at, const uint
     return true;
 }
 
+/* Where the text of a capture ends that stands here again; NULL: it does not. */
+static const uint8_t *same_text(struct run *r, const uint8_t *op, const uint8_t *at)
+{
+    const uint8_t *from = r->from[op[1]], *to = r->to[op[1]];
+    if (!to || from > to || to - from > r->end - at)
+        return NULL;
+    size_t n = (size_t)(to - from);
+    r->steps -= (int)(n >> 3);
+    if (*op == OP_SAME)
+        return memcmp(from, at, n) == 0 ? at + n : NULL;
+    for (size_t i = 0; i < n; i++)
+        if (from[i] != at[i] && lower(from[i]) != lower(at[i]))
+            return NULL;
+    return at + n;
+}
+
+/* The first place from `at` to `last` where the text of a capture stands again; NULL: there is
+ * none. */
+static const uint8_t *next_same_text(struct run *r, const uint8_t *op, const uint8_t *at,
+                                     const uint8_t *last)
+{
+    const uint8_t *from = r->from[op[1]], *to = r->to[op[1]], *found = NULL;
+    if (!to || from >= to)
+        return at;
+    const size_t n = (size_t)(to - from), left = (size_t)(r->end - at);
+    if (n > left)
+        return NULL;
+    last = (size_t)(last - at) > left - n ? at + (left - n) : last;
+    const uint8_t first = lower(*from);
+    if (*op == OP_SAME)
+        found = memmem(at, (size_t)(last - at) + n, from, n);
+    for (const uint8_t *p = at; *op == OP_SAME_TEXT && p <= last && !found; p++)
+        if (lower(*p) == first && same_text(r, op, p))
+            found = p;
+    r->steps -= (int)(((found ? found : last) - at) >> 3);
+    return found;
+}
+
 /* The next end of a loop, from `at` to `last`, where it can go on; NULL: there is none. */
 static const uint8_t *loop_end(struct run *r, const uint8_t *op, const uint8_t *at,
                                const uint8_t *last)
 {
     const struct byteclass *next = &r->sets[refute_u16(op + 7)];
+    const uint8_t *behind = op[9] == OP_LINE_START ? op + 10 : op + 9;
+    if (*behind == OP_SAME || *behind == OP_SAME_TEXT) {
+        at = next_same_text(r, behind, at, last);
+        if (at && at < last)
+            (void)push(r, op, at + 1, last);
+        return at;
+    }
     size_t by = byteclass_near(next, at, (size_t)(last - at));
     r->steps -= (int)(by >> 3);
     at += by;
@@ -92,6 +146,32 @@ static const uint8_t *loop_end(struct run *r, const uint8_t *op, const uint8_t *
         (void)push(r, op, at + 1, last);
     else if (at < r->end && !byteclass_has(next, *at))
         return NULL;
+    return at;
+}
+
+/* Behind the line that begins here; NULL: there is none. */
+static const uint8_t *line_behind(struct run *r, const uint8_t *op, const uint8_t *at)
+{
+    const size_t max = refute_u16(op + 2);
+    const uint8_t *end = memchr(at, op[1], (size_t)(r->end - at));
+    if (!end || end == at || (max != NO_BOUND && (size_t)(end - at) > max))
+        return NULL;
+    r->steps -= (int)((end - at) >> 3) + 1;
+    while (end < r->end && *end == op[1])
+        end++;
+    return end;
+}
+
+/* The first of the places from `at` on, each a line further, where it can go on; NULL: there is
+ * none. */
+static const uint8_t *lines_end(struct run *r, const uint8_t *op, const uint8_t *at)
+{
+    const struct byteclass *next = &r->sets[refute_u16(op + 4)];
+    while (at && at < r->end && !byteclass_has(next, *at))
+        at = line_behind(r, op, at);
+    if (!at || at == r->end)
+        return NULL;
+    (void)push(r, op, at, at);
     return at;
 }
 
@@ -103,6 +183,15 @@ static const uint8_t *retry(struct run *r, unsigned bottom, const uint8_t **at)
         if (!f.last) {
             *at = f.at;
             return f.op;
+        }
+        if (*f.op == OP_CLOSE) {
+            r->to[f.op[1]] = f.at;
+            continue;
+        }
+        if (*f.op == OP_LINES) {
+            if ((*at = lines_end(r, f.op, line_behind(r, f.op, f.at))))
+                return f.op + 6;
+            continue;
         }
         const uint8_t *found = loop_end(r, f.op, f.at, f.last);
         if (found) {
@@ -151,6 +240,11 @@ static bool execute(struct run *r, const uint8_t *op, const uint8_t *at)
             if (!to || !(at = loop_end(r, op, at + refute_u16(op + 3), to)))
                 goto failed;
             op += 9;
+            continue;
+        case OP_LINES:
+            if (!(at = lines_end(r, op, at)))
+                goto failed;
+            op += 6;
             continue;
         case OP_SPLIT:
             (void)push(r, op + refute_u16(op + 1), at, NULL);
@@ -202,6 +296,21 @@ static bool execute(struct run *r, const uint8_t *op, const uint8_t *at)
             if (matched != (*op == OP_LOOK))
                 goto failed;
             op += refute_u16(op + 1);
+            continue;
+        case OP_OPEN:
+            r->from[op[1]] = at;
+            op += 2;
+            continue;
+        case OP_CLOSE:
+            (void)push(r, op, r->to[op[1]], at);
+            r->to[op[1]] = at;
+            op += 2;
+            continue;
+        case OP_SAME:
+        case OP_SAME_TEXT:
+            if (!(at = same_text(r, op, at)))
+                goto failed;
+            op += 2;
             continue;
         case OP_BACK:
             if ((size_t)(at - r->begin) < refute_u16(op + 1))
@@ -274,6 +383,8 @@ enum refuted refuter_ask(const struct refuter *r, uint32_t number, struct span s
     run.end = run.begin + s.n;
     run.steps = budget(s.n);
     run.depth = 0;
+    for (size_t i = 0; i < h.captures; i++)
+        run.from[i] = run.to[i] = NULL;
     const uint8_t *p = run.begin + at->first, *end = run.begin + last;
     const struct firstbytes *f = (const void *)(program + sizeof h);
     const uint8_t *op = program + sizeof h + sizeof *f;

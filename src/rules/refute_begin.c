@@ -70,6 +70,9 @@ static void follow(struct survey *s, size_t depth, struct state x)
     size_t behind = x.op + refute_size(op, 2);
     switch (*op) {
     case OP_MATCH:
+    case OP_LINES:
+    case OP_SAME:
+    case OP_SAME_TEXT:
         s->depth = depth < s->depth ? depth : s->depth;
         break;
     case OP_BYTE:
@@ -130,7 +133,7 @@ static void survey_from(struct survey *s, struct state x, size_t depth)
 static bool waits_for_byte(uint8_t op)
 {
     return op == OP_BYTE || op == OP_SET || op == OP_TEXT || op == OP_LOOP || op == OP_RUN ||
-           op == OP_MATCH;
+           op == OP_MATCH || op == OP_LINES || op == OP_SAME || op == OP_SAME_TEXT;
 }
 
 /* --- kinds of beginnings --- */

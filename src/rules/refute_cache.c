@@ -24,12 +24,19 @@ size_t refute_size(const uint8_t *op, size_t left)
     case OP_EDGE:
     case OP_NO_EDGE:
         return 1;
+    case OP_OPEN:
+    case OP_CLOSE:
+    case OP_SAME:
+    case OP_SAME_TEXT:
+        return 2;
     case OP_TEXT:
         return left > 1 ? 2 + 2 * (size_t)op[1] : 0;
     case OP_LOOP:
         return 9;
     case OP_RUN:
         return 7;
+    case OP_LINES:
+        return 6;
     case OP_TRY:
     case OP_IF:
     case OP_TRY_BYTE:
@@ -49,6 +56,8 @@ static bool sets_known(const struct refuter *r, const uint8_t *op)
     case OP_TRY:
     case OP_IF:
         return refute_u16(op + 3) < r->nsets;
+    case OP_LINES:
+        return refute_u16(op + 4) < r->nsets;
     case OP_RUN:
     case OP_SET:
     case OP_NEXT:
@@ -59,6 +68,11 @@ static bool sets_known(const struct refuter *r, const uint8_t *op)
     default:
         return true;
     }
+}
+
+static bool names_capture(uint8_t op)
+{
+    return op == OP_OPEN || op == OP_CLOSE || op == OP_SAME || op == OP_SAME_TEXT;
 }
 
 static bool leads_on(uint8_t op)
@@ -123,13 +137,15 @@ static bool program_works(const struct refuter *r, size_t at)
     c.program = r->code + at + sizeof h + sizeof f;
     c.size = h.size;
     if (h.size > REFUTE_PROGRAM + 1 || h.size > r->size - at - sizeof h - sizeof f ||
-        h.begin > BEGIN_LINE || h.exact > 1 || f.n > FIRSTBYTES || !whole_operations(&c))
+        h.begin > BEGIN_LINE || h.exact > 1 || h.captures > REFUTE_CAPTURES || f.n > FIRSTBYTES ||
+        !whole_operations(&c))
         return false;
     for (size_t i = 0; i < f.n; i++)
         if (f.offset[i] >= h.shortest)
             return false;
     for (size_t i = 0; i < c.size; i += refute_size(c.program + i, c.size - i))
-        if ((leads_on(c.program[i]) || c.program[i] == OP_AGAIN) && !leads_well(&c, i))
+        if (((leads_on(c.program[i]) || c.program[i] == OP_AGAIN) && !leads_well(&c, i)) ||
+            (names_capture(c.program[i]) && c.program[i + 1] >= h.captures))
             return false;
     return true;
 }

@@ -22,7 +22,8 @@ struct refuter_maker {
     size_t size;
     bool full;
     unsigned looks;
-    bool dropped; /* a condition was left out: what was written matches more */
+    unsigned captures; /* their numbers in the tree are no higher */
+    bool dropped;      /* a condition was left out: what was written matches more */
 };
 
 /* --- writing --- */
@@ -151,6 +152,29 @@ static void emit_again(struct refuter_maker *m, const struct tree *t, const stru
     patch(m, at);
 }
 
+/* Lines, and what ends them, any number of times. */
+static bool emit_lines(struct refuter_maker *m, const struct tree *t, const struct next *next)
+{
+    const struct tree *line = t->child->kind == TREE_SEQ ? t->child->child : NULL,
+                      *end = line ? line->next : NULL;
+    struct byteset inside, ends;
+    if (t->min || t->max != UINT32_MAX || !end || end->next || line->kind != TREE_REPEAT ||
+        end->kind != TREE_REPEAT || line->min != 1 || end->min != 1 || end->max != UINT32_MAX ||
+        !refute_single(&m->parsed, line->child, &inside) ||
+        !refute_single(&m->parsed, end->child, &ends))
+        return false;
+    inside = byteset_not(inside);
+    if (byteset_size(&ends) != 1 || memcmp(&inside, &ends, sizeof ends) != 0 || next->end ||
+        refute_overlap(&next->set, &ends))
+        return false;
+    uint8_t mask, value, *p = put(m, OP_LINES, 5);
+    if (masked(&ends, &mask, &value))
+        *p = value;
+    write16(p + 1, line->max < NO_BOUND ? line->max : NO_BOUND);
+    write16(p + 3, number(m, next->set));
+    return true;
+}
+
 static void emit_repeat(struct refuter_maker *m, const struct tree *t, const struct next *next)
 {
     struct byteset set;
@@ -160,7 +184,7 @@ static void emit_repeat(struct refuter_maker *m, const struct tree *t, const str
         emit_loop(m, set, t->min, max, next);
         return;
     }
-    if (max == 0)
+    if (max == 0 || emit_lines(m, t, next))
         return;
     if (tree_shortest(child) == 0 && max > 1) {
         set = refute_alphabet(&m->parsed, child);
@@ -394,8 +418,16 @@ static void emit_test(struct refuter_maker *m, const struct tree *t)
 
 /* --- all kinds --- */
 
+static void emit_capture(struct refuter_maker *m, enum op op, unsigned number)
+{
+    *put(m, op, 1) = (uint8_t)(number - 1);
+    m->captures = number > m->captures ? number : m->captures;
+}
+
 static void emit_one(struct refuter_maker *m, const struct tree *t, const struct next *next)
 {
+    if (t->capture)
+        emit_capture(m, OP_OPEN, t->capture);
     switch (t->kind) {
     case TREE_SET:
         emit_set(m, OP_SET, m->parsed.v[t->set]);
@@ -413,11 +445,16 @@ static void emit_one(struct refuter_maker *m, const struct tree *t, const struct
         emit_look(m, t->child, false, emit_lookahead);
         break;
     case TREE_ANY:
-        (void)put(m, OP_MATCH, 0);
+        if (tree_is_reference(t))
+            emit_capture(m, t->folded ? OP_SAME_TEXT : OP_SAME, t->of->capture);
+        else
+            (void)put(m, OP_MATCH, 0);
         break;
     default:
         emit_test(m, t);
     }
+    if (t->capture)
+        emit_capture(m, OP_CLOSE, t->capture);
 }
 
 /* The bytes that the list begins with, as one operation; what is behind them. */
@@ -504,7 +541,7 @@ static struct head head_of(struct refuter_maker *m, const struct tree *list)
 static const struct tree *fewest(struct refuter_maker *m, const struct tree *list, size_t *later)
 {
     struct byteset set;
-    while (list && list->kind == TREE_SEQ && !list->next)
+    while (list && list->kind == TREE_SEQ && !list->next && !list->capture)
         list = list->child;
     for (const struct tree *t = list; t && t->kind == TREE_REPEAT; t = t->next) {
         if (!refute_single(&m->parsed, t->child, &set))
@@ -539,6 +576,7 @@ static void emit_program(struct refuter_maker *m, const struct tree *t)
     size_t later = 0;
     const struct tree *list = fewest(m, t, &later);
     m->size = 0;
+    m->captures = 0;
     m->full = m->dropped = false;
     emit_list(m, list, &rest);
     if (!m->full)
@@ -547,6 +585,7 @@ static void emit_program(struct refuter_maker *m, const struct tree *t)
     struct firstbytes f = refute_first_bytes(m->program, m->used.v, h.shortest);
     h.exact = refute_exact(&m->parsed, t) && !m->full && !m->dropped;
     h.later = (uint16_t)later;
+    h.captures = (uint16_t)m->captures;
     if (m->program[0] == OP_MATCH && !h.begin && !h.shortest) {
         m->size = 0; /* it would say nothing */
         return;

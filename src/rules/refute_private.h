@@ -15,6 +15,8 @@ enum op {
     OP_SET,        /* set16 */
     OP_LOOP,       /* set16 min16 max16 next16: bytes of the set; then one of `next`, or the end */
     OP_RUN,        /* set16 min16 max16: as many as there are, and no fewer */
+    OP_LINES,      /* byte max16 next16: any number of lines of 1 to max bytes, each with as many
+                      ends `byte` as there are; then one of `next` */
     OP_SPLIT,      /* to16: go on; when that fails, there */
     OP_TRY,        /* to16 set16: the same if the byte is of the set, else there */
     OP_IF,         /* to16 set16: go on if the byte is of the set, else there */
@@ -29,6 +31,10 @@ enum op {
     OP_LOOK,       /* to16: the program behind this, up to OP_MATCH, matches; go on there */
     OP_NOT_LOOK,   /* to16 */
     OP_BACK,       /* n16: so many bytes back */
+    OP_OPEN,       /* n8: the text of the capture begins here */
+    OP_CLOSE,      /* n8: and ends here */
+    OP_SAME,       /* n8: that text again */
+    OP_SAME_TEXT,  /* n8: whatever the case */
     OP_START,
     OP_LINE_START,
     OP_LAST_LINE,
@@ -40,8 +46,8 @@ enum op {
 };
 
 enum { NO_BOUND = 0xffff };
-/* Conditions in conditions. */
-enum { REFUTE_LOOKS = 3 };
+/* Conditions in conditions; captures of a program. */
+enum { REFUTE_LOOKS = 3, REFUTE_CAPTURES = 9 };
 
 /* Where a match may begin. */
 enum begin {
@@ -57,6 +63,7 @@ struct head {
     uint16_t size;     /* of the program */
     uint16_t shortest; /* match of it */
     uint16_t later;    /* that may begin so much later than one of the pattern; NO_BOUND: or more */
+    uint16_t captures; /* their numbers are lower */
 };
 
 struct refuter {

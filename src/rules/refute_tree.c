@@ -16,6 +16,8 @@ static struct byteset refute_both(const struct byteset *x, const struct byteset 
 bool refute_single(const struct byteset_table *sets, const struct tree *t, struct byteset *set)
 {
     struct byteset one;
+    if (t->capture)
+        return false;
     switch (t->kind) {
     case TREE_SET:
         *set = sets->v[t->set];
@@ -71,7 +73,7 @@ bool refute_exact(const struct byteset_table *sets, const struct tree *t)
 {
     struct byteset set;
     unsigned must, may;
-    if (t->loose || t->kind == TREE_ANY || t->test == TEST_BEGIN ||
+    if (t->loose || (t->kind == TREE_ANY && !tree_is_reference(t)) || t->test == TEST_BEGIN ||
         (t->look && !refute_exact(sets, t->look)))
         return false;
     for (const struct tree *k = t->child; k; k = k->next)
@@ -162,6 +164,19 @@ static struct next first_of_test(const struct byteset_table *sets, const struct 
     return n;
 }
 
+/* What the group's text began with. */
+static struct next first_of_reference(const struct byteset_table *sets, const struct tree *t)
+{
+    const struct next rest = refute_whatever();
+    struct next n = {BYTESET_ALL, true, false};
+    if (t->min > 0 && !t->of->refers) { /* references in references could be followed for long */
+        n.set = refute_first_of(sets, t->of, &rest).set;
+        n.set = t->folded ? byteset_folded(n.set) : n.set;
+    }
+    n.end = t->min == 0;
+    return n;
+}
+
 struct next refute_first_of(const struct byteset_table *sets, const struct tree *t,
                             const struct next *next)
 {
@@ -193,7 +208,7 @@ struct next refute_first_of(const struct byteset_table *sets, const struct tree 
         n.accept &= one.accept;
         return n;
     case TREE_ANY:
-        return rest;
+        return tree_is_reference(t) ? first_of_reference(sets, t) : rest;
     default:
         return first_of_test(sets, t, next);
     }

@@ -11,7 +11,15 @@ struct parser {
     size_t at;
     bool icase, dotall, extended, lines;
     bool gave_up;
+    bool shares; /* there are no references: groups that look alike are alike */
+    bool counts; /* the numbers of groups are known, no two have one name */
     unsigned nesting;
+    unsigned ngroups, nreferences;
+    struct {
+        struct span name;
+        struct tree *tree; /* NULL: it is still open */
+    } groups[TREE_CAPTURES + 1];
+    struct span name;         /* of the group that was opened last */
     uint16_t letters[2][256]; /* sets of single bytes, by icase; 0: not asked for yet */
     struct known_group *known[KNOWN_GROUPS];
 };
@@ -265,6 +273,78 @@ static enum tree_test place_of(char c)
     }
 }
 
+/* --- references --- */
+
+/* The number of the group that "\1", "\g{1}", "\g{-1}", "\k<name>" and the like mean; 0: not
+ * known. */
+static uint64_t group_meant(const struct parser *p, struct span t)
+{
+    uint64_t n = 0;
+    struct span name = span_from(t, 2);
+    if (t.n == 2 && ascii_isdigit(t.p[1])) /* with more digits it may be octal */
+        return p->at < p->p.n && ascii_isdigit(peek(p)) ? 0 : (uint64_t)(t.p[1] - '0');
+    if (t.n < 3 || !one_of(t.p[1], "gk") || (t.p[1] == 'g' && one_of(t.p[2], "<'")))
+        return 0; /* those call it */
+    if (one_of(name.p[0], "{<'"))
+        name = span_sub(name, 1, name.n - 1);
+    if (span_u64(name, &n))
+        return t.p[1] == 'g' ? n : 0;
+    if (span_starts(name, SPAN("-")) && span_u64(span_from(name, 1), &n))
+        return n && n <= p->ngroups ? p->ngroups + 1 - n : 0;
+    for (n = TREE_CAPTURES; n; n--)
+        if (name.n && span_eq(p->groups[n].name, name))
+            break;
+    return n;
+}
+
+static struct tree *reference(struct parser *p, struct span t)
+{
+    struct tree *ref = node(p, TREE_ANY);
+    uint64_t n = group_meant(p, t);
+    p->nreferences++;
+    if (n == 0 || n > TREE_CAPTURES || !p->groups[n].tree)
+        return ref;
+    struct tree *of = p->groups[n].tree;
+    of->capture = (uint8_t)n;
+    ref->of = of;
+    ref->folded = p->icase;
+    ref->min = tree_shortest(of);
+    return ref;
+}
+
+/* The group that was opened as the n-th has ended. */
+static void note_capture(struct parser *p, unsigned n, struct span name, struct tree *inner)
+{
+    if (n > TREE_CAPTURES) {
+        p->counts &= name.n == 0; /* it may have one of the others' */
+        return;
+    }
+    for (unsigned i = 1; i <= TREE_CAPTURES; i++)
+        p->counts &= name.n == 0 || !span_eq(p->groups[i].name, name);
+    p->groups[n].name = name;
+    p->groups[n].tree = inner;
+}
+
+/* Groups whose text is not known for sure have no number. */
+static void settle_captures(struct tree *t, bool sure)
+{
+    if (!sure)
+        t->capture = 0;
+    sure &= t->kind != TREE_REPEAT && t->kind != TREE_AHEAD;
+    if (t->look)
+        settle_captures(t->look, false);
+    for (struct tree *k = t->child; k; k = k->next)
+        settle_captures(k, sure);
+}
+
+static bool has_references(struct span s)
+{
+    for (size_t at; (at = span_find(s, '\\')) != SIZE_MAX; s = span_from(s, at + 2))
+        if (at + 1 < s.n && one_of(s.p[at + 1], "123456789gk"))
+            return true;
+    return false;
+}
+
 static struct tree *escape(struct parser *p)
 {
     size_t n = pattern_token(p->p, p->at);
@@ -288,7 +368,7 @@ static struct tree *escape(struct parser *p)
     if (t.n == 2 && one_of(c, "dDwWsShHvV"))
         return one_set(p, class_of(c));
     int byte = escape_byte(t);
-    return byte >= 0 ? literal(p, (unsigned char)byte) : node(p, TREE_ANY);
+    return byte >= 0 ? literal(p, (unsigned char)byte) : reference(p, t);
 }
 
 static void set_flags(struct parser *p, struct span flags)
@@ -311,6 +391,10 @@ static void set_flags(struct parser *p, struct span flags)
         case 's':
             p->dotall = on;
             break;
+        case 'n':
+        case 'J':
+            p->counts = false;
+            break;
         case 'x':
             p->gave_up |= i > 0 && flags.p[i - 1] == 'x'; /* blanks in classes count for nothing */
             p->extended = on;
@@ -324,6 +408,7 @@ static void set_flags(struct parser *p, struct span flags)
 /* Behind "(?": what kind of group; false for "(?flags)", which is done with then. */
 enum group {
     GROUP_PLAIN,
+    GROUP_CAPTURE,
     GROUP_ATOMIC,
     GROUP_AHEAD,
     GROUP_NOT_AHEAD,
@@ -344,18 +429,21 @@ static enum group group_kind(struct parser *p)
     };
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
         if (span_starts(rest, span_str(kinds[i].open))) {
+            p->counts &= kinds[i].open[0] != '|';
             p->at += strlen(kinds[i].open);
             return kinds[i].kind;
         }
     char close = span_starts(rest, SPAN("'")) ? '\'' : '>';
     if (span_starts(rest, SPAN("<")) || span_starts(rest, SPAN("P<")) ||
         span_starts(rest, SPAN("'"))) {
-        size_t end = span_find(span_from(rest, 1), close);
-        if (end == SIZE_MAX)
+        size_t from = rest.p[0] == 'P' ? 2 : 1, end = span_find(span_from(rest, from), close);
+        if (end == SIZE_MAX) {
             p->gave_up = true;
-        else
-            p->at += end + 2;
-        return GROUP_PLAIN;
+        } else {
+            p->name = span_sub(rest, from, from + end);
+            p->at += from + end + 1;
+        }
+        return GROUP_CAPTURE;
     }
     size_t n = 0;
     while (n < rest.n && (ascii_isalpha(rest.p[n]) || rest.p[n] == '-' || rest.p[n] == '^'))
@@ -398,7 +486,7 @@ static struct tree *known_group(struct parser *p)
 static void note_group(struct parser *p, size_t from, const struct tree *t)
 {
     struct span text = span_sub(p->p, from, p->at);
-    if (t->kind != TREE_ALT || p->gave_up || text.n < KNOWN_PREFIX)
+    if (t->kind != TREE_ALT || !p->shares || p->gave_up || text.n < KNOWN_PREFIX)
         return;
     struct known_group *k = ARENA_NEW(p->a, struct known_group);
     *k = (struct known_group){text, p->icase, p->dotall, p->extended, p->lines, t};
@@ -412,7 +500,7 @@ static struct tree *enclosed(struct parser *p, enum group kind, struct tree *inn
                                            [GROUP_BEHIND] = TEST_BEHIND,
                                            [GROUP_NOT_BEHIND] = TEST_NOT_BEHIND};
     inner->loose |= kind == GROUP_ATOMIC;
-    if (kind == GROUP_PLAIN || kind == GROUP_ATOMIC)
+    if (kind <= GROUP_ATOMIC)
         return inner;
     if (kind == GROUP_AHEAD) {
         struct tree *ahead = node(p, TREE_AHEAD);
@@ -436,14 +524,20 @@ static struct tree *group(struct parser *p)
         return node(p, TREE_ANY);
     }
     bool icase = p->icase, dotall = p->dotall, extended = p->extended, lines = p->lines;
-    enum group kind = GROUP_PLAIN;
+    enum group kind = GROUP_CAPTURE;
+    p->name = SPAN("");
     if (p->at < p->p.n && peek(p) == '?') {
         p->at++;
         kind = group_kind(p);
     }
     if (kind == GROUP_FLAGS)
         return node(p, TREE_EMPTY);
+    const struct span name = p->name;
+    const unsigned number = kind == GROUP_CAPTURE ? ++p->ngroups : 0, before = p->nreferences;
     struct tree *inner = alternatives(p);
+    inner->refers = p->nreferences > before;
+    if (number)
+        note_capture(p, number, name, inner);
     if (p->at >= p->p.n)
         p->gave_up = true;
     p->at++;
@@ -451,7 +545,7 @@ static struct tree *group(struct parser *p)
     p->dotall = dotall;
     p->extended = extended;
     p->lines = lines;
-    if (kind == GROUP_PLAIN)
+    if (kind <= GROUP_CAPTURE)
         note_group(p, from, inner);
     return enclosed(p, kind, inner);
 }
@@ -590,8 +684,11 @@ static struct tree *alternatives(struct parser *p)
 
 struct tree *tree_parse(struct byteset_table *sets, struct arena *a, struct span pattern)
 {
-    struct parser p = {.sets = sets, .a = a, .p = pattern};
+    struct parser p = {.sets = sets, .a = a, .p = pattern, .counts = true};
+    p.shares = !has_references(pattern);
     struct tree *t = alternatives(&p);
+    if (p.nreferences)
+        settle_captures(t, p.counts);
     return p.gave_up || p.at < p.p.n ? NULL : t;
 }
 
@@ -601,6 +698,8 @@ unsigned tree_shortest(const struct tree *t)
     switch (t->kind) {
     case TREE_SET:
         return 1;
+    case TREE_ANY:
+        return t->min;
     case TREE_SEQ:
         for (const struct tree *k = t->child; k && n < TREE_SHORTEST_MAX; k = k->next)
             n += tree_shortest(k);

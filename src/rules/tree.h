@@ -13,8 +13,11 @@ enum tree_kind {
     TREE_ALT,   /* one of the children */
     TREE_REPEAT, /* the child, min to max times */
     TREE_AHEAD,  /* the child must match here, without being consumed */
-    TREE_ANY     /* unknown: any string */
+    TREE_ANY     /* unknown: any string; see `of` */
 };
+
+/* Groups with higher numbers are not told of. */
+enum { TREE_CAPTURES = 9 };
 
 /* What must be so where a TREE_EMPTY or TREE_BOL stands. */
 enum tree_test {
@@ -38,7 +41,13 @@ struct tree {
     bool loose; /* matches less than is told: atomic, possessive */
     struct tree *look;
     uint16_t set;      /* number in the table */
-    unsigned min, max; /* max UINT32_MAX: no bound */
+    unsigned min, max; /* max UINT32_MAX: no bound; TREE_ANY: min bytes at least */
+    /* The number of a group that a reference names; 0 for all others, and for those whose text is
+     * not known for sure behind them: repeated ones and those in conditions. */
+    uint8_t capture;
+    bool refers;           /* such a group has references inside */
+    bool folded;           /* a reference: whatever the case */
+    const struct tree *of; /* TREE_ANY: the same text as that group's, if it has a number */
     struct tree *child, *last, *next;
 };
 
@@ -53,6 +62,12 @@ size_t tree_variants(struct arena *a, const struct tree *t, const struct tree **
  * these two one after the other; NULL: t has no match there. */
 struct tree *tree_within(struct byteset_table *sets, struct arena *a, const struct tree *t,
                          const struct byteset *alphabet, const char pair[2]);
+
+/* Whether it matches the text of the group t->of and nothing else. */
+static inline bool tree_is_reference(const struct tree *t)
+{
+    return t->kind == TREE_ANY && t->of && t->of->capture;
+}
 
 /* Bytes that a match has at least; no more than TREE_SHORTEST_MAX are told. */
 enum { TREE_SHORTEST_MAX = 1000 };
