@@ -145,9 +145,49 @@ void match_rule(struct rules_ctx *c, struct rule *r, const struct span *elements
 
 /* --- all rules of a subject --- */
 
-/* Of DOUBT_ASKED answers, so many that were none and saved nothing; and how many are not asked for
- * then. */
-enum { DOUBT_ASKED = 64, DOUBT_VAIN = 32, DOUBT_REST = 2000 };
+enum {
+    /* Of DOUBT_ASKED answers, so many that were none and saved nothing; and how many are not asked
+     * for then. */
+    DOUBT_ASKED = 64,
+    DOUBT_VAIN = 32,
+    DOUBT_REST = 2000,
+    /* Answers that take so long each, with what follows from them, are compared with as many tries
+     * without: those of the second half, when PCRE2 and automata are ready. Where they are worth
+     * it, or do not take so long, so many rounds go by untimed. */
+    DOUBT_DEAR_NS = 800,
+    DOUBT_UNTIMED = 30,
+    DOUBT_TRIES = 64,
+    /* One try counts no more than this: the process may have been interrupted. */
+    DOUBT_NS_MAX = 50 * 1000
+};
+
+static bool is_timed(const struct doubt *d)
+{
+    return d->trying || (!d->rest && !d->untimed);
+}
+
+static void add_time(struct doubt *d, uint64_t from)
+{
+    uint64_t ns = laps_now() - from;
+    d->ns += ns < DOUBT_NS_MAX ? (uint32_t)ns : DOUBT_NS_MAX;
+}
+
+/* After a round of answers. */
+static void judge_answers(struct doubt *d)
+{
+    if (d->vain >= DOUBT_VAIN) {
+        d->rest = DOUBT_REST;
+    } else if (d->untimed) {
+        d->untimed--;
+    } else if (d->ns > DOUBT_DEAR_NS * DOUBT_ASKED) {
+        d->with = d->ns;
+        d->trying = DOUBT_TRIES;
+    } else {
+        d->untimed = DOUBT_UNTIMED;
+    }
+    d->asked = d->vain = 0;
+    d->ns = 0;
+}
 
 /* What can be told of the rule's pattern without asking PCRE2. */
 static enum refuted ask(struct rules_ctx *c, const struct subject *s, uint32_t rule,
@@ -160,18 +200,38 @@ static enum refuted ask(struct rules_ctx *c, const struct subject *s, uint32_t r
         d->rest--;
         return REFUTE_MAYBE;
     }
-    if (++d->asked >= DOUBT_ASKED) {
-        d->rest = d->vain >= DOUBT_VAIN ? DOUBT_REST : 0;
-        d->asked = d->vain = 0;
-    }
-    return refuter_ask(s->refuter, rule, text, at);
+    if (d->trying)
+        return REFUTE_MAYBE;
+    bool timed = is_timed(d);
+    uint64_t from = timed ? laps_now() : 0;
+    enum refuted told = refuter_ask(s->refuter, rule, text, at);
+    if (timed)
+        add_time(d, from);
+    if (++d->asked >= DOUBT_ASKED)
+        judge_answers(d);
+    return told;
 }
 
-/* PCRE2 had to be asked; what did it find? */
-static void note_vain(struct rules_ctx *c, const struct subject *s, uint32_t rule)
+static uint64_t begin_try(const struct rules_ctx *c, const struct subject *s, uint32_t rule)
 {
-    if (s->refuter && !c->scratch->count[rule] && !c->scratch->doubts[rule].rest)
-        c->scratch->doubts[rule].vain++;
+    return s->refuter && is_timed(&c->scratch->doubts[rule]) ? laps_now() : 0;
+}
+
+/* PCRE2 had to be asked, since `from` (0: not timed); what did it find? */
+static void end_try(struct rules_ctx *c, const struct subject *s, uint32_t rule, uint64_t from)
+{
+    struct doubt *d = &c->scratch->doubts[rule];
+    if (!s->refuter || d->rest)
+        return;
+    if (!c->scratch->count[rule] && !d->trying)
+        d->vain++;
+    if (from && (!d->trying || d->trying <= DOUBT_TRIES / 2))
+        add_time(d, from);
+    if (!d->trying || --d->trying)
+        return;
+    d->rest = d->ns < d->with / 2 ? DOUBT_REST : 0;
+    d->untimed = d->rest ? 0 : DOUBT_UNTIMED;
+    d->ns = 0;
 }
 
 /* It is enough to know that the rule hits: nobody asks where or how often. */
@@ -203,9 +263,11 @@ static void match_pattern(struct rules_ctx *c, const struct subject *s, struct r
             hit_add(c, r, 1, SPAN_NONE);
             return;
         }
-        if (match_one(c, r, r->regex, elements[i], at.first))
+        uint64_t from = begin_try(c, s, r->index);
+        bool done = match_one(c, r, r->regex, elements[i], at.first);
+        end_try(c, s, r->index, from);
+        if (done)
             return;
-        note_vain(c, s, r->index);
     }
 }
 
@@ -302,9 +364,10 @@ static void match_candidates(struct rules_ctx *c, const struct subject *s,
     found = sift(c, s, elements, v, found);
     for (size_t i = 0; i < found; i++) {
         uint64_t from = profile_start(c->scratch->profile);
+        uint64_t start = begin_try(c, s, v[i].id);
         match_candidate(c, &c->set->rules[v[i].id], elements, v[i].element, v[i].first,
                         v[i].certain);
-        note_vain(c, s, v[i].id);
+        end_try(c, s, v[i].id, start);
         profile_more(c->scratch->profile, v[i].id, from);
     }
     lap(profile_laps(c->scratch->profile), STAGE_CONFIRM);

@@ -39,17 +39,25 @@ static struct nodes behind(struct maker *m, struct nodes at)
     return ends ? (struct nodes){0} : nodes_dup(m->scratch, next);
 }
 
+static double share_of(struct byteset s)
+{
+    return (s.w[0] & s.w[1] & s.w[2] & s.w[3]) == UINT64_MAX ? 1 : byteset_share(s);
+}
+
+/* Behind more nodes than this nearly anything may stand, and finding out what takes long. */
+enum { BEHIND_MAX = 48 };
+
 /* The places before `end` behind those that it was split by: anything that may stand there. */
 static void complete(struct maker *m, struct opening *o, unsigned end)
 {
     struct nodes at = o->at;
     for (unsigned k = o->split; k < end; k++) {
         o->set[k] = at.n ? nfa_bytes(m->nfa, at) : BYTESET_ALL;
-        at = behind(m, at);
+        at = at.n > BEHIND_MAX ? (struct nodes){0} : behind(m, at);
     }
     o->often = 1;
     for (unsigned k = 0; k < end; k++)
-        o->often *= byteset_share(o->set[k]);
+        o->often *= share_of(o->set[k]);
 }
 
 /* One of the sets that an opening is split by. */

@@ -33,6 +33,8 @@ enum {
     VAIN_SOON_NS = 40 * 1000,
     VAIN_MUCH_NS = 200 * 1000,
     VAIN_SAMPLE = 16,
+    /* The code for windows is made when doing without has taken about as long as making it. */
+    LIMITED_AFTER_NS = 400 * 1000,
     AUTOMATON_NS_A_TRY = 150,
     AUTOMATON_NS_A_BYTE = 2,
     /* Bytes that a try costs at least; and how many more bytes may be tried than a third of all
@@ -54,6 +56,7 @@ struct regex {
     pcre2_code_8 *code8;
     pcre2_code_8 *_Atomic limited8; /* the one for windows; NULL: not yet */
     _Atomic bool no_limited;        /* it can't be made */
+    _Atomic int64_t unlimited;      /* nanoseconds that tries in windows took without it */
     pcre2_code_32 *code32;
     struct words *words;    /* NULL: it is none */
     struct stretch stretch; /* .n 0: none */
@@ -467,27 +470,41 @@ static int try_words(const struct words *w, struct span subject, size_t from, st
     return 1;
 }
 
-/* Matches that begin in the window, or also behind it where that can't be told: at->last is then
- * the end. */
-static int try_window(struct regex *r, struct workspace *w, struct span subject, struct window *at,
+/* Matches that begin in the window, or also behind it: at->last is then the end. Without the code
+ * for windows. */
+static int try_behind(struct regex *r, struct workspace *w, struct span subject, struct window *at,
                       struct regex_match *m)
 {
     bool there = at->first == at->last;
-    uint32_t slowly = there ? HOW_THERE : HOW_SLOWLY;
-    bool rarely = giant(r) && r->uses < JIT_AFTER_USES;
-    if (rarely)
-        atomic_fetch_add_explicit(&r->uses, 1, memory_order_relaxed);
-    const pcre2_code_8 *code = rarely || r->state == READY_32 ? NULL : limited(r);
-    if (code)
-        return exec8(r, code, HOW_JIT, w, subject, *at, m);
+    uint32_t how = there ? HOW_THERE : r->jit ? HOW_JIT : HOW_SLOWLY;
     if (!there)
         at->last = subject.n;
     if (r->state == READY_32)
-        return exec32(r, slowly, w, subject, at->first, m);
-    return exec8(r, r->code8, slowly, w, subject, (struct window){at->first, PCRE2_UNSET}, m);
+        return exec32(r, how, w, subject, at->first, m);
+    return exec8(r, r->code8, how, w, subject, (struct window){at->first, PCRE2_UNSET}, m);
 }
 
-/* Tries only where the automaton says that a match may begin. */
+/* The same, and with the code for windows once it is worth it. */
+static int try_window(struct regex *r, struct workspace *w, struct span subject, struct window *at,
+                      struct regex_match *m)
+{
+    bool rarely =
+        atomic_load_explicit(&r->unlimited, memory_order_relaxed) < (int64_t)LIMITED_AFTER_NS;
+    const pcre2_code_8 *code = rarely || r->state == READY_32 ? NULL : limited(r);
+    if (code)
+        return exec8(r, code, HOW_JIT, w, subject, *at, m);
+    if (!rarely)
+        return try_behind(r, w, subject, at, m);
+    int64_t start = now_ns();
+    int rc = try_behind(r, w, subject, at, m);
+    atomic_fetch_add_explicit(&r->unlimited, now_ns() - start, memory_order_relaxed);
+    if (rc >= 0 || r->state == READY_32 || !(code = limited(r)))
+        return rc;
+    w->limit_hits--; /* machine code gets further within the same limits */
+    return exec8(r, code, HOW_JIT, w, subject, *at, m);
+}
+
+/* Tries only where the automaton says that a match may begin; only then is it made ready. */
 static int try_windows(struct regex *r, struct automaton *a, struct workspace *w,
                        struct span subject, size_t from, struct regex_match *m)
 {
@@ -495,6 +512,8 @@ static int try_windows(struct regex *r, struct automaton *a, struct workspace *w
     int rc = 0;
     int64_t waste = -(int64_t)(subject.n - from) / 3;
     for (int i = 0; rc == 0 && from <= subject.n && automaton_next(a, subject, from, &at); i++) {
+        if (ready(r) == BROKEN)
+            return 0;
         if (i == CHANCES)
             return try(r, w, subject, at.first, m);
         rc = try_window(r, w, subject, &at, m);
@@ -510,16 +529,18 @@ int regex_exec(const struct regex *cr, struct span subject, size_t from, struct 
 {
     struct regex *r = (struct regex *)(uintptr_t)cr;
     struct workspace *w = workspace();
-    if (ready(r) == BROKEN || from > subject.n)
-        return 0;
-    if (r->words)
-        return try_words(r->words, subject, from, m);
-    if (r->stretch.n && !stretch_stands(&r->stretch, subject, from))
-        return 0;
     struct automaton *a = atomic_load_explicit(&r->automaton, memory_order_acquire);
     if (!a && !r->no_automaton && giant(r))
         a = make_automaton(r);
-    if (a && !r->no_automaton)
+    bool led = a && !r->no_automaton;
+    enum state s = led ? atomic_load_explicit(&r->state, memory_order_acquire) : ready(r);
+    if (s == BROKEN || from > subject.n)
+        return 0;
+    if (s == READY_8 && r->words)
+        return try_words(r->words, subject, from, m);
+    if (s == READY_8 && r->stretch.n && !stretch_stands(&r->stretch, subject, from))
+        return 0;
+    if (led)
         return try_windows(r, a, w, subject, from, m);
     if (r->no_automaton)
         return try(r, w, subject, from, m);

@@ -175,10 +175,14 @@ struct absent {
 };
 
 /* How the refuter fares with a rule: it is left out for a while where it nearly always has no
- * answer and PCRE2 finds nothing. */
+ * answer and PCRE2 finds nothing, or where its answers take longer than doing without them. */
 struct doubt {
     uint8_t asked, vain;
-    uint16_t rest; /* tries that it is left out of */
+    uint16_t rest;   /* tries that it is left out of */
+    uint8_t untimed; /* rounds of answers that need no timing */
+    uint8_t trying;  /* tries without it that are still to be timed */
+    uint32_t ns;     /* timed so far */
+    uint32_t with;   /* what a round with its answers took */
 };
 
 struct rules_scratch {
