@@ -184,48 +184,76 @@ static void sift_candidates(const struct prefilter *f, struct prefilter_scratch 
     s->nout = kept;
 }
 
+/* The tables of features are far; each line is asked for before it is used. */
+static void see_all(const struct prefilter *f, struct prefilter_scratch *s, uint32_t element)
+{
+    const struct finder_hit *v = s->hits.v;
+    size_t n = s->hits.n;
+    for (size_t i = 0; i < n; i++) {
+        __builtin_prefetch(&f->start[v[i].run]);
+        __builtin_prefetch(&s->seen[v[i].run], 1);
+    }
+    for (size_t i = 0; i < n; i++)
+        __builtin_prefetch(&f->users[f->start[v[i].run]]);
+    for (size_t i = 0; i < n; i++)
+        __builtin_prefetch(&s->tally[f->users[f->start[v[i].run]].pattern], 1);
+    for (size_t i = 0; i < n; i++)
+        feature_seen(f, s, v[i].run, element, v[i].first, v[i].last);
+}
+
 static void find_keyed(const struct prefilter *f, struct prefilter_scratch *s, struct span text,
                        uint32_t element)
 {
     for (size_t at = 0; f->nkeyed && at < text.n;) {
         s->hits.n = 0;
         at = finder_scan(f->keyed, text, at, &s->hits);
-        for (size_t i = 0; i < s->hits.n; i++) {
-            const struct finder_hit *hit = &s->hits.v[i];
-            feature_seen(f, s, hit->run, element, hit->first, hit->last);
-        }
+        see_all(f, s, element);
     }
 }
 
-static inline bool none(const uint64_t *words)
+/* Calls for each bit that is in no word of `known` yet, and adds it there. */
+static inline bool add_new(const uint64_t *words, uint64_t *known, uint64_t *fresh)
 {
     uint64_t all = 0;
-    for (size_t i = 0; i < SHIFTAND_LANES; i++)
-        all |= words[i];
-    return all == 0;
+    for (size_t i = 0; i < SHIFTAND_LANES; i++) {
+        fresh[i] = words[i] & ~known[i];
+        known[i] |= words[i];
+        all |= fresh[i];
+    }
+    return all != 0;
 }
 
+/* What ended between the two places for the first time, or seen from the end for the last. */
+static void see_words(const struct prefilter *f, struct prefilter_scratch *s, size_t w,
+                      uint64_t *known, struct finder_hit where, uint32_t element)
+{
+    uint64_t fresh[SHIFTAND_LANES];
+    if (!add_new(s->ended + where.run * f->runs->words + w, known, fresh))
+        return;
+    for (size_t i = 0; i < SHIFTAND_LANES; i++)
+        for (uint64_t bits = fresh[i]; bits; bits &= bits - 1) {
+            size_t bit = (w + i) * 64 + (size_t)__builtin_ctzll(bits);
+            feature_seen(f, s, f->nkeyed + f->runs->run_of[bit], element, where.first, where.last);
+        }
+}
+
+/* Of each run the first block and the last one tell all that is asked. */
 static void find_runs(const struct prefilter *f, struct prefilter_scratch *s, struct span text,
                       uint32_t element)
 {
     if (!f->nruns || !shiftand_scan(f->runs, text, s->ended))
         return;
-    size_t block = shiftand_block(text.n), words = f->runs->words;
-    const uint64_t *ended = s->ended;
-    for (size_t at = 0; at < text.n; at += block, ended += words) {
-        size_t end = text.n - at < block ? text.n : at + block;
-        for (size_t w = 0; w < words; w++) {
-            if (w % SHIFTAND_LANES == 0 && none(ended + w)) {
-                w += SHIFTAND_LANES - 1;
-                continue;
-            }
-            for (uint64_t bits = ended[w]; bits; bits &= bits - 1) {
-                size_t bit = w * 64 + (size_t)__builtin_ctzll(bits);
-                feature_seen(f, s, f->nkeyed + f->runs->run_of[bit], element, (uint32_t)at + 1,
-                             (uint32_t)end);
+    size_t block = shiftand_block(text.n), blocks = (text.n + block - 1) / block;
+    for (size_t w = 0; w < f->runs->words; w += SHIFTAND_LANES)
+        for (int back = 0; back < 2; back++) {
+            uint64_t known[SHIFTAND_LANES] = {0};
+            for (size_t i = 0; i < blocks; i++) {
+                size_t b = back ? blocks - 1 - i : i, at = b * block;
+                size_t end = text.n - at < block ? text.n : at + block;
+                struct finder_hit where = {(uint32_t)b, (uint32_t)at + 1, (uint32_t)end};
+                see_words(f, s, w, known, where, element);
             }
         }
-    }
 }
 
 static void forget_stamps(struct prefilter_scratch *s)
