@@ -105,13 +105,34 @@ static inline struct reach reach_of(const struct finder *f, const struct finder_
 
 #endif
 
+/* FINDER_WALK bytes before the end, the last one first. */
+static void turn_round(const char *end, char *out)
+{
+    uint64_t v;
+    for (size_t i = 0; i < FINDER_WALK; i += sizeof v) {
+        memcpy(&v, end - i - sizeof v, sizeof v);
+        v = __builtin_bswap64(v);
+        memcpy(out + i, &v, sizeof v);
+    }
+}
+
+/* Whether the first item has to stand at once, and does not. */
+static bool fails(const struct finder *f, const struct finder_item *items, char c)
+{
+    return items->loop == 0 && !fits(f, items->set, c);
+}
+
 /* Whether the items stand before the place, the first one next to it. */
 static bool walk_back(const struct finder *f, const struct finder_item *items, size_t n,
                       struct span text, size_t at)
 {
     struct stretch s;
+    if (at == 0 || fails(f, items, text.p[at - 1]))
+        return false;
     s.n = at < FINDER_WALK ? at : FINDER_WALK;
-    for (size_t i = 0; i < s.n; i++)
+    if (s.n == FINDER_WALK)
+        turn_round(text.p + at, s.p);
+    for (size_t i = 0; i < s.n && s.n < FINDER_WALK; i++)
         s.p[i] = text.p[at - 1 - i];
     struct reach r = reach_of(f, items, n, &s);
     return r.ends || (r.alive >> s.n & 1 && at > s.n);
@@ -122,6 +143,8 @@ static bool walk_on(const struct finder *f, const struct finder_item *items, siz
                     struct span text, size_t at, struct finder_hit *hit)
 {
     struct stretch s;
+    if (at == text.n || fails(f, items, text.p[at]))
+        return false;
     s.n = text.n - at < FINDER_WALK ? text.n - at : FINDER_WALK;
     if (s.n == FINDER_WALK)
         memcpy(s.p, text.p + at, FINDER_WALK);
