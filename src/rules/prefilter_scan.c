@@ -8,8 +8,8 @@ struct prefilter_scratch {
     struct finder_hits hits;
     struct candidate *out;
     size_t nout, out_cap;
+    uint64_t *marks; /* by feature, as bits: it was seen in this element */
     struct sight {
-        uint32_t stamp;       /* of the last element it was seen in */
         uint32_t first, last; /* where its first and its last occurrence there ended */
         uint32_t times;
     } * seen;        /* by feature */
@@ -39,7 +39,9 @@ void prefilter_scratch_fit(struct prefilter_scratch *s, const struct prefilter *
     if (f->nkeyed + f->nruns > s->features) {
         s->features = f->nkeyed + f->nruns;
         free(s->seen);
+        free(s->marks);
         s->seen = xcalloc(s->features, sizeof *s->seen);
+        s->marks = xcalloc(s->features / 64 + 1, sizeof *s->marks);
     }
     if (f->n > s->patterns) {
         s->patterns = f->n;
@@ -65,6 +67,7 @@ void prefilter_scratch_free(struct prefilter_scratch *s)
     free(s->hits.v);
     free(s->out);
     free(s->seen);
+    free(s->marks);
     free(s->named);
     free(s->tally);
     free(s->ended);
@@ -81,13 +84,19 @@ static void add_candidate(struct prefilter_scratch *s, uint32_t p, uint32_t elem
     s->out[s->nout++] = (struct candidate){.id = p, .element = element, .last = CANDIDATE_ANYWHERE};
 }
 
+static inline bool marked(const struct prefilter_scratch *s, size_t feature)
+{
+    return s->marks[feature / 64] >> feature % 64 & 1;
+}
+
 /* It ended, one or several times, between the places first and last. */
 static void feature_seen(const struct prefilter *f, struct prefilter_scratch *s, size_t feature,
                          uint32_t element, uint32_t first, uint32_t last)
 {
     struct sight *seen = &s->seen[feature];
-    if (seen->stamp != s->stamps) {
-        *seen = (struct sight){s->stamps, first, last, feature < f->nkeyed ? 1 : UINT16_MAX};
+    if (!marked(s, feature)) {
+        s->marks[feature / 64] |= (uint64_t)1 << feature % 64;
+        *seen = (struct sight){first, last, feature < f->nkeyed ? 1 : UINT16_MAX};
     } else {
         seen->first = first < seen->first ? first : seen->first;
         seen->last = last > seen->last ? last : seen->last;
@@ -130,8 +139,8 @@ static bool together(const struct prefilter *f, const struct prefilter_scratch *
     const struct place *v = f->places + f->place_at[c->id];
     size_t n = f->place_at[c->id + 1] - f->place_at[c->id];
     for (size_t i = 0; i < n; i++) {
-        const struct sight *seen = &s->seen[v[i].feature];
-        if (seen->stamp == s->stamps) {
+        if (marked(s, v[i].feature)) {
+            const struct sight *seen = &s->seen[v[i].feature];
             int64_t first = v[i].far == PLACE_FAR ? 0 : (int64_t)seen->first - v[i].far;
             int64_t last = (int64_t)seen->last - v[i].near;
             one.first = first < one.first ? first : one.first;
@@ -258,7 +267,6 @@ static void find_runs(const struct prefilter *f, struct prefilter_scratch *s, st
 
 static void forget_stamps(struct prefilter_scratch *s)
 {
-    memset(s->seen, 0, s->features * sizeof *s->seen);
     memset(s->tally, 0, s->patterns * sizeof *s->tally);
     memset(s->named, 0, s->ids * sizeof *s->named);
     s->stamps = 0;
@@ -285,6 +293,7 @@ static void scan_one(const struct prefilter *f, struct prefilter_scratch *s, str
     if (f->plain && is_plain(text))
         f = f->plain;
     s->stamps++;
+    memset(s->marks, 0, ((f->nkeyed + f->nruns) / 64 + 1) * sizeof *s->marks);
     for (size_t i = 0; i < f->nown; i++)
         add_candidate(s, f->own[i], element);
     size_t before = s->nout;
