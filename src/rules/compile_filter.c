@@ -22,7 +22,7 @@
 #include "rules/pattern.h"
 #include "rules/tree.h"
 
-static const char magic[] = "gatehouse rules 30\n";
+static const char magic[] = "gatehouse rules 50\n";
 enum { DIGEST = 32 };
 
 /* --- the name --- */

@@ -236,10 +236,19 @@ static void piece_of(const struct run *r, struct finder_key key, size_t *from, s
         --*from;
 }
 
+static struct finder_set set_of(const struct byteset *s)
+{
+    struct finder_set out = {0};
+    for (unsigned c = 0; c < 256; c++)
+        if (byteset_has(s, (unsigned char)c))
+            out.rows[c >> 7][c & 15] |= (uint8_t)(1u << (c >> 4 & 7));
+    return out;
+}
+
 static uint16_t set_number(struct maker *m, uint16_t set)
 {
     if (m->number[set] == 0) {
-        m->f->sets[m->f->nsets] = m->sets->v[set];
+        m->f->sets[m->f->nsets] = set_of(&m->sets->v[set]);
         m->number[set] = (uint16_t)++m->f->nsets;
     }
     return (uint16_t)(m->number[set] - 1);
@@ -380,7 +389,8 @@ struct finder *finder_build(struct arena *a, const struct byteset_table *sets,
     m.scratch = arena_new(0);
     m.number = arena_array(m.scratch, sets->n + 1, sizeof *m.number);
     f->n = n;
-    f->sets = arena_array(a, sets->n + 1, sizeof *f->sets);
+    f->sets = arena_array(a, sets->n + 2, sizeof *f->sets);
+    set_number(&m, 0);
     f->masks = arena_array(a, FINDER_MASKS, sizeof *f->masks);
     f->nmasks = 1;
     make_table(&m, runs, keys, n);

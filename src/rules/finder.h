@@ -18,7 +18,7 @@
 
 enum {
     FINDER_WALK = 32,   /* bytes that loops are followed */
-    FINDER_PIECE = 2048 /* places that one call looks at */
+    FINDER_PIECE = 1024 /* places that one call looks at */
 };
 
 /* What a run is found by: items from `from` on. */

@@ -33,13 +33,24 @@ struct finder_item {
     uint16_t loop; /* what may stand between the piece and it; inside: its place in the piece */
 };
 
+/* Of bytes: by half, and by their last four bits, which of the first ones go with them. */
+struct finder_set {
+    uint8_t rows[2][16];
+};
+
+static inline bool finder_set_has(const struct finder_set *s, unsigned char c)
+{
+    return s->rows[c >> 7][c & 15] >> (c >> 4 & 7) & 1;
+}
+
 enum {
     FINDER_KEY = 3,      /* bytes that are hashed */
     FINDER_SECONDS = 32, /* classes of second bytes of short keys */
     FINDER_MASKS = 4096,
     FINDER_BITS_MIN = 8,
     FINDER_BITS_MAX = 15,
-    FINDER_BUCKET_BITS = 2
+    FINDER_BUCKET_BITS = 2,
+    FINDER_AHEAD = 6 /* steps between the asking for memory and its use */
 };
 
 /* Which of three bytes may begin a key, in eight groups of keys, by their halves: for filters of
@@ -62,7 +73,7 @@ struct finder {
     uint64_t *masks;
     struct finder_walk *walks;
     struct finder_item *items;
-    struct byteset *sets;
+    struct finder_set *sets; /* the first one is empty */
     size_t n, nentries, nmasks, nwalks, nitems, nsets;
 };
 
@@ -122,6 +133,11 @@ static inline uint32_t finder_may_begin(const struct finder *f, const char *p)
     uint32_t four = finder_four(p), hash;
     return (finder_long(f, four, &hash) | finder_short(f, four)) & 1;
 }
+
+/* finder_walk.c: what is left to be compared when the mask of an entry with a walk fits. at: of the
+ * key. */
+bool finder_walk(const struct finder *f, const struct finder_entry *e, struct span text, size_t at,
+                 struct finder_hit *hit);
 
 /* finder_sieve.c: places below n at which a key may begin; four bytes more can be read behind each.
  * Only where finder_sieves says so. */

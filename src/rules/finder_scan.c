@@ -13,11 +13,6 @@ static inline uint64_t load64(struct span text, size_t at)
     return le64toh(v);
 }
 
-static inline bool fits(const struct finder *f, uint16_t set, char c)
-{
-    return byteset_has(&f->sets[set], (unsigned char)c);
-}
-
 static struct finder_hit *push(struct finder_hits *out)
 {
     if (out->n == out->cap) {
@@ -27,108 +22,48 @@ static struct finder_hit *push(struct finder_hits *out)
     return &out->v[out->n++];
 }
 
-/* --- item by item --- */
-
-/* One step over a byte. Bit i of the state: item i is the next one wanted. */
-static uint32_t step(const struct finder *f, const struct finder_item *items, uint32_t state,
-                     char byte)
-{
-    uint32_t next = 0;
-    for (; state; state &= state - 1) {
-        unsigned i = (unsigned)__builtin_ctz(state);
-        next |= (uint32_t)fits(f, items[i].set, byte) << (i + 1);
-        next |= (uint32_t)fits(f, items[i].loop, byte) << i;
-    }
-    return next;
-}
-
-/* Whether the items stand before the place, the first one next to it. */
-static bool walk_back(const struct finder *f, const struct finder_item *items, size_t n,
-                      struct span text, size_t at)
-{
-    size_t end = at > FINDER_WALK ? at - FINDER_WALK : 0;
-    for (uint32_t state = 1; !(state >> n & 1);) {
-        if (at == end)
-            return at > 0;
-        state = step(f, items, state, text.p[--at]);
-        if (!state)
-            return false;
-    }
-    return true;
-}
-
-/* Whether they stand from the place on, and between which places they end. */
-static bool walk_on(const struct finder *f, const struct finder_item *items, size_t n,
-                    struct span text, size_t at, struct finder_hit *hit)
-{
-    size_t end = text.n - at > FINDER_WALK ? at + FINDER_WALK : text.n;
-    bool ended = false;
-    uint32_t state = 1, done = 1u << n;
-    while (state && at < end) {
-        state = step(f, items, state, text.p[at++]);
-        if (state & done) {
-            hit->first = ended ? hit->first : (uint32_t)at;
-            hit->last = (uint32_t)at;
-            ended = true;
-            state &= ~done;
-        }
-    }
-    if (state && at < text.n) {
-        hit->first = ended ? hit->first : (uint32_t)at;
-        hit->last = (uint32_t)text.n;
-        ended = true;
-    }
-    return ended;
-}
-
-/* The same without loops. */
-static bool stand_before(const struct finder *f, const struct finder_item *items, size_t n,
-                         const char *p)
-{
-    for (size_t i = 0; i < n; i++)
-        if (!fits(f, items[i].set, *--p))
-            return false;
-    return true;
-}
-
-static bool stand_on(const struct finder *f, const struct finder_item *items, size_t n,
-                     const char *p)
-{
-    for (size_t i = 0; i < n; i++)
-        if (!fits(f, items[i].set, p[i]))
-            return false;
-    return true;
-}
-
-/* What is left to be compared when the mask fits. at: of the key. */
-static bool walk(const struct finder *f, const struct finder_entry *e, struct span text, size_t at,
-                 struct finder_hit *hit)
-{
-    const struct finder_walk *w = &f->walks[e->run & ~FINDER_WALKS];
-    const struct finder_item *items = f->items + w->items;
-    size_t from = at - e->piece, to = at + w->end;
-    hit->run = w->run;
-    for (size_t i = 0; i < w->inside; i++)
-        if (!fits(f, items[i].set, text.p[from + items[i].loop]))
-            return false;
-    const struct finder_item *before = items + w->inside, *behind = before + w->before;
-    if (!w->loops)
-        return stand_before(f, before, w->before, text.p + from) &&
-               stand_on(f, behind, w->behind, text.p + to);
-    hit->first = hit->last = (uint32_t)to;
-    return (w->behind == 0 || walk_on(f, behind, w->behind, text, to, hit)) &&
-           walk_back(f, before, w->before, text, from);
-}
-
 /* --- places --- */
 
-static void found(const struct finder *f, const struct finder_entry *e, struct span text, size_t at,
-                  struct finder_hits *out)
+/* The tables are larger than the near caches, so what is wanted of them is asked for some steps
+ * ahead: of all places first the buckets, then their entries, then what these leave to be compared.
+ */
+static inline void ask_for(const void *p)
 {
-    uint32_t ends = (uint32_t)(at + e->after);
-    struct finder_hit hit = {e->run, ends, ends};
-    if (!(e->run & FINDER_WALKS) || walk(f, e, text, at, &hit))
-        *push(out) = hit;
+    __builtin_prefetch(p);
+}
+
+/* A place, and the bucket of the runs that may have their key there. */
+struct spot {
+    uint16_t at, bucket;
+};
+
+struct spots {
+    size_t n;
+    struct spot v[2 * FINDER_PIECE];
+};
+
+static inline void add_spot(const struct finder *f, struct spots *s, size_t at, size_t bucket)
+{
+    ask_for(&f->start[bucket]);
+    s->v[s->n++] = (struct spot){(uint16_t)at, (uint16_t)bucket};
+}
+
+static inline void note_spot(const struct finder *f, struct spots *s, size_t at, uint32_t four)
+{
+    uint32_t hash;
+    if (finder_long(f, four, &hash) & 1)
+        add_spot(f, s, at, hash >> FINDER_BUCKET_BITS);
+    if (finder_short(f, four) & 1)
+        add_spot(f, s, at, finder_hashed(f) + (four & 0xff));
+}
+
+/* An entry that remains, until it is confirmed. */
+static void remains(const struct finder *f, const struct finder_entry *e, size_t at,
+                    struct finder_hits *out)
+{
+    *push(out) = (struct finder_hit){(uint32_t)(e - f->entries), (uint32_t)at, 0};
+    if (e->run & FINDER_WALKS)
+        ask_for(&f->walks[e->run & ~FINDER_WALKS]);
 }
 
 /* All runs of a bucket that may have their key at the place. */
@@ -143,24 +78,51 @@ static inline void compare(const struct finder *f, struct span text, size_t at, 
             uint64_t v;
             memcpy(&v, p - e->piece, sizeof v);
             if ((le64toh(v) & masks[e->mask]) == e->bytes)
-                found(f, e, text, at, out);
+                remains(f, e, at, out);
         }
         return;
     }
     for (; e < end; e++)
         if (e->before <= at && e->after <= text.n - at &&
             (load64(text, at - e->piece) & masks[e->mask]) == e->bytes)
-            found(f, e, text, at, out);
+            remains(f, e, at, out);
 }
 
-static void look_at(const struct finder *f, struct span text, size_t at, uint32_t four,
+static void ask_for_items(const struct finder *f, const struct finder_hit *h)
+{
+    const struct finder_entry *e = &f->entries[h->run];
+    if (e->run & FINDER_WALKS)
+        ask_for(&f->items[f->walks[e->run & ~FINDER_WALKS].items]);
+}
+
+/* Of the entries from `from` on makes hits where the whole run stands. */
+static void confirm(const struct finder *f, struct span text, size_t from, struct finder_hits *out)
+{
+    size_t kept = from;
+    for (size_t i = from; i < out->n; i++) {
+        if (out->n - i > FINDER_AHEAD)
+            ask_for_items(f, &out->v[i + FINDER_AHEAD]);
+        const struct finder_entry *e = &f->entries[out->v[i].run];
+        size_t at = out->v[i].first;
+        uint32_t ends = (uint32_t)(at + e->after);
+        struct finder_hit hit = {e->run, ends, ends};
+        if (!(e->run & FINDER_WALKS) || finder_walk(f, e, text, at, &hit))
+            out->v[kept++] = hit;
+    }
+    out->n = kept;
+}
+
+/* from: what places are counted from. */
+static void look_at(const struct finder *f, struct span text, size_t from, const struct spots *s,
                     struct finder_hits *out)
 {
-    uint32_t hash;
-    if (finder_long(f, four, &hash) & 1)
-        compare(f, text, at, hash >> FINDER_BUCKET_BITS, out);
-    if (finder_short(f, four) & 1)
-        compare(f, text, at, finder_hashed(f) + (four & 0xff), out);
+    size_t before = out->n;
+    for (size_t i = 0; i < s->n; i++) {
+        if (s->n - i > FINDER_AHEAD)
+            ask_for(&f->entries[f->start[s->v[i + FINDER_AHEAD].bucket]]);
+        compare(f, text, from + s->v[i].at, s->v[i].bucket, out);
+    }
+    confirm(f, text, before, out);
 }
 
 /* The places at which some key may begin, of the first `n`. */
@@ -177,15 +139,18 @@ static size_t find_keys(const struct finder *f, const char *p, size_t n, uint16_
 size_t finder_scan(const struct finder *f, struct span text, size_t from, struct finder_hits *out)
 {
     uint16_t at[FINDER_PIECE];
+    struct spots s;
+    s.n = 0;
     size_t end = text.n - from > FINDER_PIECE ? from + FINDER_PIECE : text.n;
     size_t whole = text.n < 3 ? 0 : text.n - 3; /* places at which four bytes are left */
     size_t places = whole > end ? end - from : whole > from ? whole - from : 0;
     size_t n = finder_sieves(f) ? finder_sift(f, text.p + from, places, at)
                                 : find_keys(f, text.p + from, places, at);
     for (size_t i = 0; i < n; i++)
-        look_at(f, text, from + at[i], finder_four(text.p + from + at[i]), out);
+        note_spot(f, &s, at[i], finder_four(text.p + from + at[i]));
     /* The last ones as if zeros followed. */
     for (size_t i = from + places; end == text.n && i < end; i++)
-        look_at(f, text, i, (uint32_t)load64(text, i), out);
+        note_spot(f, &s, i - from, (uint32_t)load64(text, i));
+    look_at(f, text, from, &s, out);
     return end;
 }

@@ -69,6 +69,30 @@ static int by_group(const void *x, const void *y)
     return a->group != b->group ? (a->group < b->group ? -1 : 1) : a->feature < b->feature ? -1 : 1;
 }
 
+/* Group by group: first those that are the soonest looked through, and last the rarest one, of
+ * which something has been seen before anything is looked at. */
+static void order_places(struct arena *scratch, struct place *v, size_t n, uint16_t rarest)
+{
+    struct place *from = arena_array(scratch, n, sizeof *from);
+    size_t size[NEED_GROUPS] = {0}, out = 0;
+    qsort(v, n, sizeof *v, by_group);
+    memcpy(from, v, n * sizeof *v);
+    for (size_t i = 0; i < n; i++)
+        size[v[i].group]++;
+    while (out < n) {
+        size_t best = NEED_GROUPS, at = 0;
+        for (size_t g = 0; g < NEED_GROUPS; g++)
+            if (size[g] &&
+                (best == NEED_GROUPS || best == rarest || (g != rarest && size[g] < size[best])))
+                best = g;
+        while (from[at].group != best)
+            at++;
+        memcpy(v + out, from + at, size[best] * sizeof *v);
+        out += size[best];
+        size[best] = 0;
+    }
+}
+
 /* How many places of each pattern are kept. */
 static uint32_t *count_places(const struct prefilter *f, const struct builder *b)
 {
@@ -99,8 +123,8 @@ static void note_places(struct prefilter *f, struct arena *a, const struct build
                                (uint16_t)(u->back.max < PLACE_FAR ? u->back.max : PLACE_FAR)};
     for (size_t i = 0; i < f->n; i++)
         if (f->place_at[i] < f->place_at[i + 1])
-            qsort(f->places + f->place_at[i], f->place_at[i + 1] - f->place_at[i],
-                  sizeof *f->places, by_group);
+            order_places(b->a, f->places + f->place_at[i], f->place_at[i + 1] - f->place_at[i],
+                         b->patterns[i].rarest);
 }
 
 static void build_finders(struct prefilter *f, struct arena *a, struct builder *b)

@@ -8,8 +8,8 @@ struct prefilter_scratch {
     struct finder_hits hits;
     struct candidate *out;
     size_t nout, out_cap;
+    uint64_t *marks; /* by feature, as bits: it was seen in this element */
     struct sight {
-        uint32_t stamp;       /* of the last element it was seen in */
         uint32_t first, last; /* where its first and its last occurrence there ended */
         uint32_t times;
     } * seen;        /* by feature */
@@ -39,7 +39,9 @@ void prefilter_scratch_fit(struct prefilter_scratch *s, const struct prefilter *
     if (f->nkeyed + f->nruns > s->features) {
         s->features = f->nkeyed + f->nruns;
         free(s->seen);
+        free(s->marks);
         s->seen = xcalloc(s->features, sizeof *s->seen);
+        s->marks = xcalloc(s->features / 64 + 1, sizeof *s->marks);
     }
     if (f->n > s->patterns) {
         s->patterns = f->n;
@@ -65,6 +67,7 @@ void prefilter_scratch_free(struct prefilter_scratch *s)
     free(s->hits.v);
     free(s->out);
     free(s->seen);
+    free(s->marks);
     free(s->named);
     free(s->tally);
     free(s->ended);
@@ -81,13 +84,19 @@ static void add_candidate(struct prefilter_scratch *s, uint32_t p, uint32_t elem
     s->out[s->nout++] = (struct candidate){.id = p, .element = element, .last = CANDIDATE_ANYWHERE};
 }
 
+static inline bool marked(const struct prefilter_scratch *s, size_t feature)
+{
+    return s->marks[feature / 64] >> feature % 64 & 1;
+}
+
 /* It ended, one or several times, between the places first and last. */
 static void feature_seen(const struct prefilter *f, struct prefilter_scratch *s, size_t feature,
                          uint32_t element, uint32_t first, uint32_t last)
 {
     struct sight *seen = &s->seen[feature];
-    if (seen->stamp != s->stamps) {
-        *seen = (struct sight){s->stamps, first, last, feature < f->nkeyed ? 1 : UINT16_MAX};
+    if (!marked(s, feature)) {
+        s->marks[feature / 64] |= (uint64_t)1 << feature % 64;
+        *seen = (struct sight){first, last, feature < f->nkeyed ? 1 : UINT16_MAX};
     } else {
         seen->first = first < seen->first ? first : seen->first;
         seen->last = last > seen->last ? last : seen->last;
@@ -130,8 +139,8 @@ static bool together(const struct prefilter *f, const struct prefilter_scratch *
     const struct place *v = f->places + f->place_at[c->id];
     size_t n = f->place_at[c->id + 1] - f->place_at[c->id];
     for (size_t i = 0; i < n; i++) {
-        const struct sight *seen = &s->seen[v[i].feature];
-        if (seen->stamp == s->stamps) {
+        if (marked(s, v[i].feature)) {
+            const struct sight *seen = &s->seen[v[i].feature];
             int64_t first = v[i].far == PLACE_FAR ? 0 : (int64_t)seen->first - v[i].far;
             int64_t last = (int64_t)seen->last - v[i].near;
             one.first = first < one.first ? first : one.first;
@@ -184,53 +193,80 @@ static void sift_candidates(const struct prefilter *f, struct prefilter_scratch 
     s->nout = kept;
 }
 
+/* The tables of features are far; each line is asked for before it is used. */
+static void see_all(const struct prefilter *f, struct prefilter_scratch *s, uint32_t element)
+{
+    const struct finder_hit *v = s->hits.v;
+    size_t n = s->hits.n;
+    for (size_t i = 0; i < n; i++) {
+        __builtin_prefetch(&f->start[v[i].run]);
+        __builtin_prefetch(&s->seen[v[i].run], 1);
+    }
+    for (size_t i = 0; i < n; i++)
+        __builtin_prefetch(&f->users[f->start[v[i].run]]);
+    for (size_t i = 0; i < n; i++)
+        __builtin_prefetch(&s->tally[f->users[f->start[v[i].run]].pattern], 1);
+    for (size_t i = 0; i < n; i++)
+        feature_seen(f, s, v[i].run, element, v[i].first, v[i].last);
+}
+
 static void find_keyed(const struct prefilter *f, struct prefilter_scratch *s, struct span text,
                        uint32_t element)
 {
     for (size_t at = 0; f->nkeyed && at < text.n;) {
         s->hits.n = 0;
         at = finder_scan(f->keyed, text, at, &s->hits);
-        for (size_t i = 0; i < s->hits.n; i++) {
-            const struct finder_hit *hit = &s->hits.v[i];
-            feature_seen(f, s, hit->run, element, hit->first, hit->last);
-        }
+        see_all(f, s, element);
     }
 }
 
-static inline bool none(const uint64_t *words)
+/* Calls for each bit that is in no word of `known` yet, and adds it there. */
+static inline bool add_new(const uint64_t *words, uint64_t *known, uint64_t *fresh)
 {
     uint64_t all = 0;
-    for (size_t i = 0; i < SHIFTAND_LANES; i++)
-        all |= words[i];
-    return all == 0;
+    for (size_t i = 0; i < SHIFTAND_LANES; i++) {
+        fresh[i] = words[i] & ~known[i];
+        known[i] |= words[i];
+        all |= fresh[i];
+    }
+    return all != 0;
 }
 
+/* What ended between the two places for the first time, or seen from the end for the last. */
+static void see_words(const struct prefilter *f, struct prefilter_scratch *s, size_t w,
+                      uint64_t *known, struct finder_hit where, uint32_t element)
+{
+    uint64_t fresh[SHIFTAND_LANES];
+    if (!add_new(s->ended + where.run * f->runs->words + w, known, fresh))
+        return;
+    for (size_t i = 0; i < SHIFTAND_LANES; i++)
+        for (uint64_t bits = fresh[i]; bits; bits &= bits - 1) {
+            size_t bit = (w + i) * 64 + (size_t)__builtin_ctzll(bits);
+            feature_seen(f, s, f->nkeyed + f->runs->run_of[bit], element, where.first, where.last);
+        }
+}
+
+/* Of each run the first block and the last one tell all that is asked. */
 static void find_runs(const struct prefilter *f, struct prefilter_scratch *s, struct span text,
                       uint32_t element)
 {
     if (!f->nruns || !shiftand_scan(f->runs, text, s->ended))
         return;
-    size_t block = shiftand_block(text.n), words = f->runs->words;
-    const uint64_t *ended = s->ended;
-    for (size_t at = 0; at < text.n; at += block, ended += words) {
-        size_t end = text.n - at < block ? text.n : at + block;
-        for (size_t w = 0; w < words; w++) {
-            if (w % SHIFTAND_LANES == 0 && none(ended + w)) {
-                w += SHIFTAND_LANES - 1;
-                continue;
-            }
-            for (uint64_t bits = ended[w]; bits; bits &= bits - 1) {
-                size_t bit = w * 64 + (size_t)__builtin_ctzll(bits);
-                feature_seen(f, s, f->nkeyed + f->runs->run_of[bit], element, (uint32_t)at + 1,
-                             (uint32_t)end);
+    size_t block = shiftand_block(text.n), blocks = (text.n + block - 1) / block;
+    for (size_t w = 0; w < f->runs->words; w += SHIFTAND_LANES)
+        for (int back = 0; back < 2; back++) {
+            uint64_t known[SHIFTAND_LANES] = {0};
+            for (size_t i = 0; i < blocks; i++) {
+                size_t b = back ? blocks - 1 - i : i, at = b * block;
+                size_t end = text.n - at < block ? text.n : at + block;
+                struct finder_hit where = {(uint32_t)b, (uint32_t)at + 1, (uint32_t)end};
+                see_words(f, s, w, known, where, element);
             }
         }
-    }
 }
 
 static void forget_stamps(struct prefilter_scratch *s)
 {
-    memset(s->seen, 0, s->features * sizeof *s->seen);
     memset(s->tally, 0, s->patterns * sizeof *s->tally);
     memset(s->named, 0, s->ids * sizeof *s->named);
     s->stamps = 0;
@@ -257,6 +293,7 @@ static void scan_one(const struct prefilter *f, struct prefilter_scratch *s, str
     if (f->plain && is_plain(text))
         f = f->plain;
     s->stamps++;
+    memset(s->marks, 0, ((f->nkeyed + f->nruns) / 64 + 1) * sizeof *s->marks);
     for (size_t i = 0; i < f->nown; i++)
         add_candidate(s, f->own[i], element);
     size_t before = s->nout;

@@ -42,12 +42,20 @@ static void place(struct shiftand *m, const struct byteset_table *sets, const st
     m->run_of[word * 64 + end] = run;
 }
 
+/* Vectors that lie across two lines of the cache are read twice. */
+static uint64_t *vectors(struct arena *a, size_t n)
+{
+    const uintptr_t line = sizeof(lanes);
+    uint64_t *v = arena_array(a, n + SHIFTAND_LANES, sizeof *v);
+    return (uint64_t *)(((uintptr_t)v + line - 1) & ~(line - 1));
+}
+
 static void allocate(struct shiftand *m, struct arena *a)
 {
-    m->next = arena_array(a, m->nclasses * m->words, sizeof *m->next);
-    m->stay = arena_array(a, m->nclasses * m->words, sizeof *m->stay);
-    m->first = arena_array(a, m->words, sizeof *m->first);
-    m->last = arena_array(a, m->words, sizeof *m->last);
+    m->next = vectors(a, m->nclasses * m->words);
+    m->stay = vectors(a, m->nclasses * m->words);
+    m->first = vectors(a, m->words);
+    m->last = vectors(a, m->words);
     m->run_of = arena_array(a, m->words * 64, sizeof *m->run_of);
 }
 

@@ -12,6 +12,7 @@
 #include "rules/need.h"
 #include "rules/pattern.h"
 #include "rules/prefilter.h"
+#include "rules/prefilter_private.h"
 #include "rules/regex.h"
 #include "rules/words.h"
 
@@ -602,16 +603,105 @@ static void factoring_changes_nothing(void **state)
     arena_free(a);
 }
 
+/* --- plain texts --- */
+
+enum { DISGUISED = 170, LETTERS = 5, PLAIN_ROUNDS = 400 };
+
+/* Words of which any letter may be disguised, and what only disguises are made of. */
+static struct span disguised_pattern(struct arena *a, const char *word, unsigned i)
+{
+    struct buf b = {0};
+    if (i % 17 == 0)
+        buf_printf(&b, "(?i)%.3s(?:\\xe9|&\\#233;)%s", word, word + 3);
+    for (const char *p = word; *p && i % 17; p++)
+        buf_printf(&b, i % 3 ? "[%c%c\\x80-\\xbf]" : "(?:[%c%c\\xc0-\\xff]|&\\#\\d+;)", *p,
+                   *p ^ 0x20);
+    struct span s = arena_dup(a, buf_span(&b));
+    buf_free(&b);
+    return s;
+}
+
+/* Some of the words, their letters disguised as the kind says: not at all, by bytes, by numbers. */
+static struct span disguised_text(struct arena *a, char (*words)[LETTERS + 1], unsigned kind)
+{
+    struct buf b = {0};
+    for (unsigned n = 1 + next(6); n > 0; n--) {
+        unsigned i = next(DISGUISED);
+        for (const char *p = words[i]; *p; p++) {
+            if (kind == 0 || next(3))
+                buf_u8(&b, (uint8_t)(*p ^ (next(4) ? 0 : 0x20)));
+            else if (kind == 1)
+                buf_u8(&b, (uint8_t)(0x80 + next(128)));
+            else
+                buf_str(&b, "&#233;");
+        }
+        buf_str(&b, n % 2 ? " and " : "");
+    }
+    struct span s = arena_dup(a, buf_span(&b));
+    buf_free(&b);
+    return s;
+}
+
+/* Two filters for one set of patterns: neither misses what trying all of them finds. */
+static void plain_texts_have_their_own_filter(void **state)
+{
+    (void)state;
+    struct arena *a = arena_new(0);
+    struct prefilter_pattern p[DISGUISED];
+    struct regex *re[DISGUISED];
+    char words[DISGUISED][LETTERS + 1] = {{0}};
+    struct err e;
+    for (uint32_t i = 0; i < DISGUISED; i++) {
+        for (size_t k = 0; k < LETTERS; k++)
+            words[i][k] = (char)('a' + next(26));
+        struct span pattern = disguised_pattern(a, words[i], i);
+        assert_non_null(re[i] = regex_new(a, pattern, SPAN(""), &e));
+        p[i] = (struct prefilter_pattern){i, pattern_pcre(a, pattern, SPAN("")), false};
+    }
+    struct prefilter *f = prefilter_build(a, p, DISGUISED);
+    assert_non_null(f->plain);
+    struct prefilter_scratch *s = prefilter_scratch_new();
+    prefilter_scratch_fit(s, f);
+    size_t matches[3] = {0};
+    for (unsigned round = 0; round < PLAIN_ROUNDS; round++) {
+        size_t found;
+        struct span text[3];
+        for (unsigned kind = 0; kind < 3; kind++)
+            text[kind] = disguised_text(a, words, kind);
+        const struct candidate *c = prefilter_scan(f, s, text, 3, &found);
+        for (uint32_t i = 0; i < DISGUISED; i++)
+            for (uint32_t k = 0; k < 3; k++) {
+                if (!regex_hit(re[i], text[k]))
+                    continue;
+                matches[k]++;
+                if (!always(f, i) && !is_candidate(c, found, i, k))
+                    fail_msg("/%.*s/ matches '%.*s' and was no candidate", SPAN_ARG(p[i].pattern),
+                             SPAN_ARG(text[k]));
+            }
+    }
+    for (unsigned kind = 0; kind < 3; kind++)
+        assert_true(matches[kind] > PLAIN_ROUNDS / 4);
+    prefilter_scratch_free(s);
+    arena_free(a);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(no_match_is_missed),         cmocka_unit_test(most_is_filtered),
-        cmocka_unit_test(saved_and_loaded),           cmocka_unit_test(counted_groups),
-        cmocka_unit_test(counted_in_a_crowd),         cmocka_unit_test(groups_belong_together),
-        cmocka_unit_test(alternatives_by_themselves), cmocka_unit_test(words_are_frequent),
-        cmocka_unit_test(automata_miss_nothing),      cmocka_unit_test(automata_find_the_same),
-        cmocka_unit_test(automata_have_bounds),       cmocka_unit_test(words_are_found_alike),
+        cmocka_unit_test(no_match_is_missed),
+        cmocka_unit_test(most_is_filtered),
+        cmocka_unit_test(saved_and_loaded),
+        cmocka_unit_test(counted_groups),
+        cmocka_unit_test(counted_in_a_crowd),
+        cmocka_unit_test(groups_belong_together),
+        cmocka_unit_test(alternatives_by_themselves),
+        cmocka_unit_test(words_are_frequent),
+        cmocka_unit_test(automata_miss_nothing),
+        cmocka_unit_test(automata_find_the_same),
+        cmocka_unit_test(automata_have_bounds),
+        cmocka_unit_test(words_are_found_alike),
         cmocka_unit_test(factoring_changes_nothing),
+        cmocka_unit_test(plain_texts_have_their_own_filter),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
