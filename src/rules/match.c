@@ -227,8 +227,10 @@ static void end_try(struct rules_ctx *c, const struct subject *s, uint32_t rule,
         d->vain++;
     if (from && (!d->trying || d->trying <= DOUBT_TRIES / 2))
         add_time(d, from);
-    if (!d->trying || --d->trying)
+    /* Where PCRE2 is much slower there is no need to go on. */
+    if (!d->trying || (--d->trying && d->ns < d->with / 2))
         return;
+    d->trying = 0;
     d->rest = d->ns < d->with / 2 ? DOUBT_REST : 0;
     d->untimed = d->rest ? 0 : DOUBT_UNTIMED;
     d->ns = 0;
