@@ -56,7 +56,7 @@ static void take(void *ctx, size_t index, const struct pool_result *r)
 static int judge(struct cost *c)
 {
     const struct pool_calls calls = {start, work, take, NULL, c};
-    ruleset_warm(c->rs);
+    ruleset_warm(c->rs, true);
     return pool_run(c->items.n, 1, &calls);
 }
 

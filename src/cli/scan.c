@@ -441,7 +441,7 @@ static int run(struct scan *s, char **paths)
     s->micros = xcalloc(s->items.n + 1, sizeof *s->micros);
     if (s->rs && s->items.n >= MANY_ITEMS) {
         usec before = clock_mono();
-        ruleset_warm(s->rs);
+        ruleset_warm(s->rs, true);
         s->loaded_in += clock_mono() - before;
     }
     start_profile(s);

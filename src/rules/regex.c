@@ -346,6 +346,13 @@ static struct automaton *make_automaton(struct regex *r)
     return r->no_automaton ? NULL : r->automaton;
 }
 
+void regex_warm(const struct regex *cr)
+{
+    struct regex *r = (struct regex *)(uintptr_t)cr;
+    if (ready(r) != BROKEN && giant(r))
+        (void)make_automaton(r);
+}
+
 int regex_check(const struct regex *r, struct err *e)
 {
     return ready(r) == BROKEN ? err_set(e, "%s", r->why) : 0;

@@ -22,6 +22,8 @@ struct regex *regex_new_delimited(struct arena *a, struct span text, struct err 
 
 /* Compiles now. -1: it can't be compiled, reason in e; such a regex never matches. */
 int regex_check(const struct regex *r, struct err *e);
+/* The same, and makes what a giant is led by, which else its first use does. */
+void regex_warm(const struct regex *r);
 
 /* How much one match may cost (PCRE2's match and depth limits); 0 keeps the default. */
 enum { REGEX_MATCH_LIMIT = 1000000, REGEX_DEPTH_LIMIT = 20000 };

@@ -34,8 +34,9 @@ void ruleset_note(const struct ruleset *rs, const struct ruleset_options *o);
  * loading will go well. Takes the note away, so that whoever dies of it all the same does so once.
  */
 bool ruleset_noted(const struct ruleset_options *o);
-/* Translates all patterns now, on all cores, rather than each at its first use: before forking. */
-void ruleset_warm(const struct ruleset *rs);
+/* Translates all patterns now, on all cores, rather than each at its first use: before forking.
+ * giants: also makes what leads the longest ones, which takes as long again; for many messages. */
+void ruleset_warm(const struct ruleset *rs, bool giants);
 
 struct rules_scratch *rules_scratch_new(const struct ruleset *rs);
 void rules_scratch_free(struct rules_scratch *s);

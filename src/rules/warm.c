@@ -8,15 +8,17 @@
 
 struct job {
     const struct ruleset *rs;
+    bool giants;
     _Atomic size_t next;
 };
 
-/* Broken patterns have been told of, or will be when they are used. Automata are left to that: they
- * would cost the start a fifth. */
-static void translate(const struct regex *r)
+/* Broken patterns have been told of, or will be when they are used. */
+static void translate(const struct job *j, const struct regex *r)
 {
     struct err ignored;
-    if (r)
+    if (r && j->giants)
+        regex_warm(r);
+    else if (r)
         (void)regex_check(r, &ignored);
 }
 
@@ -28,14 +30,14 @@ static void work(void *ctx)
         const struct rule *r = &j->rs->rules[i];
         if (r->state != RULE_RUNS)
             continue;
-        translate(r->regex);
+        translate(j, r->regex);
         for (size_t k = 0; r->details && k < r->def->ndetails; k++)
-            translate(r->details[k]);
+            translate(j, r->details[k]);
     }
 }
 
-void ruleset_warm(const struct ruleset *rs)
+void ruleset_warm(const struct ruleset *rs, bool giants)
 {
-    struct job j = {.rs = rs};
+    struct job j = {.rs = rs, .giants = giants};
     parallel(0, work, &j);
 }

@@ -183,7 +183,7 @@ static void load_rules(struct supervisor *s)
         log_event(LOG_FAULT, NULL, "rules-unusable", F_STR("why", e.text));
         return;
     }
-    ruleset_warm(s->now.rules);
+    ruleset_warm(s->now.rules, false);
     ruleset_note(s->now.rules, &o);
     log_event(LOG_NOTE, NULL, "rules", F_INT("rules", ruleset_count(s->now.rules)),
               F_STR("hash", ruleset_hash(s->now.rules)));
