@@ -69,6 +69,25 @@ static bool text_stands(const uint8_t *text, size_t n, const uint8_t *at)
     return true;
 }
 
+static bool has_text(const struct run *r, const uint8_t *op, const uint8_t *at)
+{
+    return (size_t)(r->end - at) >= op[1] && text_stands(op + 2, op[1], at);
+}
+
+/* Whether it is worth going on there: the first two operations hold, if they are simple. */
+static bool first_hold(const struct run *r, const uint8_t *op, const uint8_t *at)
+{
+    for (unsigned i = 0; i < 2; i++, at++, op += 3) {
+        if (*op == OP_TEXT)
+            return has_text(r, op, at);
+        if (*op != OP_BYTE && *op != OP_SET)
+            return true;
+        if (at == r->end || (*op == OP_SET ? !in_set(r, op + 1, *at) : (*at | op[1]) != op[2]))
+            return false;
+    }
+    return true;
+}
+
 /* Where the bytes of a loop or run may end at most; NULL: there are too few of them. */
 static const uint8_t *farthest(struct run *r, const uint8_t *op, const uint8_t *at)
 {
@@ -139,9 +158,13 @@ static const uint8_t *loop_end(struct run *r, const uint8_t *op, const uint8_t *
             (void)push(r, op, at + 1, last);
         return at;
     }
-    size_t by = byteclass_near(next, at, (size_t)(last - at));
-    r->steps -= (int)(by >> 3);
-    at += by;
+    for (;; at++) {
+        size_t by = byteclass_near(next, at, (size_t)(last - at));
+        r->steps -= (int)(by >> 3);
+        at += by;
+        if (at == last || first_hold(r, behind, at) || --r->steps < 0)
+            break;
+    }
     if (at < last)
         (void)push(r, op, at + 1, last);
     else if (at < r->end && !byteclass_has(next, *at))
@@ -219,7 +242,7 @@ static bool execute(struct run *r, const uint8_t *op, const uint8_t *at)
             op += 3;
             continue;
         case OP_TEXT:
-            if ((size_t)(r->end - at) < op[1] || !text_stands(op + 2, op[1], at))
+            if (!has_text(r, op, at))
                 goto failed;
             at += op[1];
             op += 2 + 2 * op[1];
@@ -332,6 +355,25 @@ static bool execute(struct run *r, const uint8_t *op, const uint8_t *at)
     return r->steps < 0;
 }
 
+/* Of a program that begins with a long run in a line: the first line from this one on, no later
+ * than at `last`, that is not shorter; NULL: there is none. */
+static const uint8_t *long_line(const struct run *r, const uint8_t *op, const uint8_t *at,
+                                const uint8_t *last)
+{
+    const uint8_t lf = '\n';
+    if (op[0] != OP_LINE_START || op[1] != OP_RUN || in_set(r, op + 2, lf))
+        return at;
+    const size_t min = refute_u16(op + 4);
+    for (const uint8_t *end; at <= last; at = end + 1) {
+        if ((size_t)(r->end - at) < min)
+            return NULL;
+        end = memrchr(at, lf, min);
+        if (!end)
+            return at;
+    }
+    return NULL;
+}
+
 /* The first place from `at` to `last` where a match may begin; NULL: there is none. */
 static const uint8_t *next_begin(const struct run *r, enum begin begin, const struct firstbytes *f,
                                  const uint8_t *at, const uint8_t *last)
@@ -388,12 +430,15 @@ enum refuted refuter_ask(const struct refuter *r, uint32_t number, struct span s
     const uint8_t *p = run.begin + at->first, *end = run.begin + last;
     const struct firstbytes *f = (const void *)(program + sizeof h);
     const uint8_t *op = program + sizeof h + sizeof *f;
-    for (; p <= end && (p = next_begin(&run, h.begin, f, p, end)); p++)
+    for (; p <= end && (p = next_begin(&run, h.begin, f, p, end)); p++) {
+        if (h.begin == BEGIN_LINE && !(p = long_line(&run, op, p, end)))
+            break;
         if (--run.steps < 0 || execute(&run, op, p)) {
             if (!h.later)
                 at->first = (size_t)(p - run.begin);
             return h.exact && run.steps >= 0 ? REFUTE_CERTAIN : REFUTE_MAYBE;
         }
+    }
     return REFUTED;
 }
 

@@ -155,6 +155,14 @@ static void tells(void **state)
         {"^(\\w+) (?!\\1)\\w", "", "ab ac", true},
         {"(\\d)(?:\\1){3}", "", "1112111", false},
         {"(\\d)(?:\\1){3}", "", "11121111", true},
+        {"^[^\\r\\n]{5}", "m", "abcd\nabc\n\nabcd", false},
+        {"^[^\\r\\n]{5}", "m", "abcd\nabc\n\nabcde", true},
+        {"^[^\\r\\n]{5}!", "m", "abcde\nabcd\nabcde!\n", true},
+        {"^[^\\r\\n]{5}\\n", "m", "abcdef\n\nabcd\n", false},
+        {"^[^:]*[a-z][A-Z]", "m", "aa BBa bA", true},
+        {"^[^:]*[a-z][A-Z]", "m", "aa BBa b:A", false},
+        {"a.*b[cd]", "", "a b cb", false},
+        {"a.*b[cd]", "", "a b cbd", true},
         {"^To: (?:[^\\n]{1,4}\\n+)*b+c", "m", "To: x\n\nabcd\nbbc", true},
         {"^To: (?:[^\\n]{1,4}\\n+)*b+c", "m", "To: x\nabcde\nbbc", false},
         {"^To: (?:[^\\n]{1,4}\\n+)*b+c", "m", "To: \nbbc", false},
@@ -447,8 +455,10 @@ static void random_reference(struct buf *b, uint64_t *seed)
                                         "(?=\\2)",
                                         "(\\1)",
                                         "(?:[^\\n]{1,3}\\n+)*",
-                                        "(?:[^a]+a+)*b"};
-    buf_str(b, forms[below(seed, 12)]);
+                                        "(?:[^a]+a+)*b",
+                                        "^[^\\n]{2,3}",
+                                        "^\\w{4}"};
+    buf_str(b, forms[below(seed, 14)]);
 }
 
 static void random_pattern(struct buf *b, unsigned depth, uint64_t *seed)
