@@ -55,7 +55,7 @@ static uint16_t loop(struct builder *b, const struct tree *x, bool once, uint16_
 /* Nodes of x, at most `most`. */
 static unsigned size_of(const struct tree *x, unsigned most)
 {
-    if (x->kind == TREE_SET)
+    if (x->kind == TREE_SET || x->kind == TREE_ANY)
         return 1;
     unsigned n = 0;
     for (const struct tree *k = x->child; k && n < most; k = k->next)

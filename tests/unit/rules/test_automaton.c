@@ -45,6 +45,8 @@ static const char *const patterns[] = {
     "(?:(?:name|age|city|fax|zip|sex|x|y)\\W){3}",
     "(?m)^.*x$",
     "\\S+\\s\\S*p" LETTER,
+    "[^b-w\\3]{1,3}x{2,}", /* of octals in a class nothing is known */
+    "(?:[an\\3]y?)+x",
     "(?i)(?=na)" FIELD "(?!:)\\W(?<=\\s)" FIELD,
 };
 enum { PATTERNS = sizeof patterns / sizeof *patterns };
