@@ -60,6 +60,7 @@ static bool match_one(struct rules_ctx *c, struct rule *r, const struct regex *r
 {
     struct regex_match m;
     int rc;
+    from = from && regex_is_bound(re) ? 0 : from;
     while ((rc = regex_exec(re, s, from, &m)) == 1) {
         if (r->def->captures)
             capture(c, r, s, &m);

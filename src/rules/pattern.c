@@ -212,6 +212,7 @@ struct target {
     struct buf b;
     bool caseless; /* somewhere in it */
     size_t captures;
+    bool expanded; /* within a lookbehind that was written out */
 };
 
 /* A class without what no byte is. Ranges that begin among the bytes end at the last. */
@@ -382,9 +383,12 @@ static size_t add_special(struct target *o, struct span p, size_t at, bool *noth
         return copy_flags(&o->b, p, at, n);
     }
     struct buf expanded = {0};
-    n = p.p[at] == '(' ? pattern_lookbehind(&expanded, p, at) : 0;
-    if (n)
+    n = p.p[at] == '(' && !o->expanded ? pattern_lookbehind(&expanded, p, at) : 0;
+    if (n) {
+        o->expanded = true; /* what it says is not taken apart again */
         translate(o, buf_span(&expanded));
+        o->expanded = false;
+    }
     buf_free(&expanded);
     if (n) {
         *nothing = false;

@@ -318,6 +318,8 @@ static bool read_element(struct reading *r, unsigned level, struct texts *out)
         return true;
     }
     r->at += n;
+    if (one_of(t.p[0], "?*+")) /* a quantifier of nothing */
+        return false;
     if (t.n == 2 && t.p[0] == '\\' && t.p[1] == 'R')
         return texts_add(out, SPAN("\\r\\n"), 2) && texts_add(out, SPAN("[\\n-\\r\\x85]"), 1);
     bool place =

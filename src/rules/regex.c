@@ -61,6 +61,7 @@ struct regex {
     struct words *words;    /* NULL: it is none */
     struct stretch stretch; /* .n 0: none */
     bool factored, brief;
+    bool bound;                /* holds \G: where it is tried from counts */
     _Atomic unsigned vain;     /* tries without a match so far */
     _Atomic int64_t slow;      /* nanoseconds that they took, less those that are no reason */
     _Atomic int64_t waste;     /* bytes tried where the automaton told, less a third of all */
@@ -185,6 +186,8 @@ struct regex *regex_new(struct arena *a, struct span text, struct span mods, str
     }
     struct regex *r = ARENA_NEW(a, struct regex);
     r->pattern = pattern_pcre(a, text, mods);
+    r->bound = span_search(r->pattern, SPAN("\\G")) != SIZE_MAX;
+    r->no_automaton = r->bound;
     pthread_mutex_init(&r->lock, NULL);
     regex_set_limits(r, 0, 0);
     arena_defer(a, release, r);
@@ -197,6 +200,11 @@ struct regex *regex_new_delimited(struct arena *a, struct span text, struct err 
     if (pattern_split(text, &pattern, &mods, e) != 0)
         return NULL;
     return regex_new(a, pattern, mods, e);
+}
+
+bool regex_is_bound(const struct regex *r)
+{
+    return r->bound;
 }
 
 void regex_set_brief(struct regex *r)

@@ -29,6 +29,8 @@ void regex_warm(const struct regex *r);
 enum { REGEX_MATCH_LIMIT = 1000000, REGEX_DEPTH_LIMIT = 20000 };
 void regex_set_limits(struct regex *r, uint32_t match, uint32_t depth);
 
+/* Whether `from` of regex_exec decides what it matches (\G), not only where the search begins. */
+bool regex_is_bound(const struct regex *r);
 /* Before its first use: it will be used for one message, which machine code is not worth. */
 void regex_set_brief(struct regex *r);
 

@@ -204,6 +204,23 @@ static void broken_patterns_are_told(void **state)
 }
 
 /* An alternation of 30,000 words is too large for 8-bit link size 2. */
+static void odd_lookbehinds_end(void **state)
+{
+    (void)state;
+    struct arena *a = arena_new(0);
+    struct err e;
+    static const char *const bad[] = {"(?<=x|?m)a",
+                                      "(?m)^o.{1,#|b$|(?<=x|?m)^o.{1,#|b$|(?<=x|yz)\\\\,"};
+    for (size_t i = 0; i < 2; i++) {
+        struct regex *re = regex_new(a, span_str(bad[i]), SPAN(""), &e);
+        assert_true(!re || regex_check(re, &e) == -1);
+    }
+    assert_true(hit("(?<=x|yz)a", "", SPAN("yza")));
+    assert_true(hit("(?<=x{1,2}|yz?)a", "", SPAN("ya")));
+    assert_false(hit("(?<=x{1,2}|yz?)a", "", SPAN("za")));
+    arena_free(a);
+}
+
 static void giants_go_wide(void **state)
 {
     (void)state;
@@ -301,6 +318,7 @@ int main(void)
         cmocka_unit_test(repeated_nothing_is_a_mistake),
         cmocka_unit_test(what_perl_warns_about_is_a_mistake),
         cmocka_unit_test(broken_patterns_are_told),
+        cmocka_unit_test(odd_lookbehinds_end),
         cmocka_unit_test(giants_go_wide),
         cmocka_unit_test(no_match_is_unbounded),
         cmocka_unit_test(budgets_count_where_an_automaton_leads),
