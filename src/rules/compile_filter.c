@@ -18,9 +18,9 @@
 #include "base/buf.h"
 #include "base/cursor.h"
 #include "base/parallel.h"
-#include "rules/automaton.h"
-#include "rules/pattern.h"
-#include "rules/tree.h"
+#include "pattern/automaton.h"
+#include "pattern/pattern.h"
+#include "pattern/tree.h"
 
 static const char magic[] = "gatehouse rules 50\n";
 enum { DIGEST = 32 };

@@ -5,7 +5,7 @@
 
 #include "base/buf.h"
 #include "rules/meta.h"
-#include "rules/pattern.h"
+#include "pattern/pattern.h"
 
 /* "en_US": first of LANGUAGE, LC_ALL, LC_MESSAGES, LANG; without charset and variant. */
 static struct span language(struct arena *a, const char *given)

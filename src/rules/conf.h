@@ -13,7 +13,7 @@
 #include "config/settings.h"
 #include "relays/relays.h"
 #include "rules/globs.h"
-#include "rules/regex.h"
+#include "pattern/regex.h"
 #include "uri/uri.h"
 
 /* Where something was written. */

@@ -1,7 +1,7 @@
 /* Directives that fill lists and tables: addresses, hosts, domains, networks. */
 #include "rules/conf_private.h"
 
-#include "rules/pattern.h"
+#include "pattern/pattern.h"
 
 static const char spaces[] = " \t\v\f\r";
 

@@ -3,8 +3,8 @@
 #include "rules/conf_private.h"
 
 #include "base/pairs.h"
-#include "rules/need.h"
-#include "rules/pattern.h"
+#include "pattern/need.h"
+#include "pattern/pattern.h"
 
 /* --- what they need --- */
 

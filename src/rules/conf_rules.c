@@ -7,7 +7,7 @@
 
 #include "base/buf.h"
 #include "rules/meta.h"
-#include "rules/pattern.h"
+#include "pattern/pattern.h"
 
 struct rule_def *conf_rule_at(struct conf *c, struct span name)
 {

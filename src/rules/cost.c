@@ -1,6 +1,6 @@
 /* What rules cost: measured on messages, or estimated from their patterns. */
-#include "rules/need.h"
-#include "rules/pattern.h"
+#include "pattern/need.h"
+#include "pattern/pattern.h"
 #include "rules/ruleset_private.h"
 
 #include <stdlib.h>

@@ -12,7 +12,7 @@
 #include "rules/eval_state.h"
 #include "rules/plugin.h"
 #include "rules/prefs_private.h"
-#include "rules/regex.h"
+#include "pattern/regex.h"
 
 /* --- made once for a set of rules --- */
 

@@ -9,7 +9,7 @@
 #include "rules/geo.h"
 #include "rules/net.h"
 #include "rules/plugin.h"
-#include "rules/regex.h"
+#include "pattern/regex.h"
 
 /* --- RelayCountry --- */
 

@@ -3,7 +3,7 @@
 
 #include "base/buf.h"
 #include "base/xalloc.h"
-#include "rules/automaton.h"
+#include "pattern/automaton.h"
 
 enum { EVIDENCE_MAX = 200 };
 

@@ -10,7 +10,7 @@
 
 #include "dns/dns.h"
 #include "rules/context.h"
-#include "rules/regex.h"
+#include "pattern/regex.h"
 
 struct net_answer {
     int rcode;                /* of enum in dns/dns.h */

@@ -3,7 +3,7 @@
 #include "rules/conf_private.h"
 
 #include "base/buf.h"
-#include "rules/pattern.h"
+#include "pattern/pattern.h"
 
 enum { PASSES = 6, EXPANDED_LIMIT = 4 << 20 };
 

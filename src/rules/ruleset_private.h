@@ -6,9 +6,9 @@
 #include "rules/eval.h"
 #include "rules/meta.h"
 #include "rules/meta_plan.h"
-#include "rules/prefilter.h"
+#include "pattern/prefilter.h"
 #include "rules/profile.h"
-#include "rules/refute.h"
+#include "pattern/refute.h"
 #include "rules/ruleset.h"
 
 /* Why a rule that was read is not run. */

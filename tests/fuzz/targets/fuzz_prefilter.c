@@ -3,10 +3,10 @@
 #include <stdint.h>
 #include <stdlib.h>
 
-#include "rules/automaton.h"
-#include "rules/pattern.h"
-#include "rules/prefilter.h"
-#include "rules/regex.h"
+#include "pattern/automaton.h"
+#include "pattern/pattern.h"
+#include "pattern/prefilter.h"
+#include "pattern/regex.h"
 
 static void check(struct arena *a, struct span pattern, struct span text, size_t start)
 {

@@ -3,9 +3,9 @@
 #include <stdint.h>
 #include <stdlib.h>
 
-#include "rules/pattern.h"
-#include "rules/refute.h"
-#include "rules/regex.h"
+#include "pattern/pattern.h"
+#include "pattern/refute.h"
+#include "pattern/regex.h"
 
 static struct refuter *refuter_of(struct arena *a, struct span pattern)
 {
