@@ -1,5 +1,4 @@
-"""rspamd's programs from Debian's package: its Hyperscan excludes the library that the gateway is built
-with."""
+"""rspamd's programs from Debian's package, unpacked beside the system: installed, it would start itself."""
 import os
 import pathlib
 import shutil
