@@ -17,8 +17,11 @@
 #include "base/cursor.h"
 
 enum {
-    FINDER_WALK = 32,   /* bytes that loops are followed */
-    FINDER_PIECE = 1024 /* places that one call looks at */
+    FINDER_WALK = 32,    /* bytes that loops are followed */
+    FINDER_PIECE = 1024, /* places that one call looks at */
+    FINDER_WALKS_MAX =
+        1024 /* runs of one call that are compared beyond eight bytes: more than one a
+              * place stand in texts that are made of one byte; they count as found */
 };
 
 /* What a run is found by: items from `from` on. */

@@ -95,10 +95,18 @@ static void ask_for_items(const struct finder *f, const struct finder_hit *h)
         ask_for(&f->items[f->walks[e->run & ~FINDER_WALKS].items]);
 }
 
+/* The run may stand there, and end as far on as its loops allow. */
+static struct finder_hit possible(const struct finder *f, const struct finder_entry *e,
+                                  struct span text, uint32_t ends)
+{
+    const struct finder_walk *w = &f->walks[e->run & ~FINDER_WALKS];
+    return (struct finder_hit){w->run, ends, w->loops ? (uint32_t)text.n : ends};
+}
+
 /* Of the entries from `from` on makes hits where the whole run stands. */
 static void confirm(const struct finder *f, struct span text, size_t from, struct finder_hits *out)
 {
-    size_t kept = from;
+    size_t kept = from, walks = 0;
     for (size_t i = from; i < out->n; i++) {
         if (out->n - i > FINDER_AHEAD)
             ask_for_items(f, &out->v[i + FINDER_AHEAD]);
@@ -106,7 +114,9 @@ static void confirm(const struct finder *f, struct span text, size_t from, struc
         size_t at = out->v[i].first;
         uint32_t ends = (uint32_t)(at + e->after);
         struct finder_hit hit = {e->run, ends, ends};
-        if (!(e->run & FINDER_WALKS) || finder_walk(f, e, text, at, &hit))
+        if (e->run & FINDER_WALKS && ++walks > FINDER_WALKS_MAX)
+            out->v[kept++] = possible(f, e, text, ends);
+        else if (!(e->run & FINDER_WALKS) || finder_walk(f, e, text, at, &hit))
             out->v[kept++] = hit;
     }
     out->n = kept;

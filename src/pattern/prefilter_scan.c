@@ -193,11 +193,27 @@ static void sift_candidates(const struct prefilter *f, struct prefilter_scratch 
     s->nout = kept;
 }
 
+/* A further sight of what nobody counts. */
+static bool seen_again(const struct prefilter *f, struct prefilter_scratch *s,
+                       const struct finder_hit *h)
+{
+    struct sight *seen = &s->seen[h->run];
+    if (!marked(s, h->run) || f->counted[h->run])
+        return false;
+    seen->first = h->first < seen->first ? h->first : seen->first;
+    seen->last = h->last > seen->last ? h->last : seen->last;
+    seen->times += seen->times < UINT16_MAX;
+    return true;
+}
+
 /* The tables of features are far; each line is asked for before it is used. */
 static void see_all(const struct prefilter *f, struct prefilter_scratch *s, uint32_t element)
 {
-    const struct finder_hit *v = s->hits.v;
-    size_t n = s->hits.n;
+    struct finder_hit *v = s->hits.v;
+    size_t n = 0;
+    for (size_t i = 0; i < s->hits.n; i++)
+        if (!seen_again(f, s, &v[i]))
+            v[n++] = v[i];
     for (size_t i = 0; i < n; i++) {
         __builtin_prefetch(&f->start[v[i].run]);
         __builtin_prefetch(&s->seen[v[i].run], 1);
