@@ -17,11 +17,12 @@
 #include "base/cursor.h"
 
 enum {
-    FINDER_WALK = 32,    /* bytes that loops are followed */
-    FINDER_PIECE = 1024, /* places that one call looks at */
-    FINDER_WALKS_MAX =
-        1024 /* runs of one call that are compared beyond eight bytes: more than one a
-              * place stand in texts that are made of one byte; they count as found */
+    FINDER_WALK = 32,       /* bytes that loops are followed */
+    FINDER_PIECE = 1024,    /* places that one call looks at */
+    FINDER_WALKS_MAX = 768, /* runs of one call that are compared beyond eight bytes: more stand in
+                             * texts that are made of one byte; they count as found */
+    FINDER_SAME_MAX = 256   /* places of one call with the same key; then all that has it counts as
+                             * found from there on */
 };
 
 /* What a run is found by: items from `from` on. */
@@ -45,6 +46,7 @@ struct finder *finder_build(struct arena *a, const struct byteset_table *sets,
 struct finder_hit {
     uint32_t run;
     uint32_t first, last; /* where it ends: once, or with loops several times in between */
+    bool many;            /* it counts as found there any number of times */
 };
 struct finder_hits {
     struct finder_hit *v;

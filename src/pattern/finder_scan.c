@@ -61,7 +61,7 @@ static inline void note_spot(const struct finder *f, struct spots *s, size_t at,
 static void remains(const struct finder *f, const struct finder_entry *e, size_t at,
                     struct finder_hits *out)
 {
-    *push(out) = (struct finder_hit){(uint32_t)(e - f->entries), (uint32_t)at, 0};
+    *push(out) = (struct finder_hit){(uint32_t)(e - f->entries), (uint32_t)at, 0, false};
     if (e->run & FINDER_WALKS)
         ask_for(&f->walks[e->run & ~FINDER_WALKS]);
 }
@@ -100,7 +100,7 @@ static struct finder_hit possible(const struct finder *f, const struct finder_en
                                   struct span text, uint32_t ends)
 {
     const struct finder_walk *w = &f->walks[e->run & ~FINDER_WALKS];
-    return (struct finder_hit){w->run, ends, w->loops ? (uint32_t)text.n : ends};
+    return (struct finder_hit){w->run, ends, w->loops ? (uint32_t)text.n : ends, false};
 }
 
 /* Of the entries from `from` on makes hits where the whole run stands. */
@@ -113,8 +113,13 @@ static void confirm(const struct finder *f, struct span text, size_t from, struc
         const struct finder_entry *e = &f->entries[out->v[i].run];
         size_t at = out->v[i].first;
         uint32_t ends = (uint32_t)(at + e->after);
-        struct finder_hit hit = {e->run, ends, ends};
-        if (e->run & FINDER_WALKS && ++walks > FINDER_WALKS_MAX)
+        struct finder_hit hit = {e->run, ends, ends, false};
+        if (out->v[i].many) {
+            bool walk = e->run & FINDER_WALKS;
+            ends = ends < text.n ? ends : (uint32_t)text.n;
+            out->v[kept++] = (struct finder_hit){
+                walk ? f->walks[e->run & ~FINDER_WALKS].run : e->run, ends, (uint32_t)text.n, true};
+        } else if (e->run & FINDER_WALKS && ++walks > FINDER_WALKS_MAX)
             out->v[kept++] = possible(f, e, text, ends);
         else if (!(e->run & FINDER_WALKS) || finder_walk(f, e, text, at, &hit))
             out->v[kept++] = hit;
@@ -122,15 +127,49 @@ static void confirm(const struct finder *f, struct span text, size_t from, struc
     out->n = kept;
 }
 
+/* How often the keys of a bucket stood, by the last bits of its number; and which one was too often
+ * there. */
+struct sames {
+    uint16_t n[256];
+    uint32_t full[256];
+};
+
+static void all_of(const struct finder *f, size_t bucket, size_t at, struct finder_hits *out)
+{
+    for (uint32_t i = f->start[bucket]; i < f->start[bucket + 1]; i++)
+        *push(out) = (struct finder_hit){i, (uint32_t)at, 0, true};
+}
+
+/* Whether nothing more has to be looked at for the bucket. */
+static bool too_often(const struct finder *f, struct sames *s, uint32_t bucket, size_t at,
+                      struct finder_hits *out)
+{
+    size_t k = bucket % 256;
+    if (++s->n[k] < FINDER_SAME_MAX)
+        return false;
+    if (s->full[k] == bucket + 1)
+        return true;
+    if (s->full[k])
+        return false;
+    s->full[k] = bucket + 1;
+    all_of(f, bucket, at, out);
+    return true;
+}
+
 /* from: what places are counted from. */
 static void look_at(const struct finder *f, struct span text, size_t from, const struct spots *s,
                     struct finder_hits *out)
 {
+    struct sames sames;
+    bool many = s->n >= FINDER_SAME_MAX;
     size_t before = out->n;
+    if (many)
+        memset(&sames, 0, sizeof sames);
     for (size_t i = 0; i < s->n; i++) {
         if (s->n - i > FINDER_AHEAD)
             ask_for(&f->entries[f->start[s->v[i + FINDER_AHEAD].bucket]]);
-        compare(f, text, from + s->v[i].at, s->v[i].bucket, out);
+        if (!many || !too_often(f, &sames, s->v[i].bucket, from + s->v[i].at, out))
+            compare(f, text, from + s->v[i].at, s->v[i].bucket, out);
     }
     confirm(f, text, before, out);
 }

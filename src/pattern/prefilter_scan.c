@@ -91,7 +91,7 @@ static inline bool marked(const struct prefilter_scratch *s, size_t feature)
 
 /* It ended, one or several times, between the places first and last. */
 static void feature_seen(const struct prefilter *f, struct prefilter_scratch *s, size_t feature,
-                         uint32_t element, uint32_t first, uint32_t last)
+                         uint32_t element, uint32_t first, uint32_t last, bool many)
 {
     struct sight *seen = &s->seen[feature];
     if (!marked(s, feature)) {
@@ -104,6 +104,7 @@ static void feature_seen(const struct prefilter *f, struct prefilter_scratch *s,
         if (feature >= f->nkeyed || !f->counted[feature])
             return;
     }
+    seen->times = many ? UINT16_MAX : seen->times;
     for (uint32_t i = f->start[feature]; i < f->start[feature + 1]; i++) {
         const struct user *u = &f->users[i];
         struct tally *t = &s->tally[u->pattern];
@@ -111,7 +112,7 @@ static void feature_seen(const struct prefilter *f, struct prefilter_scratch *s,
             *t = (struct tally){s->stamps, 0};
         if (t->times >= u->times)
             continue;
-        t->times += feature < f->nkeyed ? 1 : u->times;
+        t->times += feature < f->nkeyed && !many ? 1 : u->times;
         if (t->times >= u->times)
             add_candidate(s, u->pattern, element);
     }
@@ -223,7 +224,7 @@ static void see_all(const struct prefilter *f, struct prefilter_scratch *s, uint
     for (size_t i = 0; i < n; i++)
         __builtin_prefetch(&s->tally[f->users[f->start[v[i].run]].pattern], 1);
     for (size_t i = 0; i < n; i++)
-        feature_seen(f, s, v[i].run, element, v[i].first, v[i].last);
+        feature_seen(f, s, v[i].run, element, v[i].first, v[i].last, v[i].many);
 }
 
 static void find_keyed(const struct prefilter *f, struct prefilter_scratch *s, struct span text,
@@ -258,7 +259,8 @@ static void see_words(const struct prefilter *f, struct prefilter_scratch *s, si
     for (size_t i = 0; i < SHIFTAND_LANES; i++)
         for (uint64_t bits = fresh[i]; bits; bits &= bits - 1) {
             size_t bit = (w + i) * 64 + (size_t)__builtin_ctzll(bits);
-            feature_seen(f, s, f->nkeyed + f->runs->run_of[bit], element, where.first, where.last);
+            feature_seen(f, s, f->nkeyed + f->runs->run_of[bit], element, where.first, where.last,
+                         false);
         }
 }
 
