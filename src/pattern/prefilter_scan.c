@@ -277,7 +277,7 @@ static void find_runs(const struct prefilter *f, struct prefilter_scratch *s, st
             for (size_t i = 0; i < blocks; i++) {
                 size_t b = back ? blocks - 1 - i : i, at = b * block;
                 size_t end = text.n - at < block ? text.n : at + block;
-                struct finder_hit where = {(uint32_t)b, (uint32_t)at + 1, (uint32_t)end};
+                struct finder_hit where = {(uint32_t)b, (uint32_t)at + 1, (uint32_t)end, false};
                 see_words(f, s, w, known, where, element);
             }
         }
